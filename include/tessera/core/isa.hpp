@@ -1,0 +1,66 @@
+// The instruction sets that kernels exist for, and which of them this machine has.
+#pragma once
+#include <tessera/core/error.hpp>
+
+namespace tessera {
+
+/// Slowest first. Every one gives the same bits in fp32.
+enum class Isa : unsigned char { generic, avx2, avx512, neon };
+
+constexpr const char* isa_name(Isa isa) noexcept {
+  switch (isa) {
+    case Isa::generic: return "generic";
+    case Isa::avx2: return "avx2";
+    case Isa::avx512: return "avx512";
+    case Isa::neon: return "neon";
+  }
+  return "unknown";
+}
+
+/// The ISAs that this build and this machine share, slowest first.
+struct IsaList {
+  Isa isa[4];
+  int count;
+  const Isa* begin() const noexcept { return isa; }
+  const Isa* end() const noexcept { return isa + count; }
+};
+
+inline IsaList available_isas() noexcept {
+#if defined(TESSERA_STATIC_ISA) && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && \
+    defined(__AVX512VL__)
+  return {{Isa::avx512}, 1};
+#elif defined(TESSERA_STATIC_ISA) && defined(__AVX2__) && defined(__FMA__)
+  return {{Isa::avx2}, 1};
+#elif defined(TESSERA_STATIC_ISA) && defined(__aarch64__)
+  return {{Isa::neon}, 1};
+#elif defined(TESSERA_STATIC_ISA)
+  return {{Isa::generic}, 1};
+#elif defined(__x86_64__)
+  IsaList list{{Isa::generic}, 1};
+  __builtin_cpu_init();
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return list;
+  list.isa[list.count++] = Isa::avx2;
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq") ||
+      !__builtin_cpu_supports("avx512vl"))
+    return list;
+  list.isa[list.count++] = Isa::avx512;
+  return list;
+#elif defined(__aarch64__)
+  return {{Isa::generic, Isa::neon}, 2};
+#else
+  return {{Isa::generic}, 1};
+#endif
+}
+
+/// The fastest of available_isas(), or the one that the environment variable TESSERA_ISA names.
+/// \throws Error kUnsupported when that one is unknown or this machine lacks it.
+Isa default_isa();
+
+/// The ISA of that name. \throws Error kUnsupported for a name that is none, or one that this machine cannot run.
+Isa isa_from_name(const char* name);
+
+}  // namespace tessera
+
+#ifndef TESSERA_COMPILED
+#include <tessera/core/isa-inl.hpp>
+#endif
