@@ -1,0 +1,26 @@
+# tessera_own_code(target): what our own targets are built with and no consumer inherits: warnings and sanitizers.
+# Neither -march nor any option that lets the compiler change float arithmetic belongs here: the kernels choose their
+# instruction set at run time and promise the same bits from every build.
+
+function(tessera_own_code target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wconversion -Wshadow)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+  if(TESSERA_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  if(TESSERA_SANITIZE)
+    # A finding ends the program, so that a test cannot pass over it.
+    target_compile_options(${target} PRIVATE -fsanitize=${TESSERA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(${target} PRIVATE -fsanitize=${TESSERA_SANITIZE})
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      # g++'s sanitizers make it lose track of initialisation: these two warn falsely then.
+      target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized -Wno-uninitialized)
+    endif()
+  endif()
+  if(TESSERA_FUZZ)
+    if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+      message(FATAL_ERROR "TESSERA_FUZZ needs clang++ (libFuzzer): set CMAKE_CXX_COMPILER, or use --preset fuzz")
+    endif()
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
+endfunction()

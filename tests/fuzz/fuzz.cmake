@@ -1,0 +1,18 @@
+# Every tests/fuzz/<name>_fuzz.cpp defines LLVMFuzzerTestOneInput. An ordinary build links it with replay_main.cpp and has
+# ctest run it over the kept inputs of tests/fuzz/corpus/<name>; under TESSERA_FUZZ it is a libFuzzer program instead.
+file(GLOB targets CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/*_fuzz.cpp")
+foreach(source IN LISTS targets)
+  get_filename_component(program "${source}" NAME_WE)
+  string(REGEX REPLACE "_fuzz$" "" name "${program}")
+  add_executable(${program} "${source}")
+  target_link_libraries(${program} PRIVATE tessera::compiled)
+  target_include_directories(${program} PRIVATE "${PROJECT_SOURCE_DIR}")
+  tessera_own_code(${program})
+  if(TESSERA_FUZZ)
+    target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(${program} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/replay_main.cpp")
+    add_test(NAME fuzz_replay.${name} COMMAND ${program} "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${name}")
+    set_tests_properties(fuzz_replay.${name} PROPERTIES LABELS unit TIMEOUT 300)
+  endif()
+endforeach()
