@@ -1,0 +1,90 @@
+#pragma once
+#include <cmath>
+
+#include <tessera/ops/attention.hpp>
+#include <tessera/ops/detail/tables.hpp>
+
+namespace tessera::ops {
+
+namespace detail {
+
+inline void refuse_unsupported(const AttentionParams& p) {
+  constexpr const char* kOp = "attention";
+  if (p.softcap != 0.f) fail(Code::kUnsupported, kOp, "softcap is not available on the cpu backend yet");
+  if (p.mask.data) fail(Code::kUnsupported, kOp, "dense masks are not available on the cpu backend yet");
+  if (p.blocks.data) fail(Code::kUnsupported, kOp, "block masks are not available on the cpu backend yet");
+  if (p.bias.data) fail(Code::kUnsupported, kOp, "additive bias is not available on the cpu backend yet");
+  if (p.relative_bias.data) fail(Code::kUnsupported, kOp, "relative bias is not available on the cpu backend yet");
+  if (p.alibi_slopes.data) fail(Code::kUnsupported, kOp, "ALiBi is not available on the cpu backend yet");
+  if (p.key_weights.data) fail(Code::kUnsupported, kOp, "key weights are not available on the cpu backend yet");
+  if (p.probabilities.data) fail(Code::kUnsupported, kOp, "probabilities are not available on the cpu backend yet");
+  if (p.log_sum_exp.data) fail(Code::kUnsupported, kOp, "log-sum-exp is not available on the cpu backend yet");
+}
+
+inline void check_offsets(const char* what, View<const index_t, 1> cu, index_t rows) {
+  if (cu.extent[0] < 1 || cu(0) != 0) fail(Code::kShapeMismatch, "attention", "offsets must start with 0");
+  for (index_t b = 0; b + 1 < cu.extent[0]; ++b)
+    if (cu(b + 1) < cu(b)) fail(Code::kShapeMismatch, "attention", "offsets decrease");
+  expect("attention", what, rows, cu(cu.extent[0] - 1));
+}
+
+}  // namespace detail
+
+inline std::size_t attention_scratch(Context& ctx, index_t max_tk, index_t d, index_t dv) {
+  const index_t floats = (detail::tables(ctx).attention.scratch_floats(max_tk, d, dv) + 15) / 16 * 16;
+  return static_cast<std::size_t>(floats * ctx.threads()) * sizeof(float);
+}
+
+inline void attention(Context& ctx, View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
+                      View<const index_t, 1> cu_q, View<const index_t, 1> cu_k, const AttentionParams& p,
+                      View<float, 3> out) {
+  using namespace detail;
+  constexpr const char* kOp = "attention";
+  refuse_unsupported(p);
+  const index_t heads = q.extent[1], kv_heads = k.extent[1], d = q.extent[2], dv = v.extent[2];
+  expect(kOp, "head dim of k", k.extent[2], d);
+  expect(kOp, "heads of v", v.extent[1], kv_heads);
+  expect(kOp, "rows of v", v.extent[0], k.extent[0]);
+  expect(kOp, "rows of out", out.extent[0], q.extent[0]);
+  expect(kOp, "heads of out", out.extent[1], heads);
+  expect(kOp, "head dim of out", out.extent[2], dv);
+  expect(kOp, "sequences of cu_k", cu_k.extent[0], cu_q.extent[0]);
+  if (heads < 1 || kv_heads < 1 || d < 1 || dv < 1 || heads % kv_heads != 0)
+    fail(Code::kShapeMismatch, kOp, "query heads must be a positive multiple of key heads");
+  expect_rows(kOp, q), expect_rows(kOp, k), expect_rows(kOp, v), expect_rows(kOp, out);
+  check_offsets("rows of q", cu_q, q.extent[0]);
+  check_offsets("rows of k", cu_k, k.extent[0]);
+
+  const index_t batch = cu_q.extent[0] - 1;
+  index_t max_tk = 0;
+  for (index_t b = 0; b < batch; ++b) max_tk = cu_k(b + 1) - cu_k(b) > max_tk ? cu_k(b + 1) - cu_k(b) : max_tk;
+  const auto& table = tables(ctx).attention;
+  const std::size_t need = attention_scratch(ctx, max_tk, d, dv);
+  Arena& arena = ctx.arena();
+  if (arena.used() == 0) arena.reserve(need);
+  const ArenaScope scope(arena);
+  const index_t per_lane = static_cast<index_t>(need / sizeof(float)) / ctx.threads();
+  float* scratch = arena.carve<float>(per_lane * ctx.threads());
+
+  kernels::AttentionArgs shared{};
+  shared.ldq = q.stride[0], shared.ldk = k.stride[0], shared.ldv = v.stride[0], shared.ldo = out.stride[0];
+  shared.d = d, shared.dv = dv;
+  shared.scale = p.scale != 0.f ? p.scale : 1.f / std::sqrt(static_cast<float>(d));
+  shared.causal = p.causal, shared.window_left = p.window_left, shared.window_right = p.window_right;
+  // One task a sequence and head; a few long ones are cut into query strips as well, each packing the keys again.
+  const index_t pairs = batch * heads;
+  const index_t cuts = ctx.threads() == 1 || pairs >= 4 * ctx.threads() || pairs % ctx.threads() == 0 ? 1 : ctx.threads();
+  ctx.parallel_for(pairs * cuts, [&](index_t task, int lane) {
+    const index_t b = task / cuts / heads, h = task / cuts % heads, cut = task % cuts, g = h / (heads / kv_heads);
+    kernels::AttentionArgs a = shared;
+    a.tq = cu_q(b + 1) - cu_q(b), a.tk = cu_k(b + 1) - cu_k(b);
+    a.q = q.data + cu_q(b) * q.stride[0] + h * q.stride[1];
+    a.k = k.data + cu_k(b) * k.stride[0] + g * k.stride[1];
+    a.v = v.data + cu_k(b) * v.stride[0] + g * v.stride[1];
+    a.out = out.data + cu_q(b) * out.stride[0] + h * out.stride[1];
+    const index_t q0 = a.tq * cut / cuts, q1 = a.tq * (cut + 1) / cuts;
+    if (q0 < q1) table.head(a, q0, q1, scratch + lane * per_lane);
+  });
+}
+
+}  // namespace tessera::ops

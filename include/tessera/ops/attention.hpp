@@ -1,0 +1,43 @@
+// Scaled dot-product attention over ragged batches.
+#pragma once
+#include <tessera/core/context.hpp>
+
+namespace tessera::ops {
+
+/// How queries see keys. What a backend does not have yet is refused by name (kUnsupported), never approximated.
+struct AttentionParams {
+  float scale = 0.f;                   ///< 0: 1 / sqrt(D)
+  bool causal = false;                 ///< query i sees keys up to i + Tk - Tq
+  index_t window_left = -1;            ///< keys before its own that a query sees; -1: all
+  index_t window_right = -1;           ///< keys after
+  float softcap = 0.f;                 ///< 0: none; else cap * tanh(score / cap)
+  View<const std::uint8_t, 2> mask;    ///< [sum Tq, max Tk], 0: hidden
+  View<const std::int32_t, 1> blocks;  ///< [sum Tk] block of each key: queries see their own block and earlier ones
+  View<const float, 3> bias;           ///< [H or 1, Tq, Tk], added to scores, the same for every sequence
+  View<const float, 2> relative_bias;  ///< [H, buckets]: T5's and MPNet's table
+  View<const float, 1> alibi_slopes;   ///< [H]
+  View<const float, 1> key_weights;    ///< [sum Tk] > 0: log added to scores (ToMe's proportional attention)
+  View<float, 3> probabilities;        ///< out, optional: [H, sum Tq, max Tk]
+  View<float, 2> log_sum_exp;          ///< out, optional: [sum Tq, H]
+};
+
+/// out[t,h,:] = sum_s softmax_s(scale * q[t,h,:] . k[s,h/g,:]) v[s,h/g,:] within each sequence; g = H / Hkv (GQA).
+/// \param q    [sum Tq, H, D] f32; rows and heads may be strided (a fused QKV buffer), D contiguous.
+/// \param k    [sum Tk, Hkv, D].  \param v [sum Tk, Hkv, Dv]; Dv may differ from D.
+/// \param cu_q [B + 1] query offsets.  \param cu_k [B + 1] key offsets; may be cu_q.
+/// \param out  [sum Tq, H, Dv], disjoint from the inputs. A query that sees no key gets 0.
+/// \throws Error kShapeMismatch, kBadStride, kBadArgument, kUnsupported, with `out` untouched.
+/// Numerics: exact row maximum, exp2, f32 sums, one division; no online rescaling.
+/// Determinism: same bits for any batch, thread count, ISA.
+/// Source: Vaswani et al., arXiv:1706.03762, section 3.2; GQA: Ainslie et al., arXiv:2305.13245.
+void attention(Context& ctx, View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
+               View<const index_t, 1> cu_q, View<const index_t, 1> cu_k, const AttentionParams& params, View<float, 3> out);
+
+/// Scratch bytes that attention() carves from the context's arena for keys of at most max_tk.
+std::size_t attention_scratch(Context& ctx, index_t max_tk, index_t d, index_t dv);
+
+}  // namespace tessera::ops
+
+#ifndef TESSERA_COMPILED
+#include <tessera/ops/attention-inl.hpp>
+#endif

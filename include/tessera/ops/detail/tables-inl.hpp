@@ -1,0 +1,34 @@
+#pragma once
+#include <string>
+
+#include <tessera/cpu/cpu.hpp>
+#include <tessera/ops/detail/tables.hpp>
+
+namespace tessera::ops::detail {
+
+inline const kernels::Tables& tables(Context& ctx) noexcept {
+  switch (ctx.isa()) {
+#if TESSERA_BUILT_AVX512
+    case Isa::avx512: return kernels::avx512_tables();
+#endif
+#if TESSERA_BUILT_AVX2
+    case Isa::avx2: return kernels::avx2_tables();
+#endif
+#if TESSERA_BUILT_NEON
+    case Isa::neon: return kernels::neon_tables();
+#endif
+#if TESSERA_BUILT_GENERIC
+    case Isa::generic: return kernels::generic_tables();
+#endif
+    default: break;
+  }
+  __builtin_unreachable();  // a Context refuses an ISA that is not built
+}
+
+inline void shape_error(const char* op, const char* what, index_t found, index_t expected) {
+  throw Error(Code::kShapeMismatch,
+              std::string(op) + ": " + what + " is " + std::to_string(found) + ", expected " + std::to_string(expected));
+}
+inline void fail(Code code, const char* op, const char* sentence) { throw Error(code, std::string(op) + ": " + sentence); }
+
+}  // namespace tessera::ops::detail

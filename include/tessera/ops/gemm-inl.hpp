@@ -1,0 +1,120 @@
+#pragma once
+#include <tessera/ops/detail/tables.hpp>
+#include <tessera/ops/gemm.hpp>
+
+namespace tessera::ops {
+
+namespace detail {
+
+using kernels::kPanel;
+using kernels::kSlice;
+
+inline void pack_into(Context& ctx, View<const float, 2> w, float* dst) {
+  const index_t slices = (w.extent[0] + kSlice - 1) / kSlice;
+  const auto& t = tables(ctx).gemm;
+  for_rows(ctx, slices, 4,
+           [&](index_t s0, index_t s1) { t.pack(w.data, w.stride[0], w.extent[0], w.extent[1], s0, s1, dst); });
+}
+
+inline std::size_t slice_bytes(index_t n, index_t k) {
+  return static_cast<std::size_t>((n + kSlice - 1) / kSlice * kSlice * k) * sizeof(float);
+}
+
+}  // namespace detail
+
+inline PackedWeight pack_weight(Context& ctx, View<const float, 2> w) { return pack_weight(ctx, &w, 1); }
+
+inline PackedWeight pack_weight(Context& ctx, const View<const float, 2>* parts, int count) {
+  using namespace detail;
+  constexpr const char* kOp = "pack_weight";
+  if (count < 1) fail(Code::kBadArgument, kOp, "no matrix");
+  const index_t k = parts[0].extent[1];
+  index_t n = 0;
+  bool whole = true;  // every part but the last ends on a slice
+  for (int i = 0; i < count; ++i) {
+    expect(kOp, "input channels", parts[i].extent[1], k);
+    expect_rows(kOp, parts[i]);
+    whole = whole && n % kSlice == 0;
+    n += parts[i].extent[0];
+  }
+  if (n == 0 || k == 0) fail(Code::kShapeMismatch, kOp, "an empty matrix");
+  PackedWeight packed(n, k, DType::f32, slice_bytes(n, k));
+  float* dst = reinterpret_cast<float*>(packed.data());
+  if (whole) {
+    for (int i = 0; i < count; ++i) {
+      pack_into(ctx, parts[i], dst);
+      dst += parts[i].extent[0] * k;
+    }
+    return packed;
+  }
+  const Buffer stacked(static_cast<std::size_t>(n * k) * sizeof(float));  // a slice would hold rows of two parts
+  index_t at = 0;
+  for (int i = 0; i < count; ++i)
+    for (index_t r = 0; r < parts[i].extent[0]; ++r, ++at)
+      __builtin_memcpy(stacked.as<float>() + at * k, parts[i].data + r * parts[i].stride[0],
+                       static_cast<std::size_t>(k) * sizeof(float));
+  pack_into(ctx, View<const float, 2>(stacked.as<const float>(), n, k), dst);
+  return packed;
+}
+
+inline PackedWeight pack_weight_glu(Context& ctx, View<const float, 2> gate, View<const float, 2> up) {
+  using namespace detail;
+  expect_same("pack_weight_glu", gate, up);
+  const index_t n = gate.extent[0], k = gate.extent[1], panels = (n + kPanel - 1) / kPanel;
+  if (n == 0 || k == 0) fail(Code::kShapeMismatch, "pack_weight_glu", "an empty matrix");
+  PackedWeight packed(2 * n, k, DType::f32, static_cast<std::size_t>(2 * panels * kPanel * k) * sizeof(float));
+  for (index_t p = 0; p < panels; ++p) {
+    const index_t end = (p + 1) * kPanel < n ? (p + 1) * kPanel : n;
+    float* dst = reinterpret_cast<float*>(packed.data()) + 2 * p * kPanel * k;
+    pack_into(ctx, gate.slice(p * kPanel, end), dst);
+    pack_into(ctx, up.slice(p * kPanel, end), dst + kPanel * k);
+  }
+  return packed;
+}
+
+inline void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, const Epilogue& e, View<float, 2> out) {
+  using namespace detail;
+  constexpr const char* kOp = "linear";
+  if (w.dtype() != DType::f32) fail(Code::kUnsupported, kOp, "only f32 weights");
+  if (w.space() != Space::host) fail(Code::kBadArgument, kOp, "a weight of another device");
+  const index_t m = x.extent[0], n = e.glu ? w.n() / 2 : w.n();
+  expect(kOp, "input channels", x.extent[1], w.k());
+  expect(kOp, "rows of out", out.extent[0], m);
+  expect(kOp, "channels of out", out.extent[1], n);
+  expect_rows(kOp, x);
+  expect_rows(kOp, out);
+  if (e.bias.data) expect(kOp, "channels of bias", e.bias.extent[0], w.n()), expect_rows(kOp, e.bias);
+  if (e.channel_scale.data)
+    expect(kOp, "channels of channel_scale", e.channel_scale.extent[0], n), expect_rows(kOp, e.channel_scale);
+  if (e.residual.data) expect_same(kOp, out, e.residual);
+  if (m == 0) return;
+
+  kernels::GemmArgs g{x.data, x.stride[0], w.k(), reinterpret_cast<const float*>(w.data()), n, out.data, out.stride[0]};
+  g.bias = e.bias.data;
+  g.channel_scale = e.channel_scale.data;
+  g.residual = e.residual.data;
+  g.ldr = e.residual.stride[0];
+  g.act = e.act;
+  g.glu = e.glu;
+  const auto gemm = tables(ctx).gemm.gemm;
+  const index_t panels = (n + kPanel - 1) / kPanel, lanes = ctx.threads();
+  // Many rows: blocks of them, each with all panels, so that A stays in a core's cache. Few: panels, each with all rows,
+  // halved while a core could be left without work at the end. No choice here can change a bit.
+  constexpr index_t kRowBlock = 120;
+  const index_t blocks = (m + kRowBlock - 1) / kRowBlock;
+  if (lanes == 1 || blocks >= 4 * lanes) {
+    const index_t tasks = lanes == 1 ? 1 : blocks;
+    ctx.parallel_for(tasks, [&](index_t i, int) { gemm(g, m * i / tasks, m * (i + 1) / tasks, 0, panels); });
+    return;
+  }
+  index_t rows = 1;
+  while (rows * panels < 8 * lanes && rows * panels % lanes != 0 && m / (rows * 2) >= 24) rows *= 2;
+  while (rows * panels < 2 * lanes && m / (rows * 2) >= 12) rows *= 2;
+  g.stride = rows == 1 ? lanes : 1;
+  ctx.parallel_for(rows * panels, [&](index_t i, int) {
+    const index_t r = i % rows, p = i / rows;
+    gemm(g, m * r / rows, m * (r + 1) / rows, p, p + 1);
+  });
+}
+
+}  // namespace tessera::ops

@@ -1,0 +1,38 @@
+// Linear layers over packed weights.
+#pragma once
+#include <tessera/core/context.hpp>
+#include <tessera/core/packed_weight.hpp>
+#include <tessera/tables/activation.hpp>
+
+namespace tessera::ops {
+
+/// W [N, K] f32 (out, in; rows may be padded) in the layout of the context's backend. Several matrices of one K are stacked
+/// in order, as one [sum N, K]: fused QKV. \throws Error kShapeMismatch, kBadStride, kLimit.
+PackedWeight pack_weight(Context& ctx, View<const float, 2> w);
+PackedWeight pack_weight(Context& ctx, const View<const float, 2>* parts, int count);
+
+/// Gate and up projections [N, K] each, interleaved so that the epilogue of linear() sees both; n() is 2 N.
+PackedWeight pack_weight_glu(Context& ctx, View<const float, 2> gate, View<const float, 2> up);
+
+/// What follows the product while it is still in cache. Absent views are left out.
+struct Epilogue {
+  View<const float, 1> bias;  ///< [N]; gated [2 N], gate first
+  Activation act = Activation::identity;
+  bool glu = false;                    ///< act(gate) * up, for a weight of pack_weight_glu
+  View<const float, 1> channel_scale;  ///< [N], the layer scale of CaiT and DINOv2
+  View<const float, 2> residual;       ///< [T, N], added last; may be `out`
+};
+
+/// out[t, n] = residual[t, n] + channel_scale[n] * act(sum_k x[t, k] W[n, k] + bias[n]).
+/// \param x    [T, K] f32, rows may be padded.
+/// \param out  [T, N] f32, disjoint from x.
+/// \throws Error kShapeMismatch, kBadStride, kUnsupported (dtype), with `out` untouched.
+/// Numerics: one f32 FMA chain over k = 0 .. K-1 per element, started at 0.
+/// Determinism: same bits for any batch, thread count, ISA.
+void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, const Epilogue& e, View<float, 2> out);
+
+}  // namespace tessera::ops
+
+#ifndef TESSERA_COMPILED
+#include <tessera/ops/gemm-inl.hpp>
+#endif

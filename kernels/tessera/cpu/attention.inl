@@ -1,0 +1,88 @@
+// out = softmax(scale * Q K^T) V for one head of one sequence, with the tile of gemm.inl for both products.
+//
+// K and V are packed once into slices; then strips of kTileRows queries keep their scores [rows, tk] in cache: exact row
+// maximum, exponentials, sum, product with V, one division. No online rescaling, so the bits depend on the row alone.
+// Included inside an ISA namespace.
+
+TESSERA_INLINE index_t round16(index_t n) { return (n + 15) / 16 * 16; }
+
+inline index_t attention_scratch(index_t tk, index_t d, index_t dv) noexcept {
+  return round16(tk) * d + round16(dv) * tk + kTileRows * (round16(tk) + round16(dv) + 16);
+}
+
+// V [tk, dv] to slices [dv / 16][tk][16], channels beyond dv zero.
+TESSERA_INLINE void pack_values(const float* v, index_t ldv, index_t tk, index_t dv, float* dst) {
+  for (index_t j = 0; j < dv; j += 16, dst += 16 * tk)
+    for (index_t i = 0; i < tk; ++i) store(dst + 16 * i, load_n(v + i * ldv + j, dv - j, 0.0f));
+}
+
+// s[lo, hi) becomes exp(scale * (s - max)); returns the sum, its lanes counted from key 0.
+TESSERA_INLINE float exponentials(float* s, index_t lo, index_t hi, float scale) {
+  const float low = -__builtin_inff();
+  const index_t first = lo / 16 * 16;
+  f32x16 top = set1(low);
+  for (index_t j = first; j < hi; j += 16) {
+    f32x16 v = load_n(s + j, hi - j, low);
+    if (j < lo)
+      for (index_t e = j; e < lo; ++e) s[e] = low;  // outside the window: below every maximum
+    if (j < lo) v = load_n(s + j, hi - j, low);
+    top = max(v, top);
+  }
+  const f32x16 peak_score = set1(reduce_max(top)), factor = set1(scale * 1.44269504088896341f);
+  f32x16 sum = set1(0.0f);
+  for (index_t j = first; j < hi; j += 16) {
+    const f32x16 e = exp2_nonpositive(mul(sub(load_n(s + j, hi - j, low), peak_score), factor));
+    sum = add(sum, e);
+    store(s + j, e);  // the strip is padded: 16 numbers fit
+  }
+  return reduce_add(sum);
+}
+
+inline void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float* scratch) noexcept {
+  const index_t ld = round16(g.tk) + 16, slices_k = (g.tk + 15) / 16, slices_v = (g.dv + 15) / 16;
+  float* keys = scratch;
+  float* values = keys + round16(g.tk) * g.d;
+  float* s = values + round16(g.dv) * g.tk;
+  float* t = s + kTileRows * ld;
+  const index_t ldt = 16 * slices_v;
+  pack(g.k, g.ldk, g.tk, g.d, 0, slices_k, keys);
+  pack_values(g.v, g.ldv, g.tk, g.dv, values);
+  const char* idle = reinterpret_cast<const char*>(t);
+  const index_t strips = (q1 - q0 + kTileRows - 1) / kTileRows, shift = g.tk - g.tq;
+  for (index_t z = 0; z < strips; ++z) {
+    const index_t q = q0 + (q1 - q0) * z / strips, rows = q0 + (q1 - q0) * (z + 1) / strips - q;
+    run_tile(rows, slices_k, {g.q + q * g.ldq, g.ldq, keys, kSlice * g.d, 0, g.d, s, ld, idle, 0});
+    // Keys [lo, hi) that row i sees; `from` and `common` bound what all rows of the strip share.
+    index_t lo[kTileRows], hi[kTileRows], from = 0, common = g.tk;
+    float sum[kTileRows];
+    for (index_t i = 0; i < rows; ++i) {
+      const index_t own = q + i + shift;
+      lo[i] = g.window_left >= 0 && own - g.window_left > 0 ? own - g.window_left : 0;
+      hi[i] = g.window_right >= 0 && own + g.window_right + 1 < g.tk ? own + g.window_right + 1 : g.tk;
+      if (g.causal && own + 1 < hi[i]) hi[i] = own + 1;
+      if (hi[i] < lo[i] || lo[i] >= g.tk) lo[i] = hi[i] = 0;
+      sum[i] = hi[i] > lo[i] ? exponentials(s + i * ld, lo[i], hi[i], g.scale) : 0.0f;
+      from = from > lo[i] ? from : lo[i];
+      common = common < hi[i] ? common : hi[i];
+    }
+    // A key outside a row's own range is not multiplied by 0 but left out: an infinity there must not become a NaN here.
+    if (from == 0 && common > 0) {
+      run_tile(rows, slices_v, {s, ld, values, kSlice * g.tk, 0, common, t, ldt, idle, 0});
+      for (index_t i = 0; i < rows; ++i)
+        if (hi[i] > common)
+          run_tile(1, slices_v, {s + i * ld, ld, values, kSlice * g.tk, common, hi[i], t + i * ldt, ldt, idle, 0});
+    } else {
+      for (index_t i = 0; i < rows; ++i)
+        run_tile(1, slices_v,
+                 {s + i * ld + lo[i], ld, values + 16 * lo[i], kSlice * g.tk, 0, hi[i] - lo[i], t + i * ldt, ldt, idle, 0});
+    }
+    for (index_t i = 0; i < rows; ++i) {
+      float* out = g.out + (q + i) * g.ldo;
+      const f32x16 total = set1(sum[i]), zero = set1(0.0f);
+      for (index_t j = 0; j < g.dv; j += 16) {
+        const f32x16 v = hi[i] > lo[i] ? div(load(t + i * ldt + j), total) : zero;
+        store_n(out + j, g.dv - j, v);
+      }
+    }
+  }
+}

@@ -1,0 +1,24 @@
+// Kernels for AVX2 and FMA: f32x16 is two ymm registers.
+#pragma once
+#include <tessera/cpu/region.hpp>
+
+#if defined(__x86_64__)
+TESSERA_PUSH_TARGET("avx2,fma")
+namespace tessera::kernels::inline TESSERA_BASE::avx2 {
+TESSERA_PUSH_BITS
+#define TESSERA_ISA_NAME "avx2"
+// The order matters.
+// clang-format off
+#include <tessera/cpu/simd_avx2.inl>
+#include <tessera/cpu/kernels.inl>
+// clang-format on
+#undef TESSERA_ISA_NAME
+TESSERA_POP_BITS
+}  // namespace tessera::kernels::inline TESSERA_BASE::avx2
+TESSERA_POP_TARGET
+#if !defined(TESSERA_COMPILED)
+namespace tessera::kernels::inline TESSERA_BASE {
+inline const Tables& avx2_tables() noexcept { return avx2::kTables; }
+}  // namespace tessera::kernels::inline TESSERA_BASE
+#endif
+#endif

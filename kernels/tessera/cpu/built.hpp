@@ -1,0 +1,34 @@
+// Which instruction sets this build has kernels for: all of the architecture, or, under TESSERA_STATIC_ISA, the best that
+// the compiler was told to build for. core/isa.hpp states the same choice for the machine.
+#pragma once
+
+#define TESSERA_BUILT_GENERIC 0
+#define TESSERA_BUILT_AVX2 0
+#define TESSERA_BUILT_AVX512 0
+#define TESSERA_BUILT_NEON 0
+
+#if !defined(TESSERA_STATIC_ISA)
+#undef TESSERA_BUILT_GENERIC
+#define TESSERA_BUILT_GENERIC 1
+#if defined(__x86_64__)
+#undef TESSERA_BUILT_AVX2
+#define TESSERA_BUILT_AVX2 1
+#undef TESSERA_BUILT_AVX512
+#define TESSERA_BUILT_AVX512 1
+#elif defined(__aarch64__)
+#undef TESSERA_BUILT_NEON
+#define TESSERA_BUILT_NEON 1
+#endif
+#elif defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+#undef TESSERA_BUILT_AVX512
+#define TESSERA_BUILT_AVX512 1
+#elif defined(__AVX2__) && defined(__FMA__)
+#undef TESSERA_BUILT_AVX2
+#define TESSERA_BUILT_AVX2 1
+#elif defined(__aarch64__)
+#undef TESSERA_BUILT_NEON
+#define TESSERA_BUILT_NEON 1
+#else
+#undef TESSERA_BUILT_GENERIC
+#define TESSERA_BUILT_GENERIC 1
+#endif

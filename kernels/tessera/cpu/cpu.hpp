@@ -1,0 +1,26 @@
+// The CPU tables: one function per instruction set that this build has, declared or, headers only, with its kernels.
+#pragma once
+#include <tessera/cpu/built.hpp>
+#include <tessera/tables/tables.hpp>
+
+#if !defined(TESSERA_COMPILED)
+#if TESSERA_BUILT_GENERIC
+#include <tessera/cpu/generic.hpp>
+#endif
+#if TESSERA_BUILT_AVX2
+#include <tessera/cpu/avx2.hpp>
+#endif
+#if TESSERA_BUILT_AVX512
+#include <tessera/cpu/avx512.hpp>
+#endif
+#if TESSERA_BUILT_NEON
+#include <tessera/cpu/neon.hpp>
+#endif
+#else
+namespace tessera::kernels {
+const Tables& generic_tables() noexcept;
+const Tables& avx2_tables() noexcept;
+const Tables& avx512_tables() noexcept;
+const Tables& neon_tables() noexcept;
+}  // namespace tessera::kernels
+#endif

@@ -1,0 +1,22 @@
+// Kernels for any machine: sixteen floats in the compiler's vector extension.
+#pragma once
+#include <tessera/cpu/region.hpp>
+
+namespace tessera::kernels::inline TESSERA_BASE::generic {
+TESSERA_PUSH_BITS
+#define TESSERA_ISA_NAME "generic"
+// The order matters.
+// clang-format off
+#include <tessera/cpu/simd_generic.inl>
+#include <tessera/cpu/simd_lanes.inl>
+#include <tessera/cpu/kernels.inl>
+// clang-format on
+#undef TESSERA_ISA_NAME
+TESSERA_POP_BITS
+}  // namespace tessera::kernels::inline TESSERA_BASE::generic
+
+#if !defined(TESSERA_COMPILED)
+namespace tessera::kernels::inline TESSERA_BASE {
+inline const Tables& generic_tables() noexcept { return generic::kTables; }
+}  // namespace tessera::kernels::inline TESSERA_BASE
+#endif

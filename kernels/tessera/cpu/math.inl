@@ -1,0 +1,108 @@
+// Elementary functions and activations on f32x16. Included inside an ISA namespace. NaN in, NaN out.
+
+// 2^x for x <= 0, 0 below -126; degree-6 minimax on [-1/2, 1/2], under 1 ulp. Adding the magic number rounds x to the
+// nearest integer n and leaves n + 127 in the low bits, ready to be shifted into the exponent.
+TESSERA_INLINE f32x16 exp2_nonpositive(f32x16 x) {
+  const f32x16 magic = set1(12583039.0f), t = add(x, magic), f = sub(x, sub(t, magic));
+  f32x16 p = set1(0.00015337577497120947f);
+  p = fma(p, f, set1(0.0013399859890341759f));
+  p = fma(p, f, set1(0.009618519805371761f));
+  p = fma(p, f, set1(0.05550329014658928f));
+  p = fma(p, f, set1(0.24022646248340607f));
+  p = fma(p, f, set1(0.6931471824645996f));
+  p = fma(p, f, set1(1.0f));
+  return if_less(x, set1(-126.0f), set1(0.0f), mul(p, exponent_bits(t)));
+}
+
+// e^-|x|
+TESSERA_INLINE f32x16 exp_minus_abs(f32x16 x) { return exp2_nonpositive(mul(abs(x), set1(-1.44269504088896341f))); }
+
+// 1 / (1 + e^-x), without overflow on either side.
+TESSERA_INLINE f32x16 sigmoid(f32x16 x) {
+  const f32x16 e = exp_minus_abs(x), s = div(set1(1.0f), add(set1(1.0f), e));
+  return if_less(x, set1(0.0f), mul(e, s), s);
+}
+
+// x * Phi(x) with erf(u) = u * P(2 u^2 / U^2 - 1), a Chebyshev fit of degree 14 on |u| <= U = 3.92, beyond which erf rounds
+// to 1.
+TESSERA_INLINE f32x16 gelu_erf(f32x16 x) {
+  const f32x16 top = set1(3.92f), v = mul(x, set1(0.70710678118654752f));
+  const f32x16 u = max(min(v, top), set1(-3.92f)), t = fma(mul(u, u), set1(0.13015410245731f), set1(-1.0f));
+  f32x16 p = set1(0.00212785818f);
+  p = fma(p, t, set1(-0.00456754768f));
+  p = fma(p, t, set1(0.00182033042f));
+  p = fma(p, t, set1(-0.0028870787f));
+  p = fma(p, t, set1(0.014343502f));
+  p = fma(p, t, set1(-0.0236534242f));
+  p = fma(p, t, set1(0.029609212f));
+  p = fma(p, t, set1(-0.0419346704f));
+  p = fma(p, t, set1(0.0584258272f));
+  p = fma(p, t, set1(-0.0743366138f));
+  p = fma(p, t, set1(0.0905922123f));
+  p = fma(p, t, set1(-0.10914975f));
+  p = fma(p, t, set1(0.134084837f));
+  p = fma(p, t, set1(-0.180109422f));
+  p = fma(p, t, set1(0.360736809f));
+  const f32x16 half = mul(x, set1(0.5f));
+  return fma(half, mul(p, u), half);
+}
+
+// x / 2 * (1 + tanh(z)) = x * sigmoid(2 z) with z = sqrt(2 / pi) * (x + 0.044715 x^3).
+TESSERA_INLINE f32x16 gelu_tanh(f32x16 x) {
+  const f32x16 cubic = fma(mul(mul(x, x), x), set1(0.044715f), x);
+  return mul(x, sigmoid(mul(cubic, set1(1.5957691216057308f))));
+}
+TESSERA_INLINE f32x16 quick_gelu(f32x16 x) { return mul(x, sigmoid(mul(x, set1(1.702f)))); }
+TESSERA_INLINE f32x16 silu(f32x16 x) { return mul(x, sigmoid(x)); }
+TESSERA_INLINE f32x16 relu(f32x16 x) { return if_ordered(x, x, max(x, set1(0.0f)), x); }
+
+// Near 0 an odd polynomial, as (1 - e) / (1 + e) would cancel; elsewhere that quotient of e = e^-2|x|.
+TESSERA_INLINE f32x16 tanh(f32x16 x) {
+  const f32x16 s = mul(x, x), one = set1(1.0f);
+  f32x16 p = set1(-0.00589440484f);
+  p = fma(p, s, set1(0.020795377f));
+  p = fma(p, s, set1(-0.0537836701f));
+  p = fma(p, s, set1(0.133319229f));
+  p = fma(p, s, set1(-0.333332986f));
+  const f32x16 small = fma(mul(x, s), p, x);
+  const f32x16 e = exp_minus_abs(add(x, x)), q = div(sub(one, e), add(one, e));
+  return if_less(abs(x), set1(0.6f), small, if_less(x, set1(0.0f), sub(set1(0.0f), q), q));
+}
+
+template <Activation A>
+TESSERA_INLINE f32x16 act(f32x16 x) {
+  if constexpr (A == Activation::gelu_erf) return gelu_erf(x);
+  if constexpr (A == Activation::gelu_tanh) return gelu_tanh(x);
+  if constexpr (A == Activation::quick_gelu) return quick_gelu(x);
+  if constexpr (A == Activation::silu) return silu(x);
+  if constexpr (A == Activation::relu) return relu(x);
+  if constexpr (A == Activation::tanh) return tanh(x);
+  return x;
+}
+
+// Calls f.operator()<A>() for the activation of run time.
+template <class F>
+TESSERA_INLINE void with_activation(Activation a, const F& f) {
+  switch (a) {
+    case Activation::identity: return f.template operator()<Activation::identity>();
+    case Activation::gelu_erf: return f.template operator()<Activation::gelu_erf>();
+    case Activation::gelu_tanh: return f.template operator()<Activation::gelu_tanh>();
+    case Activation::quick_gelu: return f.template operator()<Activation::quick_gelu>();
+    case Activation::silu: return f.template operator()<Activation::silu>();
+    case Activation::relu: return f.template operator()<Activation::relu>();
+    case Activation::tanh: return f.template operator()<Activation::tanh>();
+  }
+}
+
+struct ActivateRow {
+  const float* x;
+  index_t n;
+  float* y;
+  template <Activation A>
+  TESSERA_INLINE void operator()() const {
+    for (index_t i = 0; i < n; i += 16) store_n(y + i, n - i, act<A>(load_n(x + i, n - i, 0.0f)));
+  }
+};
+inline void activate(Activation a, const float* x, index_t n, float* y) noexcept {
+  with_activation(a, ActivateRow{x, n, y});
+}

@@ -1,0 +1,83 @@
+// Row normalisations and dot products. Included inside an ISA namespace. Reductions run over 16 virtual lanes and one tree,
+// in an order that depends on the row's own length only.
+
+inline void layer_norm(const NormArgs& g, index_t row0, index_t row1) noexcept {
+  const float count = static_cast<float>(g.c);
+  for (index_t r = row0; r < row1; ++r) {
+    const float* x = g.x + r * g.ldx;
+    float* y = g.y + r * g.ldy;
+    f32x16 sum = set1(0.0f), squares = set1(0.0f);
+    for (index_t j = 0; j < g.c; j += 16) sum = add(sum, load_n(x + j, g.c - j, 0.0f));
+    const float mean1 = reduce_add(sum) / count;
+    const f32x16 mean = set1(mean1);
+    for (index_t j = 0; j < g.c; j += 16) {
+      const f32x16 d = sub(load_n(x + j, g.c - j, mean1), mean);  // tail lanes become 0
+      squares = fma(d, d, squares);
+    }
+    const f32x16 scale = set1(1.0f / sqrt1(reduce_add(squares) / count + g.eps));
+    for (index_t j = 0; j < g.c; j += 16) {
+      const index_t left = g.c - j;
+      const f32x16 unit = mul(sub(load_n(x + j, left, 0.0f), mean), scale);
+      store_n(y + j, left, fma(unit, load_n(g.gamma + j, left, 0.0f), load_n(g.beta + j, left, 0.0f)));
+    }
+  }
+}
+
+TESSERA_INLINE float sum_of_squares(const float* x, index_t c) {
+  f32x16 squares = set1(0.0f);
+  for (index_t j = 0; j < c; j += 16) {
+    const f32x16 v = load_n(x + j, c - j, 0.0f);
+    squares = fma(v, v, squares);
+  }
+  return reduce_add(squares);
+}
+
+inline void rms_norm(const NormArgs& g, index_t row0, index_t row1) noexcept {
+  for (index_t r = row0; r < row1; ++r) {
+    const float* x = g.x + r * g.ldx;
+    float* y = g.y + r * g.ldy;
+    const f32x16 scale = set1(1.0f / sqrt1(sum_of_squares(x, g.c) / static_cast<float>(g.c) + g.eps));
+    for (index_t j = 0; j < g.c; j += 16)
+      store_n(y + j, g.c - j, mul(mul(load_n(x + j, g.c - j, 0.0f), scale), load_n(g.gamma + j, g.c - j, 0.0f)));
+  }
+}
+
+inline void l2_normalize(const NormArgs& g, index_t row0, index_t row1) noexcept {
+  for (index_t r = row0; r < row1; ++r) {
+    const float* x = g.x + r * g.ldx;
+    float* y = g.y + r * g.ldy;
+    const float norm = sqrt1(sum_of_squares(x, g.c));
+    const f32x16 divisor = set1(norm < g.eps ? g.eps : norm);
+    for (index_t j = 0; j < g.c; j += 16) store_n(y + j, g.c - j, div(load_n(x + j, g.c - j, 0.0f), divisor));
+  }
+}
+
+inline void dot(const float* a, const float* rows, index_t ld, index_t n, index_t c, float* out) noexcept {
+  for (index_t i = 0; i < n; ++i) {
+    const float* b = rows + i * ld;
+    f32x16 sum = set1(0.0f);
+    for (index_t j = 0; j < c; j += 16) sum = fma(load_n(a + j, c - j, 0.0f), load_n(b + j, c - j, 0.0f), sum);
+    out[i] = reduce_add(sum);
+  }
+}
+
+inline bool all_finite(const float* x, index_t n) noexcept {
+  // x - x is 0 for finite x and NaN otherwise, and a sum keeps a NaN: one test at the end of a stretch.
+  constexpr index_t kStretch = 4096;
+  for (index_t i = 0; i < n; i += kStretch) {
+    const index_t end = n - i < kStretch ? n : i + kStretch;
+    f32x16 s0 = set1(0.0f), s1 = set1(0.0f);
+    index_t j = i;
+    for (; j + 32 <= end; j += 32) {
+      const f32x16 v0 = load(x + j), v1 = load(x + j + 16);
+      s0 = add(s0, sub(v0, v0));
+      s1 = add(s1, sub(v1, v1));
+    }
+    for (; j < end; j += 16) {
+      const f32x16 v = load_n(x + j, end - j, 0.0f);
+      s0 = add(s0, sub(v, v));
+    }
+    if (!all_lanes_finite(add(s0, s1))) return false;
+  }
+  return true;
+}

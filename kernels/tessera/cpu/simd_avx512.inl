@@ -1,0 +1,82 @@
+// f32x16 on one zmm register. Included inside an ISA namespace and target region.
+inline constexpr int kTileRows = 6, kTileVecs = 4, kPeakChains = 24;
+struct f32x16 {
+  __m512 v;
+};
+
+TESSERA_INLINE __mmask16 first_n(index_t n) { return static_cast<__mmask16>(n >= 16 ? 0xffff : (1u << n) - 1u); }
+TESSERA_INLINE f32x16 set1(float x) { return {_mm512_set1_ps(x)}; }
+TESSERA_INLINE f32x16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
+// The first n (at least 1) from memory, the rest `fill`; memory beyond them is not touched. The same for store_n.
+TESSERA_INLINE f32x16 load_n(const float* p, index_t n, float fill) {
+  return {_mm512_mask_loadu_ps(_mm512_set1_ps(fill), first_n(n), p)};
+}
+TESSERA_INLINE void store(float* p, f32x16 a) { _mm512_storeu_ps(p, a.v); }
+TESSERA_INLINE void store_n(float* p, index_t n, f32x16 a) { _mm512_mask_storeu_ps(p, first_n(n), a.v); }
+TESSERA_INLINE f32x16 add(f32x16 a, f32x16 b) { return {_mm512_add_ps(a.v, b.v)}; }
+TESSERA_INLINE f32x16 sub(f32x16 a, f32x16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
+TESSERA_INLINE f32x16 mul(f32x16 a, f32x16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+TESSERA_INLINE f32x16 div(f32x16 a, f32x16 b) { return {_mm512_div_ps(a.v, b.v)}; }
+TESSERA_INLINE f32x16 fma(f32x16 a, f32x16 b, f32x16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+TESSERA_INLINE f32x16 max(f32x16 a, f32x16 b) { return {_mm512_max_ps(a.v, b.v)}; }  // a > b ? a : b
+TESSERA_INLINE f32x16 min(f32x16 a, f32x16 b) { return {_mm512_min_ps(a.v, b.v)}; }  // a < b ? a : b
+TESSERA_INLINE f32x16 if_less(f32x16 a, f32x16 b, f32x16 yes, f32x16 no) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), no.v, yes.v)};
+}
+// yes where neither a nor b is NaN
+TESSERA_INLINE f32x16 if_ordered(f32x16 a, f32x16 b, f32x16 yes, f32x16 no) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_ORD_Q), no.v, yes.v)};
+}
+TESSERA_INLINE f32x16 abs(f32x16 a) { return {_mm512_abs_ps(a.v)}; }
+// The float whose bits are those of t, shifted left by 23: 2^n from a number whose low mantissa bits hold n + 127.
+TESSERA_INLINE f32x16 exponent_bits(f32x16 t) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(t.v), 23))};
+}
+TESSERA_INLINE bool all_lanes_finite(f32x16 a) {  // |a| < infinity
+  return _mm512_cmp_ps_mask(_mm512_abs_ps(a.v), _mm512_set1_ps(__builtin_inff()), _CMP_LT_OQ) == 0xffff;
+}
+TESSERA_INLINE float sqrt1(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
+// Final trees: lane i with i+8, i+4, i+2, i+1. The same on every ISA.
+TESSERA_INLINE float reduce_add(f32x16 a) {
+  const __m256 y = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  __m128 x = _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+  x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+  return _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps(x, x, 1)));
+}
+TESSERA_INLINE float reduce_max(f32x16 a) {
+  const __m256 y = _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  __m128 x = _mm_max_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+  x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+  return _mm_cvtss_f32(_mm_max_ss(x, _mm_shuffle_ps(x, x, 1)));
+}
+TESSERA_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+// dst[j][i] = src[i][j] for 16 x 16 numbers.
+TESSERA_INLINE void transpose16(const float* src, index_t ld, float* dst) {
+  __m512i r[16], t[16];
+  TESSERA_UNROLL
+  for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(src + i * ld);
+  TESSERA_UNROLL
+  for (int i = 0; i < 8; ++i) {
+    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+  }
+  TESSERA_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+    r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+  }
+  TESSERA_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+  }
+  TESSERA_UNROLL
+  for (int i = 0; i < 8; ++i) {
+    _mm512_storeu_si512(dst + 16 * i, _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88));
+    _mm512_storeu_si512(dst + 16 * (i + 8), _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd));
+  }
+}

@@ -1,0 +1,46 @@
+// The 4-lane vocabulary under simd_lanes.inl on the compiler's vector extension: any architecture, every operation IEEE.
+inline constexpr int kTileRows = 2, kTileVecs = 1, kPeakChains = 2, kWidth = 4, kParts = 4;
+typedef float vec __attribute__((vector_size(16)));
+typedef std::int32_t ivec __attribute__((vector_size(16)));
+
+// a * b + c with one rounding. Without the instruction: the product is exact in double, the sum is rounded to odd there
+// (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008), so that the rounding to float is the only one.
+TESSERA_INLINE float fma_exact(float a, float b, float c) {
+#if defined(__FP_FAST_FMAF) || defined(__FMA__)
+  return __builtin_fmaf(a, b, c);
+#else
+  const double p = static_cast<double>(a) * static_cast<double>(b), d = static_cast<double>(c), s = p + d, t = s - p;
+  const double err = (p - (s - t)) + (d - t);
+  std::int64_t u = __builtin_bit_cast(std::int64_t, s);
+  if ((err > 0 || err < 0) && !(u & 1)) u += (err > 0) == (s > 0) ? 1 : -1;
+  return static_cast<float>(__builtin_bit_cast(double, u));
+#endif
+}
+TESSERA_INLINE vec v_set1(float x) { return vec{x, x, x, x}; }
+TESSERA_INLINE vec v_load(const float* p) {
+  vec v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+TESSERA_INLINE void v_store(float* p, vec a) { __builtin_memcpy(p, &a, sizeof a); }
+TESSERA_INLINE vec v_add(vec a, vec b) { return a + b; }
+TESSERA_INLINE vec v_sub(vec a, vec b) { return a - b; }
+TESSERA_INLINE vec v_mul(vec a, vec b) { return a * b; }
+TESSERA_INLINE vec v_div(vec a, vec b) { return a / b; }
+// Without the instruction this is long: called, not inlined, or every kernel would take seconds to compile.
+#if defined(__FP_FAST_FMAF) || defined(__FMA__)
+TESSERA_INLINE
+#else
+TESSERA_NOINLINE
+#endif
+vec v_fma(vec a, vec b, vec c) {
+  for (int i = 0; i < 4; ++i) c[i] = fma_exact(a[i], b[i], c[i]);
+  return c;
+}
+TESSERA_INLINE vec v_if_less(vec a, vec b, vec yes, vec no) { return a < b ? yes : no; }
+TESSERA_INLINE vec v_if_ordered(vec a, vec b, vec yes, vec no) { return ((a == a) & (b == b)) ? yes : no; }
+TESSERA_INLINE vec v_max(vec a, vec b) { return a > b ? a : b; }
+TESSERA_INLINE vec v_min(vec a, vec b) { return a < b ? a : b; }
+TESSERA_INLINE vec v_abs(vec a) { return reinterpret_cast<vec>(reinterpret_cast<ivec>(a) & 0x7fffffff); }
+TESSERA_INLINE vec v_exponent_bits(vec t) { return reinterpret_cast<vec>(reinterpret_cast<ivec>(t) << 23); }
+TESSERA_INLINE float sqrt1(float x) { return __builtin_sqrtf(x); }

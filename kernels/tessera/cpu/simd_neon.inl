@@ -1,0 +1,21 @@
+// The 4-lane NEON vocabulary under simd_lanes.inl.
+inline constexpr int kTileRows = 6, kTileVecs = 1, kPeakChains = 7, kWidth = 4, kParts = 4;
+using vec = float32x4_t;
+TESSERA_INLINE vec v_set1(float x) { return vdupq_n_f32(x); }
+TESSERA_INLINE vec v_load(const float* p) { return vld1q_f32(p); }
+TESSERA_INLINE void v_store(float* p, vec a) { vst1q_f32(p, a); }
+TESSERA_INLINE vec v_add(vec a, vec b) { return vaddq_f32(a, b); }
+TESSERA_INLINE vec v_sub(vec a, vec b) { return vsubq_f32(a, b); }
+TESSERA_INLINE vec v_mul(vec a, vec b) { return vmulq_f32(a, b); }
+TESSERA_INLINE vec v_div(vec a, vec b) { return vdivq_f32(a, b); }
+TESSERA_INLINE vec v_fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+// fmax and fmin treat +-0 and NaN otherwise than x86, so both are compare and select.
+TESSERA_INLINE vec v_max(vec a, vec b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+TESSERA_INLINE vec v_min(vec a, vec b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+TESSERA_INLINE vec v_if_less(vec a, vec b, vec yes, vec no) { return vbslq_f32(vcltq_f32(a, b), yes, no); }
+TESSERA_INLINE vec v_if_ordered(vec a, vec b, vec yes, vec no) {
+  return vbslq_f32(vandq_u32(vceqq_f32(a, a), vceqq_f32(b, b)), yes, no);
+}
+TESSERA_INLINE vec v_abs(vec a) { return vabsq_f32(a); }
+TESSERA_INLINE vec v_exponent_bits(vec t) { return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(t), 23)); }
+TESSERA_INLINE float sqrt1(float x) { return vget_lane_f32(vsqrt_f32(vdup_n_f32(x)), 0); }

@@ -1,0 +1,25 @@
+// Scaled dot-product attention of one head over one sequence.
+#pragma once
+#include <tessera/core/dtype.hpp>
+
+namespace tessera::kernels {
+
+struct AttentionArgs {
+  const float *q, *k, *v;  ///< rows of this sequence and head: q [tq, d], k [tk, d], v [tk, dv]
+  index_t ldq, ldk, ldv;
+  float* out;  ///< [tq, dv]
+  index_t ldo;
+  index_t tq, tk, d, dv;
+  float scale = 1.f;
+  bool causal = false;       ///< query i sees keys up to i + tk - tq
+  index_t window_left = -1;  ///< keys before the query's own that it sees; -1: all
+  index_t window_right = -1;
+};
+
+struct AttentionTable {
+  /// Query rows [q0, q1); `scratch` holds scratch_floats() numbers on a 64-byte boundary.
+  void (*head)(const AttentionArgs& args, index_t q0, index_t q1, float* scratch) noexcept;
+  index_t (*scratch_floats)(index_t tk, index_t d, index_t dv) noexcept;
+};
+
+}  // namespace tessera::kernels

@@ -1,0 +1,42 @@
+// Matrix products over packed panels. Panels: W [N, K] as [ceil(N / 16)][K][16], output channels beyond N zero.
+#pragma once
+#include <tessera/tables/activation.hpp>
+
+namespace tessera::kernels {
+
+/// Columns of a panel: what one full register tile covers.
+inline constexpr index_t kPanel = 64;
+/// Columns of a slice; a panel is four of them, one after the other.
+inline constexpr index_t kSlice = 16;
+
+/// C[m, n] = residual + channel_scale[n] * act(A[m, :] . W[n, :] + bias[n]); with `glu`, act(gate) * up instead of act.
+struct GemmArgs {
+  const float* a;
+  index_t lda, k;
+  const float* w;  ///< slices [ceil(n / 16)][k][16]; with glu gate and up panels of 64 columns alternate
+  index_t n;
+  float* c;
+  index_t ldc;
+  const float* bias = nullptr;           ///< [n], with glu [2 n]: gate, then up
+  const float* channel_scale = nullptr;  ///< [n]
+  const float* residual = nullptr;       ///< rows as C's; may be C
+  index_t ldr = 0;
+  Activation act = Activation::identity;
+  bool glu = false;
+  index_t stride = 1;  ///< the caller's next panel after p1 - 1 is that many further: it is fetched ahead
+};
+
+struct GemmTable {
+  /// Rows [m0, m1) x panels [p0, p1) of C. Each element is one FMA chain over k from 0, whatever the ranges.
+  void (*gemm)(const GemmArgs& args, index_t m0, index_t m1, index_t p0, index_t p1) noexcept;
+  /// Slices [s0, s1) of W [n, k] (row stride ldw): dst is the start of all slices.
+  void (*pack)(const float* w, index_t ldw, index_t n, index_t k, index_t s0, index_t s1, float* dst) noexcept;
+  /// The microkernel alone, `repeat` times on 6 x 64 from L1/L2: for the benchmark's share of peak.
+  void (*tile)(const float* a, index_t lda, const float* w, index_t k, float* t, index_t repeat) noexcept;
+  /// `steps` x peak_chains independent f32x16 FMAs: the machine's limit. Returns what keeps them alive.
+  float (*peak)(index_t steps) noexcept;
+  int tile_rows;    ///< rows of the full register tile
+  int peak_chains;  ///< chains of peak()
+};
+
+}  // namespace tessera::kernels

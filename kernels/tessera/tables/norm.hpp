@@ -1,0 +1,31 @@
+// Row normalisations.
+#pragma once
+#include <tessera/core/dtype.hpp>
+
+namespace tessera::kernels {
+
+/// Rows [row0, row1) of x [T, c] to y; y may be x. All reductions are over 16 virtual lanes and one fixed tree.
+struct NormArgs {
+  const float* x;
+  index_t ldx;
+  float* y;
+  index_t ldy, c;
+  const float* gamma = nullptr;  ///< [c]
+  const float* beta = nullptr;   ///< [c]
+  float eps = 0.f;
+};
+
+struct NormTable {
+  /// gamma * (x - mean) / sqrt(var + eps) + beta
+  void (*layer_norm)(const NormArgs& args, index_t row0, index_t row1) noexcept;
+  /// gamma * x / sqrt(mean(x^2) + eps)
+  void (*rms_norm)(const NormArgs& args, index_t row0, index_t row1) noexcept;
+  /// x / max(|x|_2, eps)
+  void (*l2_normalize)(const NormArgs& args, index_t row0, index_t row1) noexcept;
+  /// out[j] = a . rows[j, :] for j < n
+  void (*dot)(const float* a, const float* rows, index_t ld, index_t n, index_t c, float* out) noexcept;
+  /// Whether all n numbers are finite.
+  bool (*all_finite)(const float* x, index_t n) noexcept;
+};
+
+}  // namespace tessera::kernels
