@@ -1,1 +1,21 @@
-# Checks of the tree itself; see the scripts beside this file.
+# Checks of the tree itself: each is a script beside this file, which says what it looks at.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+find_program(TESSERA_CLANGXX NAMES clang++ clang++-14)
+set(structure "${CMAKE_CURRENT_SOURCE_DIR}/structure")
+set(compilers ${CMAKE_CXX_COMPILER})
+if(TESSERA_CLANGXX AND NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  list(APPEND compilers ${TESSERA_CLANGXX})
+endif()
+
+function(structure_test name)
+  add_test(NAME structure.${name} COMMAND ${ARGN})
+  set_tests_properties(structure.${name} PROPERTIES LABELS structure TIMEOUT 900)
+endfunction()
+
+structure_test(include_directions ${Python3_EXECUTABLE} ${structure}/include_directions.py)
+structure_test(file_sizes ${Python3_EXECUTABLE} ${structure}/file_sizes.py)
+structure_test(fast_math ${Python3_EXECUTABLE} ${structure}/fast_math.py ${compilers})
+structure_test(isa_symbols ${Python3_EXECUTABLE} ${structure}/isa_symbols.py ${compilers})
+structure_test(headers_alone ${Python3_EXECUTABLE} ${structure}/headers_alone.py ${CMAKE_CXX_COMPILER})
+structure_test(headers_alone_compiled ${Python3_EXECUTABLE} ${structure}/headers_alone.py ${CMAKE_CXX_COMPILER} -DTESSERA_COMPILED)
+set_tests_properties(structure.headers_alone structure.headers_alone_compiled PROPERTIES PROCESSORS 2)

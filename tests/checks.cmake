@@ -1,0 +1,29 @@
+# The long checks, each a ctest test that builds a tree of its own under build/: what tests/run adds to the unit tests.
+# A test that says PROCESSORS uses that many cores, so ctest does not start two of them at once.
+include(ProcessorCount)
+ProcessorCount(cores)
+set(check ${CMAKE_CURRENT_SOURCE_DIR}/check_tree.sh)
+
+function(tree_check name)
+  add_test(NAME ${name} COMMAND bash ${check} ${ARGN} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  set_tests_properties(${name} PROPERTIES LABELS check TIMEOUT 3000 PROCESSORS ${cores})
+endfunction()
+
+# Preset, then the pattern of the ctest tests to run in that tree.
+tree_check(clang clang ".")
+tree_check(asan_ubsan asan-ubsan ".")
+tree_check(tsan tsan "^(core|ops|models|text)$")
+
+# Fuzzing: one build, then half a minute a target, as many targets at a time as there are cores.
+tree_check(fuzz.build fuzz)
+set_tests_properties(fuzz.build PROPERTIES FIXTURES_SETUP fuzz_programs)
+file(GLOB targets CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/*_fuzz.cpp")
+foreach(source IN LISTS targets)
+  get_filename_component(program "${source}" NAME_WE)
+  string(REGEX REPLACE "_fuzz$" "" name "${program}")
+  add_test(NAME fuzz.${name} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/run ${name} 30 WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  set_tests_properties(fuzz.${name} PROPERTIES LABELS check FIXTURES_REQUIRED fuzz_programs TIMEOUT 300)
+endforeach()
+
+add_test(NAME format COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/structure/format.sh WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+set_tests_properties(format PROPERTIES LABELS check TIMEOUT 300)
