@@ -7,10 +7,10 @@ namespace tessera {
 /// B sequences of T_b tokens in `cu_seqlens[B]` rows: sequence b is rows [cu_seqlens[b], cu_seqlens[b+1]).
 /// Left padding, holes in a mask and merged tokens are just positions and lengths. Views borrow the caller's memory.
 struct RaggedBatch {
-  View<const index_t, 1> cu_seqlens;        ///< [B + 1], starts at 0, never decreases
-  View<const std::int32_t, 2> positions;    ///< [axes, sum T], or empty: 0, 1, ... within each sequence on one axis
-  View<const std::int32_t, 1> segment_ids;  ///< [sum T], or empty: all 0 (BERT's token types)
-  View<const float, 1> key_weights;         ///< [sum T] > 0, or empty: all 1. How many tokens a merged key stands for.
+  View<const index_t, 1> cu_seqlens = {};        ///< [B + 1], starts at 0, never decreases
+  View<const std::int32_t, 2> positions = {};    ///< [axes, sum T], or empty: 0, 1, ... within each sequence on one axis
+  View<const std::int32_t, 1> segment_ids = {};  ///< [sum T], or empty: all 0 (BERT's token types)
+  View<const float, 1> key_weights = {};         ///< [sum T] > 0, or empty: all 1. How many tokens a merged key stands for.
 
   index_t sequences() const noexcept { return cu_seqlens.extent[0] > 0 ? cu_seqlens.extent[0] - 1 : 0; }
   index_t tokens() const noexcept { return sequences() > 0 ? cu_seqlens(sequences()) : 0; }

@@ -6,19 +6,19 @@ namespace tessera::ops {
 
 /// How queries see keys. What a backend does not have yet is refused by name (kUnsupported), never approximated.
 struct AttentionParams {
-  float scale = 0.f;                   ///< 0: 1 / sqrt(D)
-  bool causal = false;                 ///< query i sees keys up to i + Tk - Tq
-  index_t window_left = -1;            ///< keys before its own that a query sees; -1: all
-  index_t window_right = -1;           ///< keys after
-  float softcap = 0.f;                 ///< 0: none; else cap * tanh(score / cap)
-  View<const std::uint8_t, 2> mask;    ///< [sum Tq, max Tk], 0: hidden
-  View<const std::int32_t, 1> blocks;  ///< [sum Tk] block of each key: queries see their own block and earlier ones
-  View<const float, 3> bias;           ///< [H or 1, Tq, Tk], added to scores, the same for every sequence
-  View<const float, 2> relative_bias;  ///< [H, buckets]: T5's and MPNet's table
-  View<const float, 1> alibi_slopes;   ///< [H]
-  View<const float, 1> key_weights;    ///< [sum Tk] > 0: log added to scores (ToMe's proportional attention)
-  View<float, 3> probabilities;        ///< out, optional: [H, sum Tq, max Tk]
-  View<float, 2> log_sum_exp;          ///< out, optional: [sum Tq, H]
+  float scale = 0.f;                        ///< 0: 1 / sqrt(D)
+  bool causal = false;                      ///< query i sees keys up to i + Tk - Tq
+  index_t window_left = -1;                 ///< keys before its own that a query sees; -1: all
+  index_t window_right = -1;                ///< keys after
+  float softcap = 0.f;                      ///< 0: none; else cap * tanh(score / cap)
+  View<const std::uint8_t, 2> mask = {};    ///< [sum Tq, max Tk], 0: hidden
+  View<const std::int32_t, 1> blocks = {};  ///< [sum Tk] block of each key: queries see their own block and earlier ones
+  View<const float, 3> bias = {};           ///< [H or 1, Tq, Tk], added to scores, the same for every sequence
+  View<const float, 2> relative_bias = {};  ///< [H, buckets]: T5's and MPNet's table
+  View<const float, 1> alibi_slopes = {};   ///< [H]
+  View<const float, 1> key_weights = {};    ///< [sum Tk] > 0: log added to scores (ToMe's proportional attention)
+  View<float, 3> probabilities = {};        ///< out, optional: [H, sum Tq, max Tk]
+  View<float, 2> log_sum_exp = {};          ///< out, optional: [sum Tq, H]
 };
 
 /// out[t,h,:] = sum_s softmax_s(scale * q[t,h,:] . k[s,h/g,:]) v[s,h/g,:] within each sequence; g = H / Hkv (GQA).

@@ -6,9 +6,9 @@ namespace tessera::ops {
 
 /// The tables of an embedding layer, [rows, C] f32 packed. Only `word` is required.
 struct EmbeddingTables {
-  View<const float, 2> word;      ///< [V, C]
-  View<const float, 2> position;  ///< [max T, C]
-  View<const float, 2> segment;   ///< [types, C]
+  View<const float, 2> word = {};      ///< [V, C]
+  View<const float, 2> position = {};  ///< [max T, C]
+  View<const float, 2> segment = {};   ///< [types, C]
 };
 
 /// out[t] = (word[ids[t]] + segment[segments[t]]) + position[positions[t]], in BERT's order.

@@ -16,11 +16,11 @@ PackedWeight pack_weight_glu(Context& ctx, View<const float, 2> gate, View<const
 
 /// What follows the product while it is still in cache. Absent views are left out.
 struct Epilogue {
-  View<const float, 1> bias;  ///< [N]; gated [2 N], gate first
+  View<const float, 1> bias = {};  ///< [N]; gated [2 N], gate first
   Activation act = Activation::identity;
-  bool glu = false;                    ///< act(gate) * up, for a weight of pack_weight_glu
-  View<const float, 1> channel_scale;  ///< [N], the layer scale of CaiT and DINOv2
-  View<const float, 2> residual;       ///< [T, N], added last; may be `out`
+  bool glu = false;                         ///< act(gate) * up, for a weight of pack_weight_glu
+  View<const float, 1> channel_scale = {};  ///< [N], the layer scale of CaiT and DINOv2
+  View<const float, 2> residual = {};       ///< [T, N], added last; may be `out`
 };
 
 /// out[t, n] = residual[t, n] + channel_scale[n] * act(sum_k x[t, k] W[n, k] + bias[n]).

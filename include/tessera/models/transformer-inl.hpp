@@ -1,0 +1,192 @@
+#pragma once
+#include <tessera/models/transformer.hpp>
+
+namespace tessera::models {
+
+namespace detail {
+
+inline std::string tensor_label(const char* what, index_t layer) {
+  return layer < 0 ? std::string(what) : "layer " + std::to_string(layer) + " " + what;
+}
+
+inline void expect_matrix(const char* what, index_t layer, View<const float, 2> v, index_t n, index_t k) {
+  if (v.data && v.extent[0] == n && v.extent[1] == k) return;
+  const std::string found =
+      v.data ? "[" + std::to_string(v.extent[0]) + ", " + std::to_string(v.extent[1]) + "]" : std::string("absent");
+  throw Error(Code::kShapeMismatch, "transformer: " + tensor_label(what, layer) + " is " + found +
+                                        ", the config asks for [" + std::to_string(n) + ", " + std::to_string(k) + "]");
+}
+
+}  // namespace detail
+
+inline View<const float, 1> Transformer::keep(const char* what, index_t layer, View<const float, 1> v, index_t n) {
+  return keep_joined(what, layer, &v, &n, 1);
+}
+
+// Copies optional vectors of n[i] numbers one after the other; absent ones count as zeros unless all are absent.
+inline View<const float, 1> Transformer::keep_joined(const char* what, index_t layer, const View<const float, 1>* parts,
+                                                     const index_t* n, int count) {
+  index_t total = 0;
+  bool any = false;
+  for (int i = 0; i < count; ++i) {
+    if (parts[i].data && (parts[i].extent[0] != n[i] || parts[i].stride[0] != 1))
+      throw Error(Code::kShapeMismatch, "transformer: " + detail::tensor_label(what, layer) + " has " +
+                                            std::to_string(parts[i].extent[0]) + " elements, the config asks for " +
+                                            std::to_string(n[i]));
+    any = any || parts[i].data;
+    total += n[i];
+    if (parts[i].data) parameters_ += n[i];
+  }
+  if (!any) return {};
+  std::vector<float> joined(static_cast<std::size_t>(total), 0.f);
+  float* at = joined.data();
+  for (int i = 0; i < count; at += n[i], ++i)
+    if (parts[i].data) __builtin_memcpy(at, parts[i].data, static_cast<std::size_t>(n[i]) * sizeof(float));
+  vectors_.push_back(std::move(joined));
+  return View<const float, 1>(vectors_.back().data(), total);
+}
+
+inline Transformer::Transformer(Context& ctx, const TransformerConfig& config, const TransformerTensors& t)
+    : config_(config), tables_(t.tables), keep_alive_(t.keep_alive) {
+  const auto& b = config_.block;
+  const index_t c = b.channels;
+  if (c < 1 || b.heads < 1 || b.kv_heads < 1 || b.heads % b.kv_heads != 0 || b.head_dim < 1 || b.mlp_width < 1 ||
+      config_.layers < 0)
+    throw Error(Code::kBadArgument,
+                "transformer: channels, heads, head_dim and mlp_width must be positive, and heads a multiple of kv_heads");
+  if (config_.vocab_size > 0) detail::expect_matrix("word embeddings", -1, tables_.word, config_.vocab_size, c);
+  if (config_.max_positions > 0)
+    detail::expect_matrix("position embeddings", -1, tables_.position, config_.max_positions, c);
+  if (config_.segment_types > 0) detail::expect_matrix("segment embeddings", -1, tables_.segment, config_.segment_types, c);
+  parameters_ = (config_.vocab_size + config_.max_positions + config_.segment_types) * c;
+  if (config_.embedding_norm)
+    embedding_norm_ = {keep("embedding norm", -1, t.embedding_norm, c),
+                       keep("embedding norm bias", -1, t.embedding_norm_bias, c)};
+  if (config_.final_norm)
+    final_norm_ = {keep("final norm", -1, t.final_norm, c), keep("final norm bias", -1, t.final_norm_bias, c)};
+  blocks_.resize(static_cast<std::size_t>(config_.layers));
+  for (index_t layer = 0; layer < config_.layers; ++layer) pack_layer(ctx, t.layer(layer), layer);
+}
+
+inline void Transformer::pack_layer(Context& ctx, const LayerTensors& t, index_t layer) {
+  const auto& b = config_.block;
+  const index_t c = b.channels, nq = b.heads * b.head_dim, nkv = b.kv_heads * b.head_dim, f = b.mlp_width;
+  const auto matrix = [&](const char* what, View<const float, 2> v, index_t n, index_t k) {
+    detail::expect_matrix(what, layer, v, n, k);
+    parameters_ += n * k;
+    return v;
+  };
+  ops::BlockWeights& w = blocks_[static_cast<std::size_t>(layer)];
+  const View<const float, 2> qkv[] = {matrix("query", t.q, nq, c), matrix("key", t.k, nkv, c), matrix("value", t.v, nkv, c)};
+  const View<const float, 1> qkv_bias[] = {t.q_bias, t.k_bias, t.v_bias};
+  const index_t qkv_n[] = {nq, nkv, nkv};
+  w.qkv = {ops::pack_weight(ctx, qkv, 3), keep_joined("query/key/value bias", layer, qkv_bias, qkv_n, 3)};
+  w.attention_out = {ops::pack_weight(ctx, matrix("attention output", t.attention_out, c, nq)),
+                     keep("attention output bias", layer, t.attention_out_bias, c)};
+  const auto up = matrix("mlp in", t.mlp_in, f, c);
+  if (b.glu) {
+    const View<const float, 1> bias[] = {t.mlp_gate_bias, t.mlp_in_bias};
+    const index_t n[] = {f, f};
+    w.mlp_in = {ops::pack_weight_glu(ctx, matrix("mlp gate", t.mlp_gate, f, c), up),
+                keep_joined("mlp in bias", layer, bias, n, 2)};
+  } else {
+    w.mlp_in = {ops::pack_weight(ctx, up), keep("mlp in bias", layer, t.mlp_in_bias, f)};
+  }
+  w.mlp_out = {ops::pack_weight(ctx, matrix("mlp out", t.mlp_out, c, f)), keep("mlp out bias", layer, t.mlp_out_bias, c)};
+  w.attention_norm = {keep("attention norm", layer, t.attention_norm, c),
+                      keep("attention norm bias", layer, t.attention_norm_bias, c)};
+  w.mlp_norm = {keep("mlp norm", layer, t.mlp_norm, c), keep("mlp norm bias", layer, t.mlp_norm_bias, c)};
+  w.attention_scale = keep("attention scale", layer, t.attention_scale, c);
+  w.mlp_scale = keep("mlp scale", layer, t.mlp_scale, c);
+}
+
+inline std::size_t Transformer::bytes() const noexcept {
+  std::size_t n = 0;
+  for (const auto& v : vectors_) n += v.size() * sizeof(float);
+  for (const auto& b : blocks_)
+    n += b.qkv.weight.bytes() + b.attention_out.weight.bytes() + b.mlp_in.weight.bytes() + b.mlp_out.weight.bytes();
+  return n;
+}
+
+// What a group needs beside its output rows: offsets and positions of its own, and the larger half.
+inline std::size_t Transformer::scratch(Context& ctx, index_t tokens, index_t max_length) const {
+  Arena a = Arena::counting();
+  a.carve<index_t>(tokens + 2);
+  a.carve<std::int32_t>(tokens);
+  return a.peak() + ops::block_scratch(ctx, config_.block, tokens, max_length);
+}
+
+inline void Transformer::forward(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& o) const {
+  in.batch.check();
+  const index_t tokens = in.batch.tokens(), sequences = in.batch.sequences(), lanes = ctx.threads();
+  if (in.ids.extent[0] != tokens || out.extent[0] != tokens || out.extent[1] != config_.block.channels || !out.packed())
+    throw Error(Code::kShapeMismatch, "transformer: ids must be [tokens] and out a packed [tokens, channels]");
+  // Enough tokens: groups of whole sequences go through the whole stack on one thread each, without a barrier, their
+  // activations in that core's cache. Few: all threads share each operation. The bits are the same.
+  constexpr index_t kGroup = 256, kSmallest = 96;
+  const bool watched = o.taps || o.attention.run || o.between;
+  index_t groups = (tokens + kGroup - 1) / kGroup;
+  if (lanes > 1) groups = (groups + lanes - 1) / lanes * lanes;
+  while (lanes > 1 && groups >= 2 * lanes && tokens / groups < kSmallest) groups -= lanes;
+  if (watched || sequences < groups || (lanes > 1 && tokens / groups < kSmallest)) {
+    run_group(ctx, in, 0, sequences, out, o);
+    return;
+  }
+  std::vector<index_t> first{0};  // first sequence of each group; a long sequence may fill several shares
+  for (index_t b = 0; b < sequences; ++b)
+    if (in.batch.begin(b) >= tokens * static_cast<index_t>(first.size()) / groups && in.batch.begin(b) > 0)
+      first.push_back(b);
+  first.push_back(sequences);
+  const index_t made = static_cast<index_t>(first.size()) - 1;
+  if (made < lanes) {
+    run_group(ctx, in, 0, sequences, out, o);
+    return;
+  }
+  for (index_t lane = 0; lanes > 1 && lane < lanes; ++lane) (void)ctx.lane(static_cast<int>(lane));
+  const auto run = [&](index_t i, int lane) {
+    const auto g = static_cast<std::size_t>(i);
+    run_group(lanes > 1 ? ctx.lane(lane) : ctx, in, first[g], first[g + 1], out, o);
+  };
+  if (lanes > 1)
+    ctx.parallel_for(made, run);
+  else
+    for (index_t i = 0; i < made; ++i) run(i, 0);
+}
+
+inline void Transformer::run_group(Context& ctx, const TokenInputs& in, index_t b0, index_t b1, View<float, 2> out,
+                                   const ForwardOptions& o) const {
+  const index_t t0 = in.batch.begin(b0), tokens = in.batch.begin(b1) - t0, sequences = b1 - b0;
+  RaggedBatch batch;
+  index_t longest = 0;
+  for (index_t b = b0; b < b1; ++b) longest = in.batch.length(b) > longest ? in.batch.length(b) : longest;
+  Arena& arena = ctx.arena();
+  arena.reserve(scratch(ctx, tokens + sequences, longest));
+  const ArenaScope scope(arena);
+  index_t* cu = arena.carve<index_t>(sequences + 1);
+  std::int32_t* positions = arena.carve<std::int32_t>(tokens);
+  for (index_t b = b0; b <= b1; ++b) cu[b - b0] = in.batch.begin(b) - t0;
+  batch.cu_seqlens = View<const index_t, 1>(cu, sequences + 1);
+  const bool given = in.batch.positions.data != nullptr;
+  for (index_t b = 0; b < sequences; ++b)
+    for (index_t t = cu[b]; t < cu[b + 1]; ++t)
+      positions[t] = given ? in.batch.positions(0, t0 + t) : static_cast<std::int32_t>(config_.first_position + t - cu[b]);
+  batch.positions = View<const std::int32_t, 2>(positions, 1, tokens);
+  if (in.batch.segment_ids.data) batch.segment_ids = in.batch.segment_ids.slice(t0, t0 + tokens);
+
+  const View<float, 2> x = out.slice(t0, t0 + tokens);
+  ops::embed(ctx, tables_, in.ids.slice(t0, t0 + tokens), batch.positions[0], batch.segment_ids, x);
+  if (config_.embedding_norm) ops::block_norm(ctx, config_.block, embedding_norm_, x, x);
+  ops::tap(o.taps, -1, "embeddings", x);
+  const index_t layers = o.layers < 0 || o.layers > config_.layers ? config_.layers : o.layers;
+  for (index_t layer = 0; layer < layers; ++layer) {
+    const ops::BlockOptions options{o.taps, layer, o.attention};
+    const ops::BlockWeights& w = blocks_[static_cast<std::size_t>(layer)];
+    ops::attention_half(ctx, config_.block, w, batch, x, options);
+    if (o.between) o.between(o.between_state, ctx, layer, batch, x);
+    ops::mlp_half(ctx, config_.block, w, batch, x, options);
+  }
+  if (config_.final_norm) ops::block_norm(ctx, config_.block, final_norm_, x, x);
+  ops::tap(o.taps, -1, "last_hidden_state", x);
+}
+
+}  // namespace tessera::models

@@ -1,0 +1,98 @@
+// The one configurable transformer stack. A family file reads config.json and maps tensor names to it.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <tessera/ops/block.hpp>
+#include <tessera/ops/embed.hpp>
+
+namespace tessera::models {
+
+/// The shape of a stack. What a family does not have stays at its default.
+struct TransformerConfig {
+  ops::BlockConfig block;
+  index_t layers = 0;
+  index_t vocab_size = 0;       ///< V
+  index_t max_positions = 0;    ///< rows of the position table; 0: none
+  index_t segment_types = 0;    ///< rows of the segment table; 0: none
+  index_t first_position = 0;   ///< position of a sequence's first token: 2 in RoBERTa and XLM-R
+  bool embedding_norm = false;  ///< normalises the sum of the embeddings (BERT)
+  bool final_norm = false;      ///< normalises after the last layer (pre-norm stacks)
+};
+
+/// Unpacked tensors of one layer, f32, row-major (out, in) as in checkpoints. Borrowed while the layer is packed; norms,
+/// biases and scales are copied.
+struct LayerTensors {
+  View<const float, 2> q, k, v, attention_out, mlp_in, mlp_gate, mlp_out;  ///< mlp_gate only when gated
+  View<const float, 1> q_bias, k_bias, v_bias, attention_out_bias, mlp_in_bias, mlp_gate_bias, mlp_out_bias;
+  View<const float, 1> attention_norm, attention_norm_bias, mlp_norm, mlp_norm_bias;
+  View<const float, 1> attention_scale, mlp_scale;
+};
+
+/// The rest of the stack. `tables` are read in place for as long as the model lives: keep_alive holds their memory.
+struct TransformerTensors {
+  ops::EmbeddingTables tables;
+  View<const float, 1> embedding_norm, embedding_norm_bias, final_norm, final_norm_bias;
+  std::function<LayerTensors(index_t layer)> layer;  ///< called once a layer, in order; may reuse its memory
+  std::shared_ptr<const void> keep_alive;
+};
+
+/// Tokens of a ragged batch. Positions in the batch override the default 0, 1, ...; first_position is added to neither.
+struct TokenInputs {
+  View<const std::int32_t, 1> ids = {};  ///< [sum T]
+  RaggedBatch batch = {};
+};
+
+/// What a caller may change about one forward pass.
+struct ForwardOptions {
+  index_t layers = -1;                ///< run only the first ones; -1: all
+  const Taps* taps = nullptr;         ///< see core/taps.hpp
+  ops::AttentionHook attention = {};  ///< replaces every layer's attention
+  /// Called between the halves of each layer with the tokens as they are; may change x in place.
+  void (*between)(void* state, Context& ctx, index_t layer, const RaggedBatch& batch, View<float, 2> x) = nullptr;
+  void* between_state = nullptr;
+};
+
+/// A loaded stack: const after construction, shared by any number of threads, each with its own Context.
+class Transformer {
+ public:
+  /// Packs all weights. \throws Error kShapeMismatch naming the tensor whose shape is not the config's.
+  Transformer(Context& ctx, const TransformerConfig& config, const TransformerTensors& tensors);
+
+  const TransformerConfig& config() const noexcept { return config_; }
+  /// Parameters counted as the checkpoint has them.
+  index_t parameters() const noexcept { return parameters_; }
+  /// Bytes held: packed weights and vectors, without the tables read in place.
+  std::size_t bytes() const noexcept;
+
+  /// The last hidden state of every token.
+  /// \param out [sum T, C] f32 packed.
+  /// \throws Error kBadArgument for ids or positions outside their tables; `out` is then unspecified.
+  /// Determinism: same bits for any batch, grouping, thread count, ISA.
+  void forward(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& options = {}) const;
+
+ private:
+  View<const float, 1> keep(const char* what, index_t layer, View<const float, 1> v, index_t n);
+  View<const float, 1> keep_joined(const char* what, index_t layer, const View<const float, 1>* parts, const index_t* n,
+                                   int count);
+  void pack_layer(Context& ctx, const LayerTensors& t, index_t layer);
+  void run_group(Context& ctx, const TokenInputs& in, index_t b0, index_t b1, View<float, 2> out,
+                 const ForwardOptions& o) const;
+  std::size_t scratch(Context& ctx, index_t tokens, index_t max_length) const;
+
+  TransformerConfig config_;
+  ops::EmbeddingTables tables_;
+  ops::NormWeights embedding_norm_, final_norm_;
+  std::vector<ops::BlockWeights> blocks_;
+  std::vector<std::vector<float>> vectors_;  // norms, biases, scales
+  std::shared_ptr<const void> keep_alive_;
+  index_t parameters_ = 0;
+};
+
+}  // namespace tessera::models
+
+#ifndef TESSERA_COMPILED
+#include <tessera/models/transformer-inl.hpp>
+#endif

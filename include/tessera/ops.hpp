@@ -1,0 +1,10 @@
+// Every operation, each with its formula, shapes and source.
+#pragma once
+#include <tessera/ops/activation.hpp>
+#include <tessera/ops/attention.hpp>
+#include <tessera/ops/block.hpp>
+#include <tessera/ops/embed.hpp>
+#include <tessera/ops/gemm.hpp>
+#include <tessera/ops/norm.hpp>
+#include <tessera/ops/pool.hpp>
+#include <tessera/ops/similarity.hpp>

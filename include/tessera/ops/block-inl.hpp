@@ -1,0 +1,109 @@
+#pragma once
+#include <string>
+
+#include <tessera/ops/block.hpp>
+#include <tessera/ops/detail/tables.hpp>
+#include <tessera/ops/norm.hpp>
+
+namespace tessera::ops {
+
+namespace detail {
+
+// What a half carves: the same code runs on a counting arena to plan and on a real one to work.
+struct AttentionHalfScratch {
+  View<float, 2> normed, qkv, context;
+  AttentionHalfScratch(Arena& arena, const BlockConfig& c, index_t tokens) {
+    if (c.pre_norm) normed = arena.carve2<float>(tokens, c.channels);
+    qkv = arena.carve2<float>(tokens, (c.heads + 2 * c.kv_heads) * c.head_dim);
+    context = arena.carve2<float>(tokens, c.heads * c.head_dim);
+  }
+};
+struct MlpHalfScratch {
+  View<float, 2> normed, hidden;
+  MlpHalfScratch(Arena& arena, const BlockConfig& c, index_t tokens) {
+    if (c.pre_norm) normed = arena.carve2<float>(tokens, c.channels);
+    hidden = arena.carve2<float>(tokens, c.mlp_width);
+  }
+};
+
+/// Heads [first, first + count) of a fused [T, heads * D] buffer.
+inline View<const float, 3> heads_of(View<const float, 2> x, index_t first, index_t count, index_t d) {
+  View<const float, 3> v;
+  v.data = x.data + first * d;
+  v.extent[0] = x.extent[0], v.extent[1] = count, v.extent[2] = d;
+  v.stride[0] = x.stride[0], v.stride[1] = d, v.stride[2] = 1;
+  v.space = x.space;
+  return v;
+}
+
+/// x <- norm(x + s * linear(in)) or x + s * linear(in).
+inline void residual_linear(Context& ctx, const BlockConfig& c, const LinearWeights& w, View<const float, 1> scale,
+                            const NormWeights& norm, View<const float, 2> in, View<float, 2> x) {
+  linear(ctx, in, w.weight, {.bias = w.bias, .channel_scale = scale, .residual = x}, x);
+  if (!c.pre_norm) block_norm(ctx, c, norm, x, x);
+}
+
+}  // namespace detail
+
+inline void tap(const Taps* taps, index_t layer, const char* name, View<const float, 2> value) {
+  if (!taps || !taps->sink) return;
+  const std::string full = layer < 0 ? std::string(name) : "layers." + std::to_string(layer) + "." + name;
+  if (taps->wants(full.c_str())) taps->sink(taps->state, full.c_str(), value);
+}
+
+inline void block_norm(Context& ctx, const BlockConfig& c, const NormWeights& w, View<const float, 2> x,
+                       View<float, 2> out) {
+  if (c.norm == NormKind::rms_norm)
+    rms_norm(ctx, x, w.gamma, c.eps, out);
+  else
+    layer_norm(ctx, x, w.gamma, w.beta, c.eps, out);
+}
+
+inline void attention_half(Context& ctx, const BlockConfig& c, const BlockWeights& w, const RaggedBatch& batch,
+                           View<float, 2> x, const BlockOptions& o) {
+  const ArenaScope scope(ctx.arena());
+  const detail::AttentionHalfScratch s(ctx.arena(), c, x.extent[0]);
+  View<const float, 2> in = x;
+  if (c.pre_norm) {
+    block_norm(ctx, c, w.attention_norm, x, s.normed);
+    in = s.normed;
+  }
+  linear(ctx, in, w.qkv.weight, {.bias = w.qkv.bias}, s.qkv);
+  tap(o.taps, o.layer, "attention.qkv", s.qkv);
+  const auto q = detail::heads_of(s.qkv, 0, c.heads, c.head_dim);
+  const auto k = detail::heads_of(s.qkv, c.heads, c.kv_heads, c.head_dim);
+  const auto v = detail::heads_of(s.qkv, c.heads + c.kv_heads, c.kv_heads, c.head_dim);
+  const View<float, 3> out(s.context.data, x.extent[0], c.heads, c.head_dim);
+  if (o.attention.run)
+    o.attention.run(o.attention.state, ctx, q, k, v, batch, c.attention, out);
+  else
+    attention(ctx, q, k, v, batch.cu_seqlens, batch.cu_seqlens, c.attention, out);
+  tap(o.taps, o.layer, "attention.context", s.context);
+  detail::residual_linear(ctx, c, w.attention_out, w.attention_scale, w.attention_norm, s.context, x);
+  tap(o.taps, o.layer, "attention.output", x);
+}
+
+inline void mlp_half(Context& ctx, const BlockConfig& c, const BlockWeights& w, const RaggedBatch&, View<float, 2> x,
+                     const BlockOptions& o) {
+  const ArenaScope scope(ctx.arena());
+  const detail::MlpHalfScratch s(ctx.arena(), c, x.extent[0]);
+  View<const float, 2> in = x;
+  if (c.pre_norm) {
+    block_norm(ctx, c, w.mlp_norm, x, s.normed);
+    in = s.normed;
+  }
+  linear(ctx, in, w.mlp_in.weight, {.bias = w.mlp_in.bias, .act = c.act, .glu = c.glu}, s.hidden);
+  tap(o.taps, o.layer, "mlp.hidden", s.hidden);
+  detail::residual_linear(ctx, c, w.mlp_out, w.mlp_scale, w.mlp_norm, s.hidden, x);
+  tap(o.taps, o.layer, "output", x);
+}
+
+inline std::size_t block_scratch(Context& ctx, const BlockConfig& c, index_t tokens, index_t max_length) {
+  Arena first = Arena::counting(), second = Arena::counting();
+  (void)detail::AttentionHalfScratch(first, c, tokens);
+  (void)detail::MlpHalfScratch(second, c, tokens);
+  const std::size_t attention = first.peak() + attention_scratch(ctx, max_length, c.head_dim, c.head_dim) + kAlignment;
+  return attention > second.peak() ? attention : second.peak();
+}
+
+}  // namespace tessera::ops

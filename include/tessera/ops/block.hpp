@@ -1,0 +1,88 @@
+// The block contract: the two halves of a transformer layer over a ragged batch. Models call these and the ops; a backend
+// may override a half with a fused schedule of the same bits. Merging, pruning and taps sit between the halves.
+#pragma once
+#include <tessera/core/ragged_batch.hpp>
+#include <tessera/core/taps.hpp>
+#include <tessera/ops/attention.hpp>
+#include <tessera/ops/gemm.hpp>
+
+namespace tessera::ops {
+
+enum class NormKind : unsigned char { layer_norm, rms_norm };
+
+struct NormWeights {
+  View<const float, 1> gamma = {};  ///< [C]
+  View<const float, 1> beta = {};   ///< [C], absent for rms_norm
+};
+
+struct LinearWeights {
+  PackedWeight weight = {};        ///< [N, K]
+  View<const float, 1> bias = {};  ///< [N], or empty
+};
+
+/// What is the same in every layer. C = heads * head_dim unless attention_out says otherwise.
+struct BlockConfig {
+  index_t channels = 0;   ///< C
+  index_t heads = 0;      ///< H
+  index_t kv_heads = 0;   ///< Hkv; H unless grouped
+  index_t head_dim = 0;   ///< D
+  index_t mlp_width = 0;  ///< F
+  bool pre_norm = false;  ///< x + f(norm(x)) as in ViT; else norm(x + f(x)) as in BERT
+  NormKind norm = NormKind::layer_norm;
+  float eps = 1e-12f;
+  Activation act = Activation::gelu_erf;
+  bool glu = false;                ///< gated MLP: mlp_in is of pack_weight_glu
+  AttentionParams attention = {};  ///< per-sequence arrays in it are not used by blocks
+};
+
+struct BlockWeights {
+  NormWeights attention_norm, mlp_norm;
+  LinearWeights qkv = {};                           ///< [(H + 2 Hkv) D, C]: queries, keys, values
+  LinearWeights attention_out = {};                 ///< [C, H D]
+  LinearWeights mlp_in = {};                        ///< [F, C], gated [2 F, C]
+  LinearWeights mlp_out = {};                       ///< [C, F]
+  View<const float, 1> attention_scale, mlp_scale;  ///< [C] layer scale, or empty
+};
+
+/// The caller's own attention in place of ops::attention, with its arguments.
+struct AttentionHook {
+  void (*run)(void* state, Context& ctx, View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
+              const RaggedBatch& batch, const AttentionParams& params, View<float, 3> out) = nullptr;
+  void* state = nullptr;
+};
+
+/// What a caller may look at or replace in one half.
+struct BlockOptions {
+  const Taps* taps = nullptr;
+  index_t layer =
+      0;  ///< for the names of taps: "layers.<layer>.attention.qkv", ".attention.context", ".attention.output" ...
+  AttentionHook attention = {};
+};
+
+/// x becomes x + s * out(attention(qkv(norm(x)))), or norm(x + ...) when post-norm.
+/// \param x [sum T, C] f32 packed, in and out.
+/// \throws Error as the ops it is made of; x is then unspecified.
+/// Scratch comes from the context's arena: reserve block_scratch() bytes first.
+/// Taps: attention.qkv, attention.context (before the output projection), attention.output (x after the half).
+/// Source: Vaswani et al., arXiv:1706.03762 (post-norm); Xiong et al., arXiv:2002.04745 (pre-norm).
+void attention_half(Context& ctx, const BlockConfig& config, const BlockWeights& w, const RaggedBatch& batch,
+                    View<float, 2> x, const BlockOptions& options = {});
+
+/// x becomes x + s * out(act(in(norm(x)))), or norm(x + ...) when post-norm. Taps: mlp.hidden, output (x after the layer).
+void mlp_half(Context& ctx, const BlockConfig& config, const BlockWeights& w, const RaggedBatch& batch, View<float, 2> x,
+              const BlockOptions& options = {});
+
+/// The normalisation of this config, in place or not.
+void block_norm(Context& ctx, const BlockConfig& config, const NormWeights& w, View<const float, 2> x, View<float, 2> out);
+
+/// Arena bytes for either half on this context. \param tokens sum T.  \param max_length the longest sequence.
+std::size_t block_scratch(Context& ctx, const BlockConfig& config, index_t tokens, index_t max_length);
+
+/// Hands `value` to the taps under "layers.<layer>.<name>" (layer >= 0) or `name`, if wanted.
+void tap(const Taps* taps, index_t layer, const char* name, View<const float, 2> value);
+
+}  // namespace tessera::ops
+
+#ifndef TESSERA_COMPILED
+#include <tessera/ops/block-inl.hpp>
+#endif
