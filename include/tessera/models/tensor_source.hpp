@@ -1,0 +1,59 @@
+// Checkpoint tensors as f32 views, checked on the way.
+#pragma once
+#include <initializer_list>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <tessera/core/context.hpp>
+#include <tessera/io/checkpoint.hpp>
+
+namespace tessera::models {
+
+/// How a model is loaded.
+struct LoadOptions {
+  bool allow_nonfinite = false;  ///< accept NaN and infinity in weights
+};
+
+/// Reads named tensors of one checkpoint as f32. An f32 tensor is a view of the mapped file; f16 and bf16 are widened
+/// (exactly) into memory that lives until release(), or as long as the source when asked to stay.
+class TensorSource {
+ public:
+  /// `prefixes`: name prefixes to try, in order, until `probe` is found under one. \throws Error kNotFound.
+  TensorSource(Context& ctx, std::shared_ptr<const io::Checkpoint> checkpoint, std::initializer_list<const char*> prefixes,
+               const char* probe, const LoadOptions& options);
+
+  /// The tensor of the first of these names (without prefix) that exists. \throws Error kNotFound naming all of them,
+  /// kShapeMismatch for another rank, kUnsupported for another element type, kNonFinite.
+  View<const float, 2> matrix(std::initializer_list<const char*> names, bool stay = false);
+  View<const float, 1> vector(std::initializer_list<const char*> names, bool stay = false);
+  /// The same, or empty when none exists.
+  View<const float, 1> optional_vector(std::initializer_list<const char*> names, bool stay = false);
+  bool has(const char* name) const;
+  /// Frees what was widened without `stay`; its views end.
+  void release() { passing_.clear(); }
+  /// Keeps the mapped file and all that stays.
+  std::shared_ptr<const void> keep_alive() const { return hold_; }
+  const std::string& prefix() const noexcept { return prefix_; }
+
+ private:
+  struct Hold {
+    std::shared_ptr<const io::Checkpoint> checkpoint;
+    std::list<Buffer> widened;
+  };
+  const AnyView* lookup(std::initializer_list<const char*> names, std::string& found) const;
+  const float* floats(const AnyView& v, const std::string& name, bool stay);
+
+  Context& ctx_;
+  std::shared_ptr<Hold> hold_;
+  std::list<Buffer> passing_;
+  std::string prefix_;
+  bool allow_nonfinite_;
+};
+
+}  // namespace tessera::models
+
+#ifndef TESSERA_COMPILED
+#include <tessera/models/tensor_source-inl.hpp>
+#endif
