@@ -25,5 +25,15 @@ foreach(source IN LISTS targets)
   set_tests_properties(fuzz.${name} PROPERTIES LABELS check FIXTURES_REQUIRED fuzz_programs TIMEOUT 300)
 endforeach()
 
+# The bits promise over compilers, optimisation levels and instruction sets; threads and batches are unit tests.
+add_test(NAME bits.native COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/bits/compare.sh native)
+set_tests_properties(bits.native PROPERTIES LABELS check TIMEOUT 1200 PROCESSORS 2)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")  # on an ARM machine bits.native has NEON
+  add_test(NAME bits.neon COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/bits/compare.sh neon)
+  set_tests_properties(bits.neon PROPERTIES LABELS check TIMEOUT 1200)
+endif()
+
 add_test(NAME format COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/structure/format.sh WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 set_tests_properties(format PROPERTIES LABELS check TIMEOUT 300)
+add_test(NAME tidy COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/structure/tidy.sh)
+set_tests_properties(tidy PROPERTIES LABELS check TIMEOUT 1200)
