@@ -77,7 +77,7 @@ void gemm(Context& ctx) {
     e.act = acts[i % 5];
     e.glu = glu;
     if (i % 2) e.bias = row(bias);
-    if (i % 4 == 1) e.channel_scale = row(scale);
+    if (i % 2 == 1) e.channel_scale = row(scale);
     if (i % 4 > 1) e.residual = view(residual, t, n);
     const auto packed = glu ? tessera::ops::pack_weight_glu(ctx, view(w, n, k), view(w2, n, k))
                             : tessera::ops::pack_weight(ctx, view(w, n, k));
