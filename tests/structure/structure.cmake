@@ -21,19 +21,15 @@ structure_test(headers_alone_compiled ${Python3_EXECUTABLE} ${structure}/headers
 set_tests_properties(structure.headers_alone structure.headers_alone_compiled PROPERTIES PROCESSORS 2)
 
 # Two units of one headers-only program.
-if(EXISTS "${PROJECT_SOURCE_DIR}/include/tessera/tessera.hpp")
-  add_executable(two_units ${structure}/two_units/first.cpp ${structure}/two_units/second.cpp)
-  target_link_libraries(two_units PRIVATE tessera::tessera)
-  tessera_own_code(two_units)
-  structure_test(two_units two_units)
-endif()
+add_executable(two_units ${structure}/two_units/first.cpp ${structure}/two_units/second.cpp)
+target_link_libraries(two_units PRIVATE tessera::tessera)
+tessera_own_code(two_units)
+structure_test(two_units two_units)
 
 # Other projects, and the programs that the README shows.
 foreach(mode find_package pkg_config subdirectory bare)
   structure_test(consumer.${mode} ${Python3_EXECUTABLE} ${structure}/consumers.py ${mode} ${PROJECT_BINARY_DIR} ${CMAKE_CXX_COMPILER})
 endforeach()
 set_tests_properties(structure.consumer.find_package structure.consumer.pkg_config PROPERTIES RESOURCE_LOCK installation)
-if(EXISTS "${PROJECT_SOURCE_DIR}/README.md")
-  structure_test(readme_programs ${Python3_EXECUTABLE} ${structure}/readme_programs.py)
-  structure_test(example_lines ${Python3_EXECUTABLE} ${structure}/example_lines.py ${compilers})
-endif()
+structure_test(readme_programs ${Python3_EXECUTABLE} ${structure}/readme_programs.py)
+structure_test(example_lines ${Python3_EXECUTABLE} ${structure}/example_lines.py ${compilers})
