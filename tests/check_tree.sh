@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# check_tree.sh PRESET [PATTERN]: configures and builds build/PRESET; with PATTERN, runs its ctest tests of those names.
+# check_tree.sh PRESET PATTERN [TARGET...]: configures build/PRESET, builds it (or only those targets), and runs its unit
+# tests of names that match PATTERN. An empty PATTERN runs none.
 set -euo pipefail
-preset=$1 pattern=${2:-}
+preset=$1 pattern=$2
+shift 2
 jobs=$(nproc)
+began=$SECONDS
 cmake --preset "$preset"
-if [ -z "$pattern" ]; then
-  cmake --build --preset "$preset" -j "$jobs"
-  exit
-fi
-cmake --build --preset "$preset" -j "$jobs"
+cmake --build --preset "$preset" -j "$jobs" ${1:+--target "$@"}
+echo "== built in $((SECONDS - began)) s"
+[ -n "$pattern" ] || exit 0
+
 export TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1 ${TSAN_OPTIONS:-}"
 export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS:-}"
 run=()

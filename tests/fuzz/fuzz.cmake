@@ -1,6 +1,7 @@
 # Every tests/fuzz/<name>_fuzz.cpp defines LLVMFuzzerTestOneInput. An ordinary build links it with replay_main.cpp and has
 # ctest run it over the kept inputs of tests/fuzz/corpus/<name>; under TESSERA_FUZZ it is a libFuzzer program instead.
 file(GLOB targets CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/*_fuzz.cpp")
+add_custom_target(fuzz_programs)
 foreach(source IN LISTS targets)
   get_filename_component(program "${source}" NAME_WE)
   string(REGEX REPLACE "_fuzz$" "" name "${program}")
@@ -8,6 +9,7 @@ foreach(source IN LISTS targets)
   target_link_libraries(${program} PRIVATE tessera::compiled)
   target_include_directories(${program} PRIVATE "${PROJECT_SOURCE_DIR}")
   tessera_own_code(${program})
+  add_dependencies(fuzz_programs ${program})
   if(TESSERA_FUZZ)
     target_link_options(${program} PRIVATE -fsanitize=fuzzer)
   else()
