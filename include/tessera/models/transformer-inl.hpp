@@ -1,4 +1,6 @@
 #pragma once
+#include <algorithm>
+
 #include <tessera/models/transformer.hpp>
 
 namespace tessera::models {
@@ -116,37 +118,55 @@ inline std::size_t Transformer::scratch(Context& ctx, index_t tokens, index_t ma
   return a.peak() + ops::block_scratch(ctx, config_.block, tokens, max_length);
 }
 
+namespace detail {
+
+/// First sequence of each group (and the end): whole sequences of about `target` tokens.
+inline std::vector<index_t> token_groups(const RaggedBatch& batch, index_t target) {
+  std::vector<index_t> first{0};
+  for (index_t b = 1; b < batch.sequences(); ++b) {
+    const index_t begin = batch.begin(first.back());
+    // Close the group where that leaves it nearer to its target than taking one more would.
+    if (batch.begin(b) - begin + batch.length(b) / 2 >= target) first.push_back(b);
+  }
+  first.push_back(batch.sequences());
+  return first;
+}
+
+/// Tokens on the busiest lane when lanes claim the groups in order.
+inline index_t busiest_lane(const RaggedBatch& batch, const std::vector<index_t>& first, int lanes) {
+  std::vector<index_t> load(static_cast<std::size_t>(lanes), 0);
+  for (std::size_t g = 0; g + 1 < first.size(); ++g)
+    *std::min_element(load.begin(), load.end()) += batch.begin(first[g + 1]) - batch.begin(first[g]);
+  return *std::max_element(load.begin(), load.end());
+}
+
+}  // namespace detail
+
 inline void Transformer::forward(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& o) const {
   in.batch.check();
-  const index_t tokens = in.batch.tokens(), sequences = in.batch.sequences(), lanes = ctx.threads();
+  const index_t tokens = in.batch.tokens(), sequences = in.batch.sequences();
+  const int lanes = ctx.threads();
   if (in.ids.extent[0] != tokens || out.extent[0] != tokens || out.extent[1] != config_.block.channels || !out.packed())
     throw Error(Code::kShapeMismatch, "transformer: ids must be [tokens] and out a packed [tokens, channels]");
-  // Enough tokens: groups of whole sequences go through the whole stack on one thread each, without a barrier, their
-  // activations in that core's cache. Few: all threads share each operation. The bits are the same.
-  constexpr index_t kGroup = 256, kSmallest = 96;
+  if (tokens == 0) return;
+  // Groups of whole sequences go through the whole stack on one thread each, without a barrier, their activations in that
+  // core's cache. Where the groups would leave a thread waiting, all threads share each operation instead. Same bits.
+  constexpr index_t kGroup = 256;
   const bool watched = o.taps || o.attention.run || o.between;
-  index_t groups = (tokens + kGroup - 1) / kGroup;
-  if (lanes > 1) groups = (groups + lanes - 1) / lanes * lanes;
-  while (lanes > 1 && groups >= 2 * lanes && tokens / groups < kSmallest) groups -= lanes;
-  if (watched || sequences < groups || (lanes > 1 && tokens / groups < kSmallest)) {
+  const index_t groups = (tokens + kGroup - 1) / kGroup, rounded = (groups + lanes - 1) / lanes * lanes;
+  const std::vector<index_t> first = detail::token_groups(in.batch, (tokens + rounded - 1) / rounded);
+  const bool balanced = detail::busiest_lane(in.batch, first, lanes) * lanes <= tokens + tokens / 16;
+  if (watched || !balanced || tokens < 96 * lanes) {
     run_group(ctx, in, 0, sequences, out, o);
     return;
   }
-  std::vector<index_t> first{0};  // first sequence of each group; a long sequence may fill several shares
-  for (index_t b = 0; b < sequences; ++b)
-    if (in.batch.begin(b) >= tokens * static_cast<index_t>(first.size()) / groups && in.batch.begin(b) > 0)
-      first.push_back(b);
-  first.push_back(sequences);
-  const index_t made = static_cast<index_t>(first.size()) - 1;
-  if (made < lanes) {
-    run_group(ctx, in, 0, sequences, out, o);
-    return;
-  }
-  for (index_t lane = 0; lanes > 1 && lane < lanes; ++lane) (void)ctx.lane(static_cast<int>(lane));
+  if (lanes > 1)
+    for (int lane = 0; lane < lanes; ++lane) (void)ctx.lane(lane);  // made here: tasks must not
   const auto run = [&](index_t i, int lane) {
     const auto g = static_cast<std::size_t>(i);
     run_group(lanes > 1 ? ctx.lane(lane) : ctx, in, first[g], first[g + 1], out, o);
   };
+  const index_t made = static_cast<index_t>(first.size()) - 1;
   if (lanes > 1)
     ctx.parallel_for(made, run);
   else

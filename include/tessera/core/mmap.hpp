@@ -1,0 +1,34 @@
+// Files as read-only memory.
+#pragma once
+#include <cstddef>
+
+#include <tessera/core/error.hpp>
+
+namespace tessera {
+
+/// A regular file mapped read-only. The pages are read when touched; drop() gives some back. A file that another process
+/// truncates while it is mapped raises SIGBUS on access, as with every mapping: keep model folders unchanged while in use.
+class MappedFile {
+ public:
+  MappedFile() = default;
+  /// \throws Error kNotFound, kIo (naming path and reason), kFormat for what is no regular file.
+  static MappedFile open(const char* path);
+  MappedFile(MappedFile&& o) noexcept : data_(o.data_), bytes_(o.bytes_) { o.data_ = nullptr, o.bytes_ = 0; }
+  MappedFile& operator=(MappedFile&& o) noexcept;
+  ~MappedFile();
+
+  const std::byte* data() const noexcept { return data_; }
+  std::size_t bytes() const noexcept { return bytes_; }
+  /// Says that [offset, offset + bytes) is not needed soon; reading it again reads the file again.
+  void drop(std::size_t offset, std::size_t bytes) const noexcept;
+
+ private:
+  const std::byte* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace tessera
+
+#ifndef TESSERA_COMPILED
+#include <tessera/core/mmap-inl.hpp>
+#endif

@@ -1,0 +1,114 @@
+#pragma once
+#include <filesystem>
+
+#include <tessera/io/checkpoint.hpp>
+#include <tessera/io/json.hpp>
+
+namespace tessera::io {
+
+inline std::string contained_path(const std::string& folder, const std::string& name) {
+  namespace fs = std::filesystem;
+  const auto escape = [&](const std::string& why) {
+    return Error(Code::kFormat, folder + ": refused file name '" + name + "': " + why);
+  };
+  const fs::path relative(name);
+  if (name.empty() || name.find('\0') != name.npos || relative.is_absolute())
+    throw escape("it must be a name inside the folder");
+  for (const auto& part : relative)
+    if (part == "..") throw escape("it leads out of the folder");
+  const fs::path path = fs::path(folder) / relative;
+  std::error_code error;
+  const fs::path root = fs::canonical(folder, error);
+  if (error) throw Error(Code::kNotFound, folder + ": no such folder");
+  const fs::path real = fs::canonical(path, error);
+  if (error) throw Error(Code::kNotFound, path.string() + ": no such file");
+  if (!fs::is_regular_file(real, error)) throw escape("not a regular file");
+  const auto inside = [](const fs::path& p, const fs::path& base) {
+    const auto [b, rest] = std::mismatch(base.begin(), base.end(), p.begin(), p.end());
+    return b == base.end();
+  };
+  if (inside(real, root)) return path.string();
+  // models--org--name/snapshots/<revision>/file -> models--org--name/blobs/<hash>, the layout of a Hugging Face cache
+  for (fs::path at = root; at.has_relative_path(); at = at.parent_path())
+    if (at.filename() == "snapshots" && inside(real, at.parent_path() / "blobs")) return path.string();
+  throw escape("a link that leaves the folder");
+}
+
+inline Checkpoint Checkpoint::open(const std::string& folder) {
+  namespace fs = std::filesystem;
+  Checkpoint c;
+  c.folder_ = folder;
+  const auto add = [&](const std::string& name) {
+    c.shards_.push_back(std::make_unique<SafeTensors>(SafeTensors::open(contained_path(folder, name))));
+    c.files_.push_back(name);
+    return c.shards_.size() - 1;
+  };
+  std::error_code error;
+  if (fs::exists(folder + "/model.safetensors", error)) {
+    add("model.safetensors");
+    return c;
+  }
+  const std::string index_name = "model.safetensors.index.json";
+  if (fs::exists(folder + "/" + index_name, error)) {
+    const std::string path = contained_path(folder, index_name);
+    const Json index = read_json(path);
+    if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object())
+      throw Error(Code::kFormat, path + ": no weight_map");
+    std::map<std::string, std::size_t> opened;
+    for (const auto& [tensor, file] : index["weight_map"].items()) {
+      const std::string name = file.is_string() ? file.get<std::string>() : "";
+      if (!name.ends_with(".safetensors") || name.find('/') != name.npos || name.find('\\') != name.npos ||
+          name.front() == '.')
+        throw Error(Code::kFormat,
+                    path + ": tensor '" + tensor + "' is in '" + name + "', expected a plain *.safetensors name");
+      if (!opened.count(name)) {
+        if (!fs::exists(folder + "/" + name, error))
+          throw Error(Code::kNotFound,
+                      folder + "/" + name + ": this shard of the model is missing; download the whole model");
+        opened[name] = add(name);
+      }
+      c.shards_[opened[name]]->at(tensor);
+      c.shard_of_[tensor] = opened[name];
+    }
+    return c;
+  }
+  if (!fs::is_directory(folder, error)) throw Error(Code::kNotFound, folder + ": no such model folder");
+  static constexpr struct {
+    const char *ending, *advice;
+  } kOthers[] = {
+      {".bin",
+       "only PyTorch .bin weights; convert once in Python with model.save_pretrained(folder, safe_serialization=True)"},
+      {".pt",
+       "only PyTorch .pt weights; convert once in Python with model.save_pretrained(folder, safe_serialization=True)"},
+      {".h5",
+       "only TensorFlow weights; convert once in Python with from_pretrained(..., from_tf=True) and save_pretrained()"},
+      {".msgpack",
+       "only Flax weights; convert once in Python with from_pretrained(..., from_flax=True) and save_pretrained()"},
+      {".onnx", "only an ONNX graph; get the model's safetensors files, tessera reads weights, not graphs"},
+      {".gguf", "only GGUF weights; get the model's original safetensors files"}};
+  for (const auto& other : kOthers)
+    for (const auto& entry : fs::directory_iterator(folder, error))
+      if (entry.path().extension() == other.ending)
+        throw Error(Code::kNotFound, folder + ": no model.safetensors, " + other.advice);
+  throw Error(Code::kNotFound, folder + ": no model.safetensors and no model.safetensors.index.json in it");
+}
+
+inline const AnyView* Checkpoint::find(std::string_view name) const {
+  if (shard_of_.empty()) return shards_.empty() ? nullptr : shards_.front()->find(name);
+  const auto at = shard_of_.find(name);
+  return at == shard_of_.end() ? nullptr : shards_[at->second]->find(name);
+}
+
+inline const AnyView& Checkpoint::at(std::string_view name) const {
+  if (const AnyView* v = find(name)) return *v;
+  throw Error(Code::kNotFound, folder_ + ": no tensor '" + std::string(name) + "'");
+}
+
+inline std::vector<std::string> Checkpoint::names() const {
+  if (shard_of_.empty()) return shards_.empty() ? std::vector<std::string>{} : shards_.front()->names();
+  std::vector<std::string> all;
+  for (const auto& [name, shard] : shard_of_) all.push_back(name);
+  return all;
+}
+
+}  // namespace tessera::io
