@@ -1,0 +1,130 @@
+// Random BERT folders of odd sizes against transformers in float64: every layer, every mask, every checkpoint layout.
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <tessera/io.hpp>
+#include <tessera/models/padded.hpp>
+#include <tessera/models/text_model.hpp>
+
+namespace tessera::models {
+namespace {
+
+constexpr double kBound = 2e-5;  // of a row's largest value: the project's promise
+
+std::vector<std::int32_t> int_tensor(const io::SafeTensors& file, const char* name, index_t& rows, index_t& columns) {
+  const auto v = file.at(name).as<std::int64_t, 2>();
+  rows = v.extent[0], columns = v.extent[1];
+  return std::vector<std::int32_t>(v.data, v.data + v.size());
+}
+
+/// Largest error of any row, relative to the row's largest value; rows that must be 0 count absolutely.
+double worst_row_error(View<const float, 2> got, const float* want) {
+  double worst = 0;
+  for (index_t r = 0; r < got.extent[0]; ++r) {
+    double top = 0, error = 0;
+    for (index_t c = 0; c < got.extent[1]; ++c) {
+      const double w = static_cast<double>(want[r * got.extent[1] + c]), g = static_cast<double>(got(r, c));
+      if (!(std::abs(g) < 1e30)) return INFINITY;
+      top = std::max(top, std::abs(w));
+      error = std::max(error, std::abs(g - w));
+    }
+    worst = std::max(worst, top > 0 ? error / top : error);
+  }
+  return worst;
+}
+
+struct Seen {
+  std::map<std::string, std::vector<float>> values;
+  static void sink(void* self, const char* name, View<const float, 2> v) {
+    auto& into = static_cast<Seen*>(self)->values[name];
+    for (index_t r = 0; r < v.extent[0]; ++r)
+      for (index_t c = 0; c < v.extent[1]; ++c) into.push_back(v(r, c));
+  }
+};
+
+class TinyBert : public ::testing::TestWithParam<std::string> {
+ protected:
+  Context ctx_{2};
+  io::ModelFolder folder_ = io::ModelFolder::open(std::string(TESSERA_GOLDENS) + "/tiny_bert/" + GetParam());
+  TextModel model_ = TextModel::load(ctx_, folder_);
+
+  void check(const std::string& suffix) {
+    const auto in = io::SafeTensors::open(folder_.path("inputs" + suffix + ".safetensors"));
+    const auto want = io::SafeTensors::open(folder_.path("outputs" + suffix + ".safetensors"));
+    index_t rows = 0, columns = 0;
+    const auto ids = int_tensor(in, "input_ids", rows, columns);
+    std::map<std::string, std::vector<std::int32_t>> given;
+    for (const char* name : {"attention_mask", "token_type_ids", "position_ids"})
+      if (in.find(name)) given[name] = int_tensor(in, name, rows, columns);
+    const auto view = [&](const char* name) {
+      return given.count(name) ? View<const std::int32_t, 2>(given[name].data(), rows, columns) : View<const std::int32_t, 2>();
+    };
+    const PaddedBatch batch(View<const std::int32_t, 2>(ids.data(), rows, columns), view("attention_mask"), view("token_type_ids"),
+                            view("position_ids"));
+    const index_t c = model_.transformer->config().block.channels;
+    std::vector<float> packed(static_cast<std::size_t>(batch.tokens() * c), NAN), padded(static_cast<std::size_t>(rows * columns * c), NAN);
+    const View<float, 2> hidden(packed.data(), batch.tokens(), c), out(padded.data(), rows * columns, c);
+    Seen seen;
+    const Taps taps{"*", Seen::sink, &seen};
+    ForwardOptions options;
+    options.taps = &taps;
+    model_.transformer->forward(ctx_, batch.inputs(), hidden, options);
+    batch.scatter(hidden, out);
+    EXPECT_LE(worst_row_error(out, want.at("last_hidden_state").as<float, 3>().data), kBound) << suffix;
+
+    const auto compare = [&](const std::string& tap, const std::string& golden) {
+      if (!want.find(golden)) return;
+      ASSERT_TRUE(seen.values.count(tap)) << tap;
+      const auto& v = seen.values[tap];
+      const index_t width = static_cast<index_t>(v.size()) / batch.tokens();
+      std::vector<float> spread(static_cast<std::size_t>(rows * columns * width));
+      const View<float, 2> s(spread.data(), rows * columns, width);
+      batch.scatter(View<const float, 2>(v.data(), batch.tokens(), width), s);
+      EXPECT_LE(worst_row_error(s, want.at(golden).as<float, 3>().data), kBound) << golden;
+      ++compared_;
+    };
+    compare("embeddings", "hidden_states.0");
+    for (index_t l = 0; l < model_.transformer->config().layers; ++l)
+      compare("layers." + std::to_string(l) + ".output", "hidden_states." + std::to_string(l + 1));
+    compare("layers.0.attention.context", "layer0.attention_context");
+    compare("layers.0.attention.output", "layer0.attention_out");
+    compare("layers.0.mlp.hidden", "layer0.mlp_activated");
+
+    if (want.find("pooler_output")) {
+      ASSERT_TRUE(model_.pooler.has_value());
+      std::vector<float> pooled(static_cast<std::size_t>(rows * c), NAN);
+      const View<float, 2> p(pooled.data(), rows, c);
+      model_.pool_first(ctx_, hidden, batch.cu_seqlens(), p);
+      for (index_t b = 0; b < rows; ++b)
+        if (!batch.has_first(b)) std::fill_n(p[b].data, c, 0.f);
+      EXPECT_LE(worst_row_error(p, want.at("pooler_output").as<float, 2>().data), kBound) << suffix;
+    } else {
+      EXPECT_FALSE(model_.pooler.has_value());
+    }
+  }
+  int compared_ = 0;
+};
+
+TEST_P(TinyBert, EveryLayerUnderEveryMask) {
+  check("");
+  EXPECT_EQ(compared_, model_.transformer->config().layers + 4);
+}
+TEST_P(TinyBert, GivenPositions) { check("_positions"); }
+TEST_P(TinyBert, IdsAlone) { check("_ids_only"); }
+
+std::vector<std::string> folders() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(std::string(TESSERA_GOLDENS) + "/tiny_bert"))
+    if (entry.is_directory()) names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+INSTANTIATE_TEST_SUITE_P(Folders, TinyBert, ::testing::ValuesIn(folders()), [](const auto& p) { return p.param; });
+
+}  // namespace
+}  // namespace tessera::models
