@@ -29,7 +29,7 @@ function(tessera_compiled_areas out)
       # Whatever the body includes comes first, under the keyword's own meaning (some may be for other systems).
       file(STRINGS "${root}/${body}" lines REGEX "^ *# *include *<")
       foreach(line IN LISTS lines)
-        if(NOT line MATCHES "-inl\\.hpp>")
+        if(NOT line MATCHES "<tessera/${area}/.*-inl\\.hpp>")
           string(REGEX MATCH "<[^>]+>" header "${line}")
           list(APPEND before "#if __has_include(${header})\n#include ${header}\n#endif")
         endif()
