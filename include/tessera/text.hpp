@@ -1,0 +1,3 @@
+// Tokenizers.
+#pragma once
+#include <tessera/text/tokenizer.hpp>

@@ -1,0 +1,44 @@
+// Special tokens around the texts: templates, and what BertProcessing and RobertaProcessing are as templates.
+#pragma once
+#include <string>
+#include <vector>
+
+#include <tessera/io/json.hpp>
+#include <tessera/text/encoding.hpp>
+
+namespace tessera::text {
+
+/// A list of parts: the first text, the second, or special tokens, each with a type id.
+class PostProcessor {
+ public:
+  struct Part {
+    enum Kind { kFirst, kSecond, kSpecial } kind = kFirst;
+    std::int32_t type_id = 0;
+    std::vector<TokenId> ids;  ///< of a special part
+  };
+  /// Texts without special tokens; the second has type 1.
+  PostProcessor() : single_{{Part::kFirst, 0, {}}}, pair_{{Part::kFirst, 0, {}}, {Part::kSecond, 1, {}}} {}
+  PostProcessor(std::vector<Part> single, std::vector<Part> pair) : single_(std::move(single)), pair_(std::move(pair)) {}
+
+  /// From a tokenizer.json's "post_processor", null included. \throws Error kUnsupported naming an unknown type, kFormat.
+  static PostProcessor from_json(const io::Json& json);
+  /// [CLS] A [SEP], and [CLS] A [SEP] B [SEP].
+  static PostProcessor bert(TokenId cls, TokenId sep);
+  /// <s> A </s>, and <s> A </s> </s> B </s>, all of type 0.
+  static PostProcessor roberta(TokenId cls, TokenId sep);
+
+  /// Special tokens that process() adds.
+  std::size_t added(bool pair) const noexcept;
+  /// \param second null for a single text.
+  Encoding process(Encoding first, const Encoding* second, bool add_special_tokens) const;
+  const std::vector<Part>& single() const noexcept { return single_; }
+
+ private:
+  std::vector<Part> single_, pair_;
+};
+
+}  // namespace tessera::text
+
+#ifndef TESSERA_COMPILED
+#include <tessera/text/post_processor-inl.hpp>
+#endif

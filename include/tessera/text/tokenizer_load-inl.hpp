@@ -1,0 +1,299 @@
+#pragma once
+#include <algorithm>
+#include <filesystem>
+
+#include <tessera/core/mmap.hpp>
+#include <tessera/text/tokenizer.hpp>
+
+namespace tessera::text {
+
+namespace detail {
+
+/// Reads a tokenizer.json like io::parse_json, but takes model.vocab, when it is an object, straight into a Vocabulary: the
+/// document of a large one would cost more than everything else.
+class TokenizerJson {
+ public:
+  TokenizerJson(io::Json& root, Vocabulary& vocabulary, int depth) : inner_(root, depth), vocabulary_(vocabulary) {}
+  bool null() { return scalar() && inner_.null(); }
+  bool boolean(bool v) { return scalar() && inner_.boolean(v); }
+  bool number_integer(std::int64_t v) { return in_vocab_ ? entry(v) : inner_.number_integer(v); }
+  bool number_unsigned(std::uint64_t v) {
+    return in_vocab_ ? entry(static_cast<std::int64_t>(std::min<std::uint64_t>(v, INT64_MAX))) : inner_.number_unsigned(v);
+  }
+  bool number_float(double v, const std::string& s) { return scalar() && inner_.number_float(v, s); }
+  bool string(std::string& v) { return scalar() && inner_.string(v); }
+  bool binary(nlohmann::json::binary_t& v) { return inner_.binary(v); }
+  bool start_object(std::size_t n) {
+    if (in_vocab_) return bad("an object in model.vocab");
+    if (depth_ == 2 && path_[0] == "model" && path_[1] == "vocab") {
+      in_vocab_ = true;
+      return inner_.null();  // its place in the document
+    }
+    ++depth_;
+    path_.resize(static_cast<std::size_t>(depth_));
+    return inner_.start_object(n);
+  }
+  bool end_object() {
+    if (in_vocab_) {
+      in_vocab_ = false;
+      return true;
+    }
+    path_.resize(static_cast<std::size_t>(--depth_));
+    return inner_.end_object();
+  }
+  bool start_array(std::size_t n) {
+    if (in_vocab_) return bad("a list in model.vocab");
+    ++depth_;
+    path_.resize(static_cast<std::size_t>(depth_));
+    return inner_.start_array(n);
+  }
+  bool end_array() {
+    path_.resize(static_cast<std::size_t>(--depth_));
+    return inner_.end_array();
+  }
+  bool key(std::string& k) {
+    if (in_vocab_) {
+      token_ = std::move(k);
+      return true;
+    }
+    path_[static_cast<std::size_t>(depth_) - 1] = k;
+    return inner_.key(k);
+  }
+  bool parse_error(std::size_t at, const std::string& token, const nlohmann::detail::exception& e) {
+    return inner_.parse_error(at, token, e);
+  }
+  std::string problem() const { return problem_.empty() ? inner_.problem() : problem_; }
+
+ private:
+  bool bad(const char* what) { return problem_ = what, false; }
+  bool scalar() { return in_vocab_ ? bad("an id in model.vocab that is not an integer") : true; }
+  bool entry(std::int64_t id) {
+    if (vocabulary_.find(token_) >= 0) return bad("a token that stands twice in model.vocab");
+    vocabulary_.add(token_, id);
+    return true;
+  }
+  io::detail::StrictJson inner_;
+  Vocabulary& vocabulary_;
+  std::vector<std::string> path_;
+  int depth_ = 0;
+  bool in_vocab_ = false;
+  std::string token_, problem_;
+};
+
+inline const io::Json& member(const io::Json& json, const char* key) {
+  static const io::Json null;
+  const io::Json* v = io::detail::field(json, key);
+  return v ? *v : null;
+}
+
+}  // namespace detail
+
+inline Tokenizer Tokenizer::parse(std::string_view text, const std::string& name, const LoadOptions& options) {
+  Tokenizer t;
+  io::Json json;
+  if (text.starts_with("version https://git-lfs"))
+    throw Error(Code::kFormat, name + ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder");
+  t.vocabulary_->reserve(std::min<std::size_t>(text.size() / 16, std::size_t{1} << 20));
+  detail::TokenizerJson handler(json, *t.vocabulary_, 128);
+  const bool odd = text.starts_with("\xef\xbb\xbf") || text.find('\0') != text.npos;
+  try {
+    if (odd || !io::Json::sax_parse(text.begin(), text.end(), &handler))
+      throw Error(Code::kFormat, "not a tokenizer.json: " + (odd ? "a byte order mark or NUL byte" : handler.problem()));
+    t.build(json, options);
+  } catch (const Error& e) {
+    throw Error(e.code(), name + ": " + e.what());
+  }
+  return t;
+}
+
+inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& options) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const bool folder = fs::is_directory(path, error);
+  const std::string file = folder ? path + "/tokenizer.json" : path;
+  const std::string config_path = (folder ? path : fs::path(path).parent_path().string() + "/.") + "/tokenizer_config.json";
+  io::Json config;
+  if (folder && fs::exists(config_path, error)) config = io::read_json(config_path);
+  if (folder && !fs::exists(file, error)) {
+    if (fs::exists(path + "/vocab.txt", error)) return from_vocab_txt(path, config, options);
+    throw Error(Code::kNotFound,
+                path + ": no tokenizer.json and no vocab.txt in it; the tokenizer's files belong beside the weights");
+  }
+  const MappedFile mapped = MappedFile::open(file.c_str());
+  const std::string_view text(reinterpret_cast<const char*>(mapped.data()), mapped.bytes());
+  Tokenizer t = parse(text, file, options);
+  if (config.is_object() && !options.strict_file) {
+    try {
+      t.override_by(config);
+    } catch (const Error& e) {
+      throw Error(e.code(), config_path + ": " + e.what());
+    }
+  }
+  return t;
+}
+
+inline void Tokenizer::build(const io::Json& json, const LoadOptions& options) {
+  if (!json.is_object()) throw Error(Code::kFormat, "the document is not an object");
+  const io::Json& model = detail::member(json, "model");
+  if (vocabulary_->size() == 0 && model.is_object() && model.contains("vocab") && model["vocab"].is_array())
+    throw Error(Code::kUnsupported, "tokenizer: model 'Unigram' is not supported; known: WordPiece, WordLevel");
+  model_ = make_model(model, *vocabulary_);
+  normalizer_ = make_normalizer(detail::member(json, "normalizer"));
+  if (options.lowercase) normalizer_ = lowercase_then(std::move(normalizer_));
+  pre_tokenizer_ = make_pre_tokenizer(detail::member(json, "pre_tokenizer"));
+  post_ = PostProcessor::from_json(detail::member(json, "post_processor"));
+  read_limits(json);
+  if (const io::Json& decoder = detail::member(json, "decoder"); !decoder.is_null()) {
+    const std::string type = io::get_string(decoder, "type");
+    if (type != "WordPiece")
+      throw Error(Code::kUnsupported, "tokenizer: decoder '" + type + "' is not supported; known: WordPiece");
+    decoder_ = true;
+    decoder_prefix_ = io::get_string(decoder, "prefix", "##");
+    cleanup_ = io::get_bool(decoder, "cleanup", true);
+  }
+  read_added_tokens(detail::member(json, "added_tokens"));
+  finish();
+}
+
+inline void Tokenizer::read_limits(const io::Json& json) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 40;
+  const auto size = [](const io::Json& j, const char* key, std::int64_t absent) {
+    return static_cast<std::size_t>(io::get_int(j, key, 0, kMost, absent));
+  };
+  if (const io::Json& t = detail::member(json, "truncation"); !t.is_null()) {
+    Truncation& out = truncation_.emplace();
+    out.max_length = size(t, "max_length", 512);
+    out.stride = size(t, "stride", 0);
+    out.left = io::get_string(t, "direction", "Right") == "Left";
+    const std::string strategy = io::get_string(t, "strategy", "LongestFirst");
+    using Strategy = Truncation::Strategy;
+    out.strategy = strategy == "OnlyFirst"    ? Strategy::only_first
+                   : strategy == "OnlySecond" ? Strategy::only_second
+                                              : Strategy::longest_first;
+  }
+  if (const io::Json& p = detail::member(json, "padding"); !p.is_null()) {
+    Padding& out = padding_.emplace();
+    if (const io::Json& strategy = detail::member(p, "strategy"); strategy.is_object())
+      out.length = size(strategy, "Fixed", 0);
+    out.multiple_of = size(p, "pad_to_multiple_of", 0);
+    out.left = io::get_string(p, "direction", "Right") == "Left";
+    out.id = static_cast<TokenId>(io::get_int(p, "pad_id", 0, 1 << 28, 0));
+    out.type_id = static_cast<std::int32_t>(io::get_int(p, "pad_type_id", 0, 1 << 28, 0));
+  }
+}
+
+inline void Tokenizer::read_added_tokens(const io::Json& list) {
+  if (list.is_null()) return;
+  if (!list.is_array()) throw Error(Code::kFormat, "tokenizer: added_tokens is not a list");
+  for (const io::Json& item : list) {
+    AddedToken t;
+    t.content = io::get_string(item, "content");
+    t.id = static_cast<TokenId>(io::get_int(item, "id", 0, 1 << 28));
+    t.single_word = io::get_bool(item, "single_word", false);
+    t.lstrip = io::get_bool(item, "lstrip", false);
+    t.rstrip = io::get_bool(item, "rstrip", false);
+    t.special = io::get_bool(item, "special", false);
+    t.normalized = io::get_bool(item, "normalized", !t.special);
+    add_token(std::move(t));
+  }
+}
+
+inline void Tokenizer::add_token(AddedToken t) {
+  if (t.content.empty()) return;
+  const TokenId known = vocabulary_->find(t.content);
+  if (known >= 0)
+    t.id = known;  // the model's own id counts, as in the tokenizers package
+  else
+    vocabulary_->add(t.content, t.id);
+  added_.push_back(std::move(t));
+}
+
+inline void Tokenizer::finish() {
+  vocabulary_->index_ids();
+  raw_ = normalized_ = AddedTokenMatcher();
+  special_ids_.clear();
+  normalized_content_.clear();
+  NormalizedText in, out;
+  for (const AddedToken& t : added_) {
+    bool unchanged = true;  // decode() leaves a special token out by its content, which normalisation may have changed
+    if (!t.normalized) {
+      raw_.add(t.content, t);
+    } else if (!normalizer_) {
+      normalized_.add(t.content, t);
+    } else {
+      in.assign(t.content, 0);
+      normalizer_->normalize(in, out);
+      normalized_.add(out.bytes, t);
+      normalized_content_[t.id] = out.bytes;
+      unchanged = out.bytes == t.content;
+    }
+    if (t.special && unchanged) special_ids_.push_back(t.id);
+  }
+  std::sort(special_ids_.begin(), special_ids_.end());
+}
+
+// Classes whose transformers code rebuilds the normalizer from tokenizer_config.json, whatever tokenizer.json says.
+inline void Tokenizer::override_by(const io::Json& config) {
+  const std::string type = io::get_string(config, "tokenizer_class", "");
+  if (type != "BertTokenizer" && type != "BertTokenizerFast") return;
+  const auto* bert = dynamic_cast<const detail::BertNormalizer*>(normalizer_.get());
+  if (!bert) return;
+  detail::BertNormalizer::Settings now = bert->settings();
+  const detail::BertNormalizer::Settings file = now;
+  now.lowercase = io::get_bool(config, "do_lower_case", now.lowercase);
+  now.chinese_chars = io::get_bool(config, "tokenize_chinese_chars", now.chinese_chars);
+  if (config.contains("strip_accents"))
+    now.strip_accents = io::get_bool(config, "strip_accents", now.lowercase);
+  else if (now.lowercase != file.lowercase)
+    now.strip_accents = now.lowercase;
+  if (now == file) return;
+  notes_.push_back(
+      "tokenizer_config.json overrides the normalizer of tokenizer.json: do_lower_case, strip_accents or "
+      "tokenize_chinese_chars differ");
+  normalizer_ = bert_normalizer(now.clean_text, now.chinese_chars, now.strip_accents, now.lowercase);
+  finish();
+}
+
+inline Tokenizer Tokenizer::from_vocab_txt(const std::string& folder, const io::Json& config, const LoadOptions& options) {
+  const std::string path = folder + "/vocab.txt";
+  const MappedFile file = MappedFile::open(path.c_str());
+  const std::string_view text(reinterpret_cast<const char*>(file.data()), file.bytes());
+  if (text.starts_with("version https://git-lfs"))
+    throw Error(Code::kFormat, path + ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder");
+  std::size_t bad = 0;
+  if (unicode::valid_prefix(text, 0, bad) != text.size()) throw Error(Code::kFormat, path + ": not valid UTF-8");
+  Tokenizer t;
+  std::int64_t id = 0;
+  for (std::size_t at = 0; at < text.size(); ++id) {
+    std::size_t end = text.find('\n', at);
+    if (end == text.npos) end = text.size();
+    std::string_view line = text.substr(at, end - at);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    t.vocabulary_->add(line, id);
+    at = end + 1;
+  }
+  const io::Json& c = config.is_object() ? config : io::Json::object();
+  const auto special = [&](const char* key, const char* absent) {
+    const io::Json& v = detail::member(c, key);
+    return v.is_object() ? io::get_string(v, "content", absent) : io::get_string(c, key, absent);
+  };
+  const std::string names[] = {special("pad_token", "[PAD]"), special("unk_token", "[UNK]"), special("cls_token", "[CLS]"),
+                               special("sep_token", "[SEP]"), special("mask_token", "[MASK]")};
+  for (const std::string& name : names) {
+    const TokenId known = t.vocabulary_->find(name);
+    if (known < 0) throw Error(Code::kFormat, path + ": the special token '" + name + "' is not in it");
+    t.add_token({name, known, false, false, false, false, true});
+  }
+  const bool lower = io::get_bool(c, "do_lower_case", true) || options.lowercase;
+  t.model_ = wordpiece(*t.vocabulary_, names[1], "##", 100);
+  t.normalizer_ =
+      bert_normalizer(true, io::get_bool(c, "tokenize_chinese_chars", true), io::get_bool(c, "strip_accents", lower), lower);
+  t.pre_tokenizer_ = make_pre_tokenizer({{"type", "BertPreTokenizer"}});
+  t.post_ = PostProcessor::bert(t.vocabulary_->find(names[2]), t.vocabulary_->find(names[3]));
+  t.decoder_ = t.cleanup_ = true;
+  t.decoder_prefix_ = "##";
+  t.finish();
+  return t;
+}
+
+}  // namespace tessera::text
