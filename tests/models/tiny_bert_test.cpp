@@ -8,8 +8,8 @@
 #include <gtest/gtest.h>
 
 #include <tessera/io.hpp>
+#include <tessera/models/auto_model.hpp>
 #include <tessera/models/padded.hpp>
-#include <tessera/models/text_model.hpp>
 
 namespace tessera::models {
 namespace {
@@ -51,7 +51,7 @@ class TinyBert : public ::testing::TestWithParam<std::string> {
  protected:
   Context ctx_{2};
   io::ModelFolder folder_ = io::ModelFolder::open(std::string(TESSERA_GOLDENS) + "/tiny_bert/" + GetParam());
-  TextModel model_ = TextModel::load(ctx_, folder_);
+  TextModel model_ = load_text_model(ctx_, folder_);
 
   void check(const std::string& suffix) {
     const auto in = io::SafeTensors::open(folder_.path("inputs" + suffix + ".safetensors"));
@@ -62,12 +62,14 @@ class TinyBert : public ::testing::TestWithParam<std::string> {
     for (const char* name : {"attention_mask", "token_type_ids", "position_ids"})
       if (in.find(name)) given[name] = int_tensor(in, name, rows, columns);
     const auto view = [&](const char* name) {
-      return given.count(name) ? View<const std::int32_t, 2>(given[name].data(), rows, columns) : View<const std::int32_t, 2>();
+      return given.count(name) ? View<const std::int32_t, 2>(given[name].data(), rows, columns)
+                               : View<const std::int32_t, 2>();
     };
-    const PaddedBatch batch(View<const std::int32_t, 2>(ids.data(), rows, columns), view("attention_mask"), view("token_type_ids"),
-                            view("position_ids"));
+    const PaddedBatch batch(View<const std::int32_t, 2>(ids.data(), rows, columns), view("attention_mask"),
+                            view("token_type_ids"), view("position_ids"));
     const index_t c = model_.transformer->config().block.channels;
-    std::vector<float> packed(static_cast<std::size_t>(batch.tokens() * c), NAN), padded(static_cast<std::size_t>(rows * columns * c), NAN);
+    std::vector<float> packed(static_cast<std::size_t>(batch.tokens() * c), NAN),
+        padded(static_cast<std::size_t>(rows * columns * c), NAN);
     const View<float, 2> hidden(packed.data(), batch.tokens(), c), out(padded.data(), rows * columns, c);
     Seen seen;
     const Taps taps{"*", Seen::sink, &seen};

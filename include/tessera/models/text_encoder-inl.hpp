@@ -1,6 +1,7 @@
 #pragma once
 #include <cmath>
 
+#include <tessera/models/auto_model.hpp>
 #include <tessera/models/text_encoder.hpp>
 #include <tessera/ops/norm.hpp>
 #include <tessera/ops/similarity.hpp>
@@ -81,7 +82,7 @@ inline void TextEncoder::read_modules(Context& ctx, const io::ModelFolder& folde
   text::LoadOptions text_options;
   const auto limits = detail::read_limits(folder, root);
   if (limits && io::get_bool(*limits, "do_lower_case", false)) text_options.lowercase = true;
-  model_ = TextModel::load(ctx, inner, options);
+  model_ = load_text_model(ctx, inner, options);
   tokenizer_ = std::make_unique<text::Tokenizer>(text::Tokenizer::load(inner.root(), text_options));
   max_length_ = model_.max_length;
   if (limits && limits->contains("max_seq_length") && !(*limits)["max_seq_length"].is_null()) {
@@ -247,7 +248,7 @@ inline void TextEncoder::embed_tokens(Context& ctx, const TokenizedTexts& t, con
     for (index_t b = 0; b < n; ++b) {
       const auto at = static_cast<std::size_t>(b);
       const index_t skip = std::min(t.prompt_tokens[at], t.cu_seqlens[at + 1] - t.cu_seqlens[at] - 1);
-      const float* from = hidden.data + (t.cu_seqlens[at] + skip) * c;
+      float* from = hidden.data + (t.cu_seqlens[at] + skip) * c;
       without_prompt.insert(without_prompt.end(), from, hidden.data + t.cu_seqlens[at + 1] * c);
       cu[at + 1] = static_cast<index_t>(without_prompt.size()) / c;
     }

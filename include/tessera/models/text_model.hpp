@@ -25,11 +25,6 @@ struct TextModel {
   std::optional<DenseLayer> pooler;
   index_t max_length = 0;  ///< tokens a sequence may have: positions that exist
 
-  /// Reads config.json's model_type and hands over to that family.
-  /// \throws Error kUnsupported naming the architecture and those that are known; kNotFound, kFormat, kShapeMismatch,
-  /// kNonFinite naming file and tensor.
-  static TextModel load(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options = {});
-
   /// pooler_output: pooler(x[first token of each sequence]). \param out [B, C].
   void pool_first(Context& ctx, View<const float, 2> hidden, View<const index_t, 1> cu_seqlens, View<float, 2> out) const;
 };

@@ -1,0 +1,23 @@
+#pragma once
+#include <tessera/models/auto_model.hpp>
+#include <tessera/models/families/bert.hpp>
+
+namespace tessera::models {
+
+inline TextModel load_text_model(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options) {
+  const io::Json config = folder.config();
+  const std::string type = io::get_string(config, "model_type", "");
+  static constexpr struct {
+    const char* type;
+    TextModel (*load)(Context&, const io::ModelFolder&, const io::Json&, const LoadOptions&);
+  } kFamilies[] = {{"bert", load_bert}};
+  std::string known;
+  for (const auto& f : kFamilies) {
+    if (type == f.type) return f.load(ctx, folder, config, options);
+    known += (known.empty() ? "" : ", ") + std::string(f.type);
+  }
+  throw Error(Code::kUnsupported,
+              folder.path("config.json") + ": model_type '" + type + "' is not supported; known: " + known);
+}
+
+}  // namespace tessera::models
