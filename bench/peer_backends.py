@@ -1,0 +1,260 @@
+"""One peer in one process: builds its best configuration, then answers on its standard input.
+
+    python peer_backends.py BACKEND MODEL_DIR WORK_DIR THREADS
+
+    prepare CELL          loads WORK_DIR/CELL.npz, builds and warms every variant; prints one JSON line
+    check VARIANT FILE    writes the last hidden states of the cell's real tokens, packed [sum T, C], as npy
+    go VARIANT N          runs N forward passes over the cell; prints the seconds they took
+
+A variant is how mixed lengths reach a peer that wants rectangles: `pad` (to the longest, with a mask), `sortK`
+(sorted by length into sub-batches of K, each padded to its own longest), `loop` (one text at a time, no padding).
+Padding and sorting are done beforehand and not timed.
+"""
+import json
+import os
+import pathlib
+import sys
+import time
+
+import numpy as np
+
+BACKENDS = ("torch", "torch-compile", "torch-compile-autotune", "ort", "ort-fused", "openvino", "openvino-static", "openvino-onnx")
+
+
+def variants_of(lengths, static):
+    if len(set(lengths)) == 1:
+        return ["fixed"]
+    return ["pad"] if static else ["pad", "sort8", "sort4", "loop"]
+
+
+def calls_of(variant, ids, lengths):
+    """The rectangles of one pass: (rows, ids [b, s], mask [b, s] or None when nothing is padded)."""
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    order = list(range(len(lengths)))
+    size = len(order)
+    if variant == "loop":
+        size = 1
+    elif variant.startswith("sort"):
+        size = int(variant[4:])
+        order.sort(key=lambda i: (lengths[i], i))
+    out = []
+    for at in range(0, len(order), size):
+        rows = order[at:at + size]
+        longest = max(lengths[r] for r in rows)
+        x = np.zeros((len(rows), longest), np.int64)
+        mask = np.zeros_like(x)
+        for k, r in enumerate(rows):
+            x[k, :lengths[r]] = ids[starts[r]:starts[r + 1]]
+            mask[k, :lengths[r]] = 1
+        out.append((rows, x, None if mask.all() else mask))
+    return out
+
+
+def packed(calls, results, lengths):
+    """Back from rectangles to [sum T, C] in the cell's own order."""
+    texts = [None] * len(lengths)
+    for (rows, _, _), y in zip(calls, results):
+        for k, r in enumerate(rows):
+            texts[r] = np.asarray(y[k, :lengths[r]], np.float32)
+    return np.concatenate(texts)
+
+
+def torch_module(model, attention):
+    import torch
+    import transformers as tf
+    bert = tf.AutoModel.from_pretrained(model, dtype=torch.float32, attn_implementation=attention).eval()
+
+    class LastHidden(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bert = bert
+
+        def forward(self, input_ids, attention_mask=None):
+            return self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+
+    return LastHidden().eval()
+
+
+class Torch:
+    static = False
+
+    def __init__(self, backend, model, work, threads):
+        import torch
+        torch.set_num_threads(threads)
+        self.torch, self.kind = torch, backend
+        self.module = torch_module(model, "eager" if backend == "reference" else "sdpa")
+        self.notes = {"torch": torch.__version__, "cpu_capability": torch.backends.cpu.get_cpu_capability()}
+        if "compile" in backend:
+            import torch._inductor.config as inductor
+            inductor.freezing = True
+            if backend.endswith("autotune"):
+                inductor.max_autotune = True
+                inductor.max_autotune_gemm_backends = "CPP,ATEN"
+
+    def prepare(self, lengths):
+        self.run = self.module
+        if "compile" in self.kind:
+            self.torch._dynamo.reset()
+            self.run = self.torch.compile(self.module, dynamic=len(set(lengths)) > 1)
+
+    def bind(self, calls):
+        tensors = [(self.torch.from_numpy(x),) + (() if m is None else (self.torch.from_numpy(m),)) for _, x, m in calls]
+
+        def once():
+            with self.torch.inference_mode():
+                return [self.run(*t) for t in tensors]
+        return once
+
+    def arrays(self, results):
+        return [y.numpy() for y in results]
+
+
+def without_mask(model):
+    """The fused graph for unpadded input: Attention without its mask input, and what fed it removed."""
+    from onnxruntime.transformers.onnx_model import OnnxModel
+    for node in model.graph.node:
+        at = {"Attention": 3, "EmbedLayerNormalization": 7}.get(node.op_type)
+        if at is not None and len(node.input) > at:
+            node.input[at] = ""
+    wrapped = OnnxModel(model)
+    wrapped.prune_graph(allow_remove_graph_inputs=True)
+    return wrapped.model
+
+
+def export(model, work):
+    """m.onnx (exported), fused.onnx and fused-nomask.onnx (by ONNX Runtime's transformer optimiser), m.xml; done once."""
+    import onnx
+    import openvino as ov
+    import torch
+    from onnxruntime.transformers import optimizer
+    config = json.loads((pathlib.Path(model) / "config.json").read_text())
+    ids = torch.randint(5, 99, (2, 16), generator=torch.Generator().manual_seed(0))
+    sample = (ids, torch.ones_like(ids))
+    names = ["input_ids", "attention_mask"]
+    plain = str(work / "m.onnx")
+    with torch.no_grad():
+        # The eager attention exported by tracing is the pattern that the optimiser fuses into Attention nodes.
+        torch.onnx.export(torch_module(model, "eager"), sample, plain, input_names=names, output_names=["y"], opset_version=18, dynamo=False,
+                          dynamic_axes={n: {0: "batch", 1: "seq"} for n in names + ["y"]})
+        traced = ov.convert_model(torch_module(model, "sdpa"), example_input=sample)
+    for port, name in zip(traced.inputs, names):
+        port.get_tensor().set_names({name})
+    ov.save_model(traced, str(work / "m.xml"), compress_to_fp16=False)
+    fused = optimizer.optimize_model(plain, model_type="bert", num_heads=config["num_attention_heads"], hidden_size=config["hidden_size"], opt_level=0)
+    counts = {k: v for k, v in fused.get_fused_operator_statistics().items() if v}
+    layers = config["num_hidden_layers"]
+    wanted = {"Attention": layers, "BiasGelu": layers, "SkipLayerNormalization": 2 * layers, "EmbedLayerNormalization": 1}
+    missing = {k: v for k, v in wanted.items() if counts.get(k, 0) < v}
+    fused.save_model_to_file(str(work / "fused.onnx"))
+    onnx.save(without_mask(fused.model), str(work / "fused-nomask.onnx"))
+    (work / "export.json").write_text(json.dumps({"fused": counts, "not_fused": missing}))
+
+
+class Ort:
+    static = False
+
+    def __init__(self, backend, model, work, threads):
+        import onnxruntime as ort
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        load = lambda name: ort.InferenceSession(str(work / name), options, providers=["CPUExecutionProvider"])
+        self.masked = load("fused.onnx" if backend == "ort-fused" else "m.onnx")
+        self.plain = load("fused-nomask.onnx") if backend == "ort-fused" else self.masked
+        self.takes_mask = backend != "ort-fused"
+        self.notes = {"onnxruntime": ort.__version__}
+        if backend == "ort-fused":
+            self.notes |= json.loads((work / "export.json").read_text())
+
+    def prepare(self, lengths):
+        pass
+
+    def bind(self, calls):
+        feeds = []
+        for _, x, m in calls:
+            if m is None and not self.takes_mask:
+                feeds.append((self.plain, {"input_ids": x}))
+            else:
+                feeds.append((self.masked, {"input_ids": x, "attention_mask": np.ones_like(x) if m is None else m}))
+        return lambda: [s.run(None, f)[0] for s, f in feeds]
+
+    def arrays(self, results):
+        return results
+
+
+class OpenVino:
+    def __init__(self, backend, model, work, threads):
+        import openvino as ov
+        self.ov, self.core = ov, ov.Core()
+        self.static = backend == "openvino-static"
+        self.source = work / ("m.onnx" if backend == "openvino-onnx" else "m.xml")
+        self.options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
+        self.notes = {"openvino": ov.__version__}
+        self.dynamic = None if self.static else self.compile(None)
+
+    def compile(self, shape):
+        model = self.core.read_model(self.source)
+        model.reshape({port: self.ov.PartialShape(list(shape) if shape else [-1, -1]) for port in model.inputs})
+        compiled = self.core.compile_model(model, "CPU", self.options)
+        self.notes["precision"] = str(compiled.get_property("INFERENCE_PRECISION_HINT"))
+        return compiled
+
+    def prepare(self, lengths):
+        pass
+
+    def bind(self, calls):
+        bound = []
+        for _, x, m in calls:
+            compiled = self.compile(x.shape) if self.static else self.dynamic
+            bound.append((compiled.create_infer_request(), {"input_ids": x, "attention_mask": np.ones_like(x) if m is None else m}))
+
+        def once():
+            return [request.infer(feed, share_inputs=True, share_outputs=True)[0] for request, feed in bound]
+        return once
+
+    def arrays(self, results):
+        return results
+
+
+def build(backend, model, work, threads):
+    kind = Torch if backend.startswith("torch") or backend == "reference" else Ort if backend.startswith("ort") else OpenVino
+    return kind(backend, model, work, threads)
+
+
+def main():
+    backend, model, work, threads = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3]), int(sys.argv[4])
+    answer = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # exporters chatter on the standard output
+    if backend == "export":
+        export(model, work)
+        print("done", file=answer)
+        return
+    peer = build(backend, model, work, threads)
+    print("ready", file=answer)
+    for line in sys.stdin:
+        word, *rest = line.split()
+        if word == "prepare":
+            cell = np.load(work / f"{rest[0]}.npz")
+            ids, lengths = cell["ids"], cell["lengths"].tolist()
+            peer.prepare(lengths)
+            names = ["loop"] if backend == "reference" else variants_of(lengths, peer.static)
+            calls = {v: calls_of("pad" if v == "fixed" else v, ids, lengths) for v in names}
+            run = {v: peer.bind(c) for v, c in calls.items()}
+            for once in run.values():
+                for _ in range(1 if backend == "reference" else 2):
+                    once()
+            print(json.dumps({"variants": list(run), "notes": peer.notes}), file=answer)
+        elif word == "check":
+            np.save(rest[1], packed(calls[rest[0]], peer.arrays(run[rest[0]]()), lengths))
+            print("done", file=answer)
+        elif word == "go":
+            once, n = run[rest[0]], int(rest[1])
+            start = time.perf_counter()
+            for _ in range(n):
+                once()
+            print(time.perf_counter() - start, file=answer)
+
+
+if __name__ == "__main__":
+    main()

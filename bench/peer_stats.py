@@ -1,0 +1,123 @@
+"""What the comparison with peers computes and writes: the machine, stolen time, bootstrap bounds, the table."""
+import json
+import pathlib
+import random
+import re
+import statistics
+
+
+def cpu_model():
+    """Vendor's name with family and model, since virtual machines often give a bare name."""
+    text = pathlib.Path("/proc/cpuinfo").read_text()
+    field = lambda name: (re.search(rf"^{name}\s*:\s*(.+)$", text, re.M) or [None, ""])[1].strip()
+    name = field("model name") or field("Processor") or "unknown-cpu"
+    family = f" family {field('cpu family')} model {field('model')}" if field("cpu family") else ""
+    return name + family
+
+
+def slug(text):
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+class CpuClock:
+    """Stolen and busy time of the given processors, and one process's own share, in ticks from /proc."""
+
+    def __init__(self, cpus, pid):
+        self.names, self.pid = {f"cpu{c}" for c in cpus}, pid
+        self.start = self.read()
+
+    def read(self):
+        busy = steal = total = 0
+        for line in pathlib.Path("/proc/stat").read_text().splitlines():
+            name, *rest = line.split()
+            if name in self.names:
+                user, nice, system, idle, iowait, irq, softirq, stolen = map(int, rest[:8])
+                busy += user + nice + system + irq + softirq
+                steal += stolen
+                total += user + nice + system + irq + softirq + idle + iowait + stolen
+        after_name = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return busy, steal, total, int(after_name[11]) + int(after_name[12])
+
+    def shares(self):
+        """(stolen, used by others) as shares of the processors' time since the start."""
+        busy, steal, total, own = (b - a for a, b in zip(self.start, self.read()))
+        total = max(total, 1)
+        return steal / total, max(0, busy - own) / total
+
+
+def ratio_to_best(rounds, ours, resamples=4000, seed=1):
+    """Best peer's median time over ours, with a 95 % bootstrap interval over rounds.
+
+    Rounds are resampled together for everybody, since a disturbed round disturbs all; the best peer is chosen anew in each
+    resample, so that luck in choosing it counts against us.
+    """
+    peers = [n for n in rounds if n != ours]
+    count = min(len(rounds[n]) for n in rounds)
+    middle = lambda name, pick: statistics.median([rounds[name][i] for i in pick])
+    every = range(count)
+    value = min(middle(p, every) for p in peers) / middle(ours, every)
+    rng = random.Random(seed)
+    drawn = []
+    for _ in range(resamples):
+        pick = [rng.randrange(count) for _ in every]
+        drawn.append(min(middle(p, pick) for p in peers) / middle(ours, pick))
+    drawn.sort()
+    return dict(ratio=value, low=drawn[int(0.025 * resamples)], high=drawn[int(0.975 * resamples)])
+
+
+def flops(config, lengths, padded=None):
+    """Multiply-adds counted as two, of the encoder's matrix products and attention over the given lengths."""
+    c, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
+    sizes = lengths if padded is None else [padded] * len(lengths)
+    return layers * sum(2 * t * (4 * c * c + 2 * c * f) + 4 * t * t * c for t in sizes)
+
+
+def markdown(report):
+    """The whole report as a table a cell: every contender, won or lost, refused or dropped."""
+    m = report["machine"]
+    out = [f"# tessera beside its peers, {report['date']}, commit {report['commit']}", "",
+           f"{m['cpu']}; {m['cores']} cores, {m['memory_gib']:.0f} GiB; processors {m['pinned']}; kernel {m['kernel']}.",
+           "Packages: " + ", ".join(f"{k} {v}" for k, v in sorted(report["versions"].items())) + ".",
+           f"Command: `{report['command']}`.", "",
+           "Times are medians over rounds, one pass over the whole batch. `error` is the largest difference from fp32 eager PyTorch "
+           "(each text alone, no padding), relative to the row's largest value. `x` is the contender's time over tessera's; the bound "
+           "is the 95 % bootstrap interval of the best peer's time over tessera's. Variants of mixed lengths: see `bench/peer_backends.py`."]
+    if report.get("quick"):
+        out += ["", "**Few, short rounds (`--quick`): these figures show that everything runs, not how fast.**"]
+    for cell in report["cells"]:
+        lengths = cell["lengths"]
+        out += ["", f"## {cell['model']}, {cell['name']}, {cell['threads']} thread{'s' * (cell['threads'] > 1)}", "",
+                f"{len(lengths)} texts, {sum(lengths)} tokens, {cell['gflop']:.2f} GFLOP" + (f" ({cell['gflop_padded']:.2f} padded to the longest)" if cell["gflop_padded"] != cell["gflop"] else "")
+                + f"; at most {100 * cell['worst_steal']:.1f} % stolen, {100 * cell['others']:.1f} % of the processors used by others; {cell['repeated']} rounds repeated.", ""]
+        if cell.get("ratio"):
+            r = cell["ratio"]
+            verdict = "ahead" if r["low"] > 1 else "behind" if r["high"] < 1 else "level"
+            out += [f"tessera against the best peer: **{r['ratio']:.3f}x**, 95 % [{r['low']:.3f}, {r['high']:.3f}], {verdict}.", ""]
+        out += ["| contender | ms | best ms | GFLOP/s | x | error | rounds | note |", "| --- | --- | --- | --- | --- | --- | --- | --- |"]
+        rows = cell["contenders"]
+        ours = rows.get("tessera", {}).get("median_ms")
+        for name, r in sorted(rows.items(), key=lambda kv: kv[1].get("median_ms", float("inf"))):
+            if "median_ms" in r:
+                x = f"{r['median_ms'] / ours:.2f}" if ours else ""
+                out.append(f"| {name} | {r['median_ms']:.2f} | {r['min_ms']:.2f} | {cell['gflop'] / r['median_ms'] * 1e3:.0f} | {x} | {r['error']:.1e} | {len(r['rounds_ms'])} | {r.get('note', '')} |")
+            else:
+                error = f"{r['error']:.1e}" if "error" in r else ""
+                out.append(f"| {name} | | | | | {error} | 0 | {r['note']} |")
+    if report.get("start_ms"):
+        s = report["start_ms"]
+        out += ["", "## From process start to first embedding", "", f"{s['model']}, one short text, warm file cache, process start to exit, {len(s['rounds'])} runs: "
+                f"median {s['median']:.1f} ms, best {min(s['rounds']):.1f} ms, worst {max(s['rounds']):.1f} ms."]
+    return "\n".join(out) + "\n"
+
+
+def write(report, folder):
+    """results/<cpu>/<date>-<commit>.{json,md}; an earlier report of the same name is kept and this one numbered."""
+    place = pathlib.Path(folder) / slug(report["machine"]["cpu"])
+    place.mkdir(parents=True, exist_ok=True)
+    stem, k = f"{report['date'][:10]}-{report['commit']}", 1
+    while (place / f"{stem}.json").exists():
+        k += 1
+        stem = f"{report['date'][:10]}-{report['commit']}-{k}"
+    (place / f"{stem}.json").write_text(json.dumps(report, indent=1) + "\n")
+    (place / f"{stem}.md").write_text(markdown(report))
+    return place / f"{stem}.md"
