@@ -1,4 +1,5 @@
 #pragma once
+#include <tessera/io/json-inl.hpp>  // strict reading, which compiled builds do not declare elsewhere
 #include <tessera/text/post_processor.hpp>
 
 namespace tessera::text {

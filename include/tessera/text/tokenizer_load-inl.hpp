@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include <tessera/core/mmap.hpp>
+#include <tessera/io/json-inl.hpp>  // strict reading, which compiled builds do not declare elsewhere
 #include <tessera/text/tokenizer.hpp>
 
 namespace tessera::text {
