@@ -1,0 +1,17 @@
+// Arbitrary bytes as a config.json: refused, or a configuration within its bounds.
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include <tessera/models/families/bert.hpp>
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace tessera;
+  try {
+    const io::Json json = io::parse_json(std::string_view(reinterpret_cast<const char*>(data), size), "fuzz");
+    const models::TransformerConfig c = models::bert_config(json);
+    if (c.block.heads < 1 || c.block.head_dim * c.block.heads != c.block.channels || c.layers < 0 || c.layers > 4096) std::abort();
+  } catch (const Error&) {
+  }
+  return 0;
+}
