@@ -23,6 +23,7 @@ import os
 import pathlib
 import platform
 import random
+import re
 import shlex
 import statistics
 import subprocess
@@ -281,7 +282,7 @@ def main():
     if a.tessera:
         a.tessera = str(pathlib.Path(a.tessera).resolve())
     names = ["numpy", "torch", "transformers", "onnxruntime", "openvino", "onnx"]
-    report = dict(date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), commit=commit(), command="bench/peers.py " + shlex.join(sys.argv[1:]), machine=machine(a.cpus),
+    report = dict(date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), commit=commit(), command=re.sub(r"(?<=[ =])/[^ =]*/", "", "bench/peers.py " + shlex.join(sys.argv[1:])), machine=machine(a.cpus),
                   versions={n: importlib.metadata.version(n) for n in names} | {"python": platform.python_version()}, quick=a.quick, fusion={}, failed=[], cells=[])
     with tempfile.TemporaryDirectory() as temporary:
         root = (a.work or pathlib.Path(temporary)).resolve()
