@@ -15,7 +15,8 @@ namespace tessera::bench {
 
 /// What the command line decides.
 struct Settings {
-  bool all = false;      ///< every row; else only the main ones
+  /// Whether to run a row; main_row: it is among those that run without a filter.
+  std::function<bool(const std::string& name, bool main_row)> wanted;
   double seconds = 0.2;  ///< timed per row
   bool wrong = false;    ///< a row's result differed from its reference
 };
@@ -24,11 +25,11 @@ inline Settings& settings() {
   return s;
 }
 
-/// A family registers its rows when the program starts. `main_row`: among those that run without a filter.
+/// A family offers its rows when the program starts.
 class Rows {
  public:
   void add(const std::string& name, bool main_row, std::function<void(benchmark::State&)> body) const {
-    if (!main_row && !settings().all) return;
+    if (!settings().wanted(name, main_row)) return;
     benchmark::RegisterBenchmark(name.c_str(), std::move(body))
         ->Iterations(1)
         ->UseManualTime()

@@ -16,24 +16,38 @@ TESSERA_INLINE void pack_values(const float* v, index_t ldv, index_t tk, index_t
     for (index_t i = 0; i < tk; ++i) store(dst + 16 * i, load_n(v + i * ldv + j, dv - j, 0.0f));
 }
 
-// s[lo, hi) becomes exp(scale * (s - max)); returns the sum, its lanes counted from key 0.
-TESSERA_INLINE float exponentials(float* s, index_t lo, index_t hi, float scale) {
+// The largest of s[lo, hi). What lies below lo in its group of 16 is overwritten: below every maximum.
+TESSERA_INLINE float row_maximum(float* s, index_t lo, index_t hi) {
   const float low = -__builtin_inff();
-  const index_t first = lo / 16 * 16;
-  f32x16 top = set1(low);
-  for (index_t j = first; j < hi; j += 16) {
-    f32x16 v = load_n(s + j, hi - j, low);
-    if (j < lo)
-      for (index_t e = j; e < lo; ++e) s[e] = low;  // outside the window: below every maximum
-    if (j < lo) v = load_n(s + j, hi - j, low);
-    top = max(v, top);
+  index_t j = lo / 16 * 16;
+  for (index_t e = j; e < lo; ++e) s[e] = low;
+  f32x16 top = set1(low), top2 = top;
+  for (; j + 32 <= hi; j += 32) {
+    top = max(load(s + j), top);
+    top2 = max(load(s + j + 16), top2);
   }
-  const f32x16 peak_score = set1(reduce_max(top)), factor = set1(scale * 1.44269504088896341f);
+  for (; j < hi; j += 16) top = max(load_n(s + j, hi - j, low), top);
+  return reduce_max(max(top2, top));
+}
+
+TESSERA_INLINE f32x16 softmax_term(f32x16 score, f32x16 top, f32x16 factor) {
+  return exp2_nonpositive(mul(sub(score, top), factor));
+}
+
+// s[lo, hi) becomes exp(scale * (s - top)); returns the sum, its lanes counted from key 0.
+TESSERA_INLINE float exponentials(float* s, index_t lo, index_t hi, float top, float scale) {
+  const f32x16 most = set1(top), factor = set1(scale * 1.44269504088896341f);
   f32x16 sum = set1(0.0f);
-  for (index_t j = first; j < hi; j += 16) {
-    const f32x16 e = exp2_nonpositive(mul(sub(load_n(s + j, hi - j, low), peak_score), factor));
-    sum = add(sum, e);
-    store(s + j, e);  // the strip is padded: 16 numbers fit
+  index_t j = lo / 16 * 16;
+  for (; j + 16 <= hi; j += 16) {
+    const f32x16 v = softmax_term(load(s + j), most, factor);
+    sum = add(sum, v);
+    store(s + j, v);
+  }
+  if (j < hi) {
+    const f32x16 v = softmax_term(load_n(s + j, hi - j, -__builtin_inff()), most, factor);
+    sum = add(sum, v);
+    store(s + j, v);  // the strip is padded: 16 numbers fit
   }
   return reduce_add(sum);
 }
@@ -51,20 +65,24 @@ inline void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float
   const index_t strips = (q1 - q0 + kTileRows - 1) / kTileRows, shift = g.tk - g.tq;
   for (index_t z = 0; z < strips; ++z) {
     const index_t q = q0 + (q1 - q0) * z / strips, rows = q0 + (q1 - q0) * (z + 1) / strips - q;
-    run_tile(rows, slices_k, {g.q + q * g.ldq, g.ldq, keys, kSlice * g.d, 0, g.d, s, ld, idle, 0});
-    // Keys [lo, hi) that row i sees; `from` and `common` bound what all rows of the strip share.
-    index_t lo[kTileRows], hi[kTileRows], from = 0, common = g.tk;
-    float sum[kTileRows];
+    // Keys [lo, hi) that row i sees; `from` and `common` bound what all rows of the strip share, `any` what one sees.
+    index_t lo[kTileRows], hi[kTileRows], from = 0, common = g.tk, any = 0;
     for (index_t i = 0; i < rows; ++i) {
       const index_t own = q + i + shift;
       lo[i] = g.window_left >= 0 && own - g.window_left > 0 ? own - g.window_left : 0;
       hi[i] = g.window_right >= 0 && own + g.window_right + 1 < g.tk ? own + g.window_right + 1 : g.tk;
       if (g.causal && own + 1 < hi[i]) hi[i] = own + 1;
       if (hi[i] < lo[i] || lo[i] >= g.tk) lo[i] = hi[i] = 0;
-      sum[i] = hi[i] > lo[i] ? exponentials(s + i * ld, lo[i], hi[i], g.scale) : 0.0f;
       from = from > lo[i] ? from : lo[i];
       common = common < hi[i] ? common : hi[i];
+      any = any > hi[i] ? any : hi[i];
     }
+    run_tile(rows, (any + 15) / 16, {g.q + q * g.ldq, g.ldq, keys, kSlice * g.d, 0, g.d, s, ld, idle, 0});
+    // All maxima, then all exponentials: rows do not wait for one another's reductions.
+    float top[kTileRows], sum[kTileRows];
+    for (index_t i = 0; i < rows; ++i) top[i] = hi[i] > lo[i] ? row_maximum(s + i * ld, lo[i], hi[i]) : 0.0f;
+    for (index_t i = 0; i < rows; ++i)
+      sum[i] = hi[i] > lo[i] ? exponentials(s + i * ld, lo[i], hi[i], top[i], g.scale) : 0.0f;
     // A key outside a row's own range is not multiplied by 0 but left out: an infinity there must not become a NaN here.
     if (from == 0 && common > 0) {
       run_tile(rows, slices_v, {s, ld, values, kSlice * g.tk, 0, common, t, ldt, idle, 0});

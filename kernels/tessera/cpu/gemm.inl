@@ -93,6 +93,12 @@ struct Epilogue {
   }
 };
 
+// The epilogue's lines arrive while the tile is computed.
+TESSERA_INLINE void fetch_rows(const float* p, index_t ld, index_t rows) {
+  for (index_t i = 0; i < rows; ++i)
+    for (index_t j = 0; j < kPanel; j += 16) prefetch(p + i * ld + j);
+}
+
 inline void gemm(const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t p1) noexcept {
   constexpr index_t kRowBlock = 240;  // rows of A that stay in L2 while the panels pass
   alignas(64) float t[kTileRows * kPanel], u[kTileRows * kPanel];
@@ -119,6 +125,8 @@ inline void gemm(const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t 
                       kPanel,
                       more ? ahead : reinterpret_cast<const char*>(t),
                       more ? 64 : 0};
+        fetch_rows(g.c + (block + at) * g.ldc + p * kPanel, g.ldc, rows);
+        if (g.residual) fetch_rows(g.residual + (block + at) * g.ldr + p * kPanel, g.ldr, rows);
         run_tile(rows, slices, args);
         ahead += g.k * 64;
         if (g.glu) {
