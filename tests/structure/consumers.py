@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-from tree import INCLUDE_ROOTS, ROOT
+from tree import INCLUDE_ROOTS, ROOT, library_files
 
 mode, build, compiler = sys.argv[1], sys.argv[2], sys.argv[3]
 consumer = ROOT / "tests/structure/consumer"
@@ -27,6 +27,9 @@ def installed(folder):
     """Installs, then moves the whole prefix: nothing in it may know where it was."""
     run("cmake", "--install", build, "--prefix", folder / "first", stdout=subprocess.DEVNULL)
     shutil.move(folder / "first", folder / "moved")
+    missing = [name for name in library_files() if not (folder / "moved/include" / name).is_file()]
+    if missing:
+        sys.exit(f"not installed: {missing}")
     return folder / "moved"
 
 

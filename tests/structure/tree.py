@@ -7,7 +7,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 INCLUDE_ROOTS = (ROOT / "include", ROOT / "kernels")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
-SOURCES = {".hpp", ".inl", ".cpp", ".cuh", ".cu", ".h", ".py"}
+SOURCES = {".hpp", ".inl", ".inc", ".cpp", ".cuh", ".cu", ".h", ".py"}
 
 
 def headers():
@@ -21,7 +21,7 @@ def library_files():
         p.relative_to(r).as_posix(): p
         for r in INCLUDE_ROOTS
         for p in sorted(r.rglob("*"))
-        if p.suffix in (".hpp", ".inl", ".cuh") and p.is_file()
+        if p.suffix in (".hpp", ".inl", ".inc", ".cuh") and p.is_file()
     }
 
 

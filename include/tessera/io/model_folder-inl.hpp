@@ -15,9 +15,9 @@ inline std::string environment(const char* name) {
 }
 
 inline std::string hub_cache() {
-  if (const std::string hub = environment("HF_HUB_CACHE"); !hub.empty()) return hub;
-  if (const std::string home = environment("HF_HOME"); !home.empty()) return home + "/hub";
-  if (const std::string xdg = environment("XDG_CACHE_HOME"); !xdg.empty()) return xdg + "/huggingface/hub";
+  if (std::string hub = environment("HF_HUB_CACHE"); !hub.empty()) return hub;
+  if (std::string home = environment("HF_HOME"); !home.empty()) return home + "/hub";
+  if (std::string xdg = environment("XDG_CACHE_HOME"); !xdg.empty()) return xdg + "/huggingface/hub";
   return environment("HOME") + "/.cache/huggingface/hub";
 }
 

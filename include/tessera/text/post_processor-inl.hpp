@@ -90,7 +90,7 @@ inline std::size_t PostProcessor::added(bool pair) const noexcept {
   return n;
 }
 
-inline Encoding PostProcessor::process(Encoding first, const Encoding* second, bool add_special_tokens) const {
+inline Encoding PostProcessor::process(const Encoding& first, const Encoding* second, bool add_special_tokens) const {
   const std::vector<Part>& parts = second ? pair_ : single_;
   const auto typed = [](Encoding e, std::int32_t type) {
     std::fill(e.type_ids.begin(), e.type_ids.end(), type);

@@ -30,7 +30,7 @@ class PostProcessor {
   /// Special tokens that process() adds.
   std::size_t added(bool pair) const noexcept;
   /// \param second null for a single text.
-  Encoding process(Encoding first, const Encoding* second, bool add_special_tokens) const;
+  Encoding process(const Encoding& first, const Encoding* second, bool add_special_tokens) const;
   const std::vector<Part>& single() const noexcept { return single_; }
 
  private:
