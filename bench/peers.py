@@ -7,8 +7,8 @@ Peers: eager PyTorch (SDPA), compiled PyTorch (frozen; also with autotuned GEMM 
 transformer optimiser, without masks where nothing is padded), OpenVINO (f32 hint; dynamic shapes, static shapes, and from ONNX).
 Each has a process of its own, alive but idle while another one runs, pinned to the same processors. Before timing, each one's
 output is compared with fp32 eager PyTorch; one that disagrees is reported and not timed. Rounds are interleaved in a new order
-each time; a measurement with more than 2 % stolen time is made again. A contender that takes 3 times the best one's time in its
-first pass, or twice after three rounds, is dropped and keeps its row. Without --tessera, the peers run alone.
+each time; a measurement with more than 2 % stolen time is made again. A peer that takes 3 times the best peer's time in its
+first passes, or twice after three rounds, is dropped and keeps its row. Without --tessera, the peers run alone.
 
 Cells: b1 and b32 are batches of 1 and 32 texts of 128 tokens; mixed is bench/lengths.txt, where tessera gets the texts packed
 and each peer is timed padded, sorted into sub-batches, and one text at a time: its best counts.
@@ -128,13 +128,14 @@ def prepare_peer(a, process, name, cell, work, reference, rows):
 
 def measure(a, contenders, cpus):
     """Interleaved rounds; returns (worst stolen share kept, mean share used by others, repeated measurements)."""
-    first = {name: c.seconds(1) for name, c in contenders.items()}
+    first = {name: min(c.seconds(1), c.seconds(1)) for name, c in contenders.items()}
     counts = {name: max(1, round(a.seconds / max(s, 1e-6))) for name, s in first.items()}
     rng, repeated, steals, others = random.Random(1), 0, [0.0], []
-    alive = [n for n in contenders if n == "tessera" or first[n] <= 3 * min(first.values())]
+    best = min((s for n, s in first.items() if n != "tessera"), default=0)
+    alive = [n for n in contenders if n == "tessera" or first[n] <= 3 * best]
     for name in set(contenders) - set(alive):
         contenders[name].ms.append(1e3 * first[name])
-        contenders[name].note = (contenders[name].note + " more than 3 times the best in its first pass").strip()
+        contenders[name].note = (contenders[name].note + " more than 3 times the best peer in its first passes").strip()
     for r in range(a.rounds):
         rng.shuffle(alive)
         for name in alive:
@@ -150,7 +151,7 @@ def measure(a, contenders, cpus):
             contenders[name].ms.append(1e3 * seconds / counts[name])
             time.sleep(0.02)  # thread pools stop spinning before the next one starts
         if r == 2 and a.rounds > 3:
-            best = min(statistics.median(contenders[n].ms) for n in alive)
+            best = min((statistics.median(contenders[n].ms) for n in alive if n != "tessera"), default=0)
             for name in [n for n in alive if n != "tessera" and statistics.median(contenders[n].ms) > 2 * best]:
                 contenders[name].note = (contenders[name].note + " dropped after three rounds").strip()
                 alive.remove(name)
