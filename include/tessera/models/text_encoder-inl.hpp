@@ -243,7 +243,7 @@ inline void TextEncoder::embed_tokens(Context& ctx, const TokenizedTexts& t, con
 
   View<const float, 2> rows = hidden;
   std::vector<index_t> cu = t.cu_seqlens;
-  std::vector<float> without_prompt;
+  std::vector<float> without_prompt, weights;
   if (!t.prompt_tokens.empty()) {  // tokens of the prompt take no part in pooling
     for (index_t b = 0; b < n; ++b) {
       const auto at = static_cast<std::size_t>(b);
@@ -251,6 +251,8 @@ inline void TextEncoder::embed_tokens(Context& ctx, const TokenizedTexts& t, con
       float* from = hidden.data + (t.cu_seqlens[at] + skip) * c;
       without_prompt.insert(without_prompt.end(), from, hidden.data + t.cu_seqlens[at + 1] * c);
       cu[at + 1] = static_cast<index_t>(without_prompt.size()) / c;
+      // weightedmean goes on counting where the prompt's tokens were.
+      for (index_t k = cu[at]; k < cu[at + 1]; ++k) weights.push_back(static_cast<float>(skip + 1 + k - cu[at]));
     }
     rows = View<const float, 2>(without_prompt.data(), cu.back(), c);
   }
@@ -261,7 +263,8 @@ inline void TextEncoder::embed_tokens(Context& ctx, const TokenizedTexts& t, con
     View<float, 2> part(pooled.data(), n, d);
     part.data += static_cast<index_t>(m) * c;
     part.extent[1] = c;
-    ops::pool(ctx, modes[m], rows, detail::offsets_of(cu), {}, part);
+    const View<const float, 1> given(weights.data(), static_cast<index_t>(weights.size()));
+    ops::pool(ctx, modes[m], rows, detail::offsets_of(cu), weights.empty() ? View<const float, 1>() : given, part);
   }
   bool unit = false;
   for (const Step& s : steps_) {
