@@ -84,11 +84,14 @@ def markdown(report):
            "is the 95 % bootstrap interval of the best peer's time over tessera's. Variants of mixed lengths: see `bench/peer_backends.py`."]
     if report.get("quick"):
         out += ["", "**Few, short rounds (`--quick`): these figures show that everything runs, not how fast.**"]
+    out += [x for f in report["failed"] for x in ("", f"**Failed: {f}.**")]
     for cell in report["cells"]:
         lengths = cell["lengths"]
         out += ["", f"## {cell['model']}, {cell['name']}, {cell['threads']} thread{'s' * (cell['threads'] > 1)}", "",
                 f"{len(lengths)} texts, {sum(lengths)} tokens, {cell['gflop']:.2f} GFLOP" + (f" ({cell['gflop_padded']:.2f} padded to the longest)" if cell["gflop_padded"] != cell["gflop"] else "")
                 + f"; at most {100 * cell['worst_steal']:.1f} % stolen, {100 * cell['others']:.1f} % of the processors used by others; {cell['repeated']} rounds repeated.", ""]
+        if cell["others"] > 0.05:
+            out += ["**The machine was not quiet: these figures are no measure of speed.**", ""]
         if cell.get("ratio"):
             r = cell["ratio"]
             verdict = "ahead" if r["low"] > 1 else "behind" if r["high"] < 1 else "level"

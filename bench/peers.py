@@ -169,12 +169,15 @@ def run_cell(a, label, model, config, cell, threads, cpus, live, work, reference
         references[cell] = np.load(work / "reference.npy")
     rows, contenders, ours = {}, {}, None
     if a.tessera:
-        error = row_error(tessera_output(a, model, work, cell, mask, cpus), references[cell])
-        if error > TOLERANCE:
-            rows["tessera"] = dict(error=error, note="disagrees with fp32 eager PyTorch: not timed")
-        else:
-            ours = tessera_process(a, model, lengths, cell, threads, cpus, log)
-            contenders["tessera"] = Contender(ours, "go ", error)
+        try:
+            error = row_error(tessera_output(a, model, work, cell, mask, cpus), references[cell])
+            if error > TOLERANCE:
+                rows["tessera"] = dict(error=error, note="disagrees with fp32 eager PyTorch: not timed")
+            else:
+                ours = tessera_process(a, model, lengths, cell, threads, cpus, log)
+                contenders["tessera"] = Contender(ours, "go ", error)
+        except (RuntimeError, subprocess.CalledProcessError) as e:
+            rows["tessera"] = dict(note=f"failed: {getattr(e, 'returncode', e)}")
     for name in list(live):
         try:
             contenders |= prepare_peer(a, live[name], name, cell, work, references[cell], rows)
@@ -292,9 +295,14 @@ def main():
             for name, model in a.models:
                 run_model(a, name, model, root, report, log)
         if a.tessera:
-            starts = [s for name, m in a.models if (s := start_to_first_embedding(a, name, m, root))]
-            report["start_ms"] = starts[0] if starts else None
+            try:
+                starts = [s for name, m in a.models if (s := start_to_first_embedding(a, name, m, root))]
+                report["start_ms"] = starts[0] if starts else None
+            except subprocess.CalledProcessError as e:
+                report["failed"].append(f"tessera embed: exit code {e.returncode}")
     print(peer_stats.write(report, a.results))
+    if a.tessera and (report["failed"] or any("median_ms" not in c["contenders"]["tessera"] for c in report["cells"])):
+        sys.exit("tessera or a peer failed or disagreed: see the report")
 
 
 if __name__ == "__main__":
