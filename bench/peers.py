@@ -177,7 +177,7 @@ def run_cell(a, label, model, config, cell, threads, cpus, live, work, reference
                 ours = tessera_process(a, model, lengths, cell, threads, cpus, log)
                 contenders["tessera"] = Contender(ours, "go ", error)
         except (RuntimeError, subprocess.CalledProcessError) as e:
-            rows["tessera"] = dict(note=f"failed: {getattr(e, 'returncode', e)}")
+            rows["tessera"] = dict(note=f"failed: exit code {e.returncode}" if isinstance(e, subprocess.CalledProcessError) else f"failed: {e}")
     for name in list(live):
         try:
             contenders |= prepare_peer(a, live[name], name, cell, work, references[cell], rows)
