@@ -239,6 +239,7 @@ inline void TextEncoder::embed_tokens(Context& ctx, const TokenizedTexts& t, con
   ForwardOptions forward;
   forward.layers = o.layers;
   forward.taps = o.taps;
+  forward.attention = o.attention;
   model_.transformer->forward(ctx, in, hidden, forward);
 
   View<const float, 2> rows = hidden;

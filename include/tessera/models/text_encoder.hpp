@@ -25,7 +25,8 @@ struct EmbedOptions {
   std::optional<ops::Pooling> pooling = {};  ///< instead of the folder's
   bool normalize = true;                     ///< false leaves out the folder's final Normalize
   index_t batch_tokens = 16384;              ///< tokens that go through the model at once
-  const Taps* taps = nullptr;
+  const Taps* taps = nullptr;                ///< see core/taps.hpp
+  ops::AttentionHook attention = {};         ///< replaces every layer's attention
 };
 
 /// Rows of a packed [rows, dim] array.

@@ -192,6 +192,7 @@ inline void Transformer::run_group(Context& ctx, const TokenInputs& in, index_t 
       positions[t] = given ? in.batch.positions(0, t0 + t) : static_cast<std::int32_t>(config_.first_position + t - cu[b]);
   batch.positions = View<const std::int32_t, 2>(positions, 1, tokens);
   if (in.batch.segment_ids.data) batch.segment_ids = in.batch.segment_ids.slice(t0, t0 + tokens);
+  if (in.batch.key_weights.data) batch.key_weights = in.batch.key_weights.slice(t0, t0 + tokens);
 
   const View<float, 2> x = out.slice(t0, t0 + tokens);
   ops::embed(ctx, tables_, in.ids.slice(t0, t0 + tokens), batch.positions[0], batch.segment_ids, x);

@@ -1,0 +1,119 @@
+// tessera forward: the tool for checking a model against another program. Tensors in and out bear transformers' names.
+#include <cstring>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tool.hpp"
+
+namespace tool {
+
+namespace {
+
+using namespace tessera;
+
+struct ForwardOptions {
+  RunOptions run;
+  std::string in, out;
+  bool hidden_states = false;
+};
+
+/// An input tensor [B, T] of int32 or int64 as int32.
+std::optional<std::vector<std::int32_t>> integers(const io::SafeTensors& file, const char* name, index_t& rows,
+                                                  index_t& columns) {
+  const AnyView* v = file.find(name);
+  if (!v) return std::nullopt;
+  const std::string what = file.name() + ": tensor " + name;
+  if (v->rank != 2 || (v->dtype != DType::i64 && v->dtype != DType::i32))
+    throw Failure{kOther, what + " must be [batch, tokens] of I64 or I32"};
+  if (rows < 0) rows = v->extent[0], columns = v->extent[1];
+  if (v->extent[0] != rows || v->extent[1] != columns) throw Failure{kOther, what + " has another shape than input_ids"};
+  std::vector<std::int32_t> out(static_cast<std::size_t>(rows * columns));
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    std::int64_t x = 0;
+    if (v->dtype == DType::i64) {
+      std::memcpy(&x, v->data + 8 * i, 8);
+    } else {
+      std::int32_t y = 0;
+      std::memcpy(&y, v->data + 4 * i, 4);
+      x = y;
+    }
+    if (x < INT32_MIN || x > INT32_MAX) throw Failure{kOther, what + " holds " + std::to_string(x)};
+    out[i] = static_cast<std::int32_t>(x);
+  }
+  return out;
+}
+
+/// Outputs as they are made, each padded [B, T, C].
+struct Outputs {
+  const models::PaddedBatch& batch;
+  index_t rows, columns;
+  std::list<std::vector<float>> memory;
+  std::vector<io::NamedTensor> tensors;
+
+  void add(const std::string& name, View<const float, 2> packed) {
+    const index_t c = packed.extent[1];
+    auto& padded = memory.emplace_back(static_cast<std::size_t>(rows * columns * c));
+    batch.scatter(packed, View<float, 2>(padded.data(), rows * columns, c));
+    tensors.push_back({name, io::any_view(View<const float, 3>(padded.data(), rows, columns, c))});
+  }
+  static void sink(void* self, const char* name, View<const float, 2> value) {
+    const std::string s(name);
+    if (s == "embeddings") static_cast<Outputs*>(self)->add("hidden_states.0", value);
+    if (s.starts_with("layers.") && s.ends_with(".output") && s.find('.', 7) == s.size() - 7)
+      static_cast<Outputs*>(self)->add("hidden_states." + std::to_string(std::stol(s.substr(7)) + 1), value);
+  }
+};
+
+int run_forward(const ForwardOptions& o) {
+  Context ctx = o.run.context();
+  const auto in = or_exit(kOther, [&] { return io::SafeTensors::open(o.in); });
+  const auto model =
+      or_exit(kRefused, [&] { return models::load_text_model(ctx, io::ModelFolder::open(o.run.model), o.run.load()); });
+  index_t rows = -1, columns = -1;
+  const auto ids = integers(in, "input_ids", rows, columns);
+  if (!ids) throw Failure{kOther, o.in + ": no tensor input_ids"};
+  const auto mask = integers(in, "attention_mask", rows, columns), types = integers(in, "token_type_ids", rows, columns),
+             positions = integers(in, "position_ids", rows, columns);
+  const auto view = [&](const auto& v) {
+    return v ? View<const std::int32_t, 2>(v->data(), rows, columns) : View<const std::int32_t, 2>();
+  };
+  const models::PaddedBatch batch(view(ids), view(mask), view(types), view(positions));
+  const index_t c = model.transformer->config().block.channels;
+  Outputs outputs{batch, rows, columns, {}, {}};
+  const Taps taps{"*", Outputs::sink, &outputs};
+  models::ForwardOptions forward;
+  if (o.hidden_states) forward.taps = &taps;
+  std::vector<float> packed(static_cast<std::size_t>(batch.tokens() * c));
+  const View<float, 2> hidden(packed.data(), batch.tokens(), c);
+  or_exit(kOther, [&] { model.transformer->forward(ctx, batch.inputs(), hidden, forward); });
+  if (!ops::all_finite(ctx, View<const float, 1>(packed.data(), static_cast<index_t>(packed.size()))))
+    throw Failure{kNonFinite, "the last hidden state holds NaN or infinity"};
+  outputs.add("last_hidden_state", hidden);
+  std::vector<float> pooled(static_cast<std::size_t>(rows * c));
+  if (model.pooler) {
+    const View<float, 2> p(pooled.data(), rows, c);
+    model.pool_first(ctx, hidden, batch.cu_seqlens(), p);
+    for (index_t b = 0; b < rows; ++b)
+      if (!batch.has_first(b)) std::fill_n(p[b].data, c, 0.f);
+    outputs.tensors.push_back({"pooler_output", io::any_view(View<const float, 2>(p))});
+  }
+  or_exit(kOutput, [&] { io::write_safetensors(o.out, outputs.tensors); });
+  return kDone;
+}
+
+}  // namespace
+
+void add_forward(CLI::App& app, int& exit) {
+  auto o = std::make_shared<ForwardOptions>();
+  o->run.add_to(app);
+  app.add_option("in", o->in, "safetensors file with input_ids and, if wanted, attention_mask, token_type_ids, position_ids")
+      ->required();
+  app.add_option("out", o->out, "safetensors file to write")->required();
+  app.add_flag("--hidden-states", o->hidden_states, "also hidden_states.0 (the embeddings) to hidden_states.L");
+  app.callback([o, &exit] { exit = run_forward(*o); });
+}
+
+}  // namespace tool

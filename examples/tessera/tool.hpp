@@ -1,0 +1,61 @@
+// What the commands of the tool share: exit codes, common options, how errors end a command.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include <tessera/tessera.hpp>
+
+namespace tool {
+
+enum Exit : int { kDone = 0, kOther = 1, kUsage = 2, kSkipped = 3, kRefused = 4, kOutput = 5, kNonFinite = 6 };
+
+/// Ends a command with a sentence on stderr and this exit code.
+struct Failure {
+  int code;
+  std::string sentence;
+};
+
+/// Runs f and turns an Error into a Failure with `code`.
+template <class F>
+auto or_exit(int code, const F& f) -> decltype(f()) {
+  try {
+    return f();
+  } catch (const tessera::Error& e) {
+    throw Failure{code, e.what()};
+  }
+}
+
+/// --model, --threads, --device, --dtype: how a model is run.
+struct RunOptions {
+  std::string model, device = "cpu", dtype = "f32";
+  int threads = 0;
+  bool allow_nonfinite = false;
+
+  void add_to(CLI::App& app) {
+    app.add_option("--model", model, "model folder, or org/name in the Hugging Face cache of this machine")->required();
+    app.add_option("--threads", threads, "threads; 0: all processors")->check(CLI::Range(0, 1024));
+    app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
+    app.add_option("--dtype", dtype, "f32, bf16 or int8")->check(CLI::IsMember({"f32", "bf16", "int8"}));
+    app.add_flag("--allow-nonfinite", allow_nonfinite, "load weights that hold NaN or infinity");
+  }
+  tessera::Context context() const {
+    if (dtype != "f32")
+      throw Failure{kOther, "--dtype " + dtype + ": only f32 is available in this version; leave the option out"};
+    return or_exit(kOther, [&] {
+      return tessera::Context(tessera::ContextOptions{
+          .device = device == "cuda" ? tessera::Device::cuda : tessera::Device::cpu, .threads = threads});
+    });
+  }
+  tessera::models::LoadOptions load() const { return {.allow_nonfinite = allow_nonfinite}; }
+};
+
+/// One command of the tool: adds its options to `app`; run() gives the exit code.
+void add_embed(CLI::App& app, int& exit);
+void add_forward(CLI::App& app, int& exit);
+void add_tokenize(CLI::App& app, int& exit);
+void add_inspect(CLI::App& app, int& exit);
+void add_bench(CLI::App& app, int& exit);
+
+}  // namespace tool
