@@ -14,10 +14,19 @@
 namespace tessera {
 
 inline MappedFile MappedFile::open(const char* path) {
-  const auto failed = [path](const char* what) {
+  // Without O_NONBLOCK the open of a named pipe would wait for a writer.
+  return map(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), path);
+}
+
+inline MappedFile MappedFile::open_at(int folder, const char* path, const char* shown) {
+  return map(::openat(folder, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW), shown);
+}
+
+inline MappedFile MappedFile::map(int descriptor, const char* shown) {
+  const auto failed = [shown](const char* what) {
     const int why = errno;
     return Error(why == ENOENT || why == ENOTDIR ? Code::kNotFound : Code::kIo,
-                 std::string(path) + ": cannot " + what + ": " + std::strerror(why));  // NOLINT(concurrency-mt-unsafe)
+                 std::string(shown) + ": cannot " + what + ": " + std::strerror(why));  // NOLINT(concurrency-mt-unsafe)
   };
   struct Descriptor {
     int fd;
@@ -25,12 +34,11 @@ inline MappedFile MappedFile::open(const char* path) {
       if (fd >= 0) ::close(fd);
     }
   };
-  // Without O_NONBLOCK the open of a named pipe would wait for a writer.
-  const Descriptor d{::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  const Descriptor d{descriptor};
   if (d.fd < 0) throw failed("open");
   struct stat st {};
   if (::fstat(d.fd, &st) != 0) throw failed("look at");
-  if (!S_ISREG(st.st_mode)) throw Error(Code::kFormat, std::string(path) + ": not a regular file");
+  if (!S_ISREG(st.st_mode)) throw Error(Code::kFormat, std::string(shown) + ": not a regular file");
   MappedFile file;
   if (st.st_size == 0) return file;
   void* p = ::mmap(nullptr, static_cast<std::size_t>(st.st_size), PROT_READ, MAP_PRIVATE, d.fd, 0);
@@ -38,7 +46,7 @@ inline MappedFile MappedFile::open(const char* path) {
   file.data_ = static_cast<const std::byte*>(p);
   file.bytes_ = static_cast<std::size_t>(st.st_size);
   if (::fstat(d.fd, &st) != 0 || static_cast<std::size_t>(st.st_size) < file.bytes_)
-    throw Error(Code::kIo, std::string(path) + ": the file shrinks while it is read");
+    throw Error(Code::kIo, std::string(shown) + ": the file shrinks while it is read");
   return file;
 }
 
@@ -53,10 +61,10 @@ inline MappedFile::~MappedFile() {
 }
 
 inline void MappedFile::drop(std::size_t offset, std::size_t bytes) const noexcept {
+  if (!data_ || offset > bytes_ || bytes > bytes_ - offset) return;
   const std::size_t page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   const std::size_t begin = (offset + page - 1) / page * page, end = (offset + bytes) / page * page;
-  if (data_ && end > begin && end <= bytes_)
-    (void)::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
+  if (end > begin) (void)::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
 }
 
 }  // namespace tessera

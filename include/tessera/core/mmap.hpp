@@ -13,6 +13,9 @@ class MappedFile {
   MappedFile() = default;
   /// \throws Error kNotFound, kIo (naming path and reason), kFormat for what is no regular file.
   static MappedFile open(const char* path);
+  /// The same for `path` relative to an open folder (a descriptor, or AT_FDCWD), and not through a symbolic link.
+  /// \param shown what errors call the file.
+  static MappedFile open_at(int folder, const char* path, const char* shown);
   MappedFile(MappedFile&& o) noexcept : data_(o.data_), bytes_(o.bytes_) { o.data_ = nullptr, o.bytes_ = 0; }
   MappedFile& operator=(MappedFile&& o) noexcept;
   ~MappedFile();
@@ -23,6 +26,7 @@ class MappedFile {
   void drop(std::size_t offset, std::size_t bytes) const noexcept;
 
  private:
+  static MappedFile map(int descriptor, const char* shown);  // closes the descriptor
   const std::byte* data_ = nullptr;
   std::size_t bytes_ = 0;
 };

@@ -3,8 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 
 #include <tessera/io/atomic_file.hpp>
@@ -15,17 +15,20 @@ inline void AtomicFile::fail(const char* what) const {
   throw Error(Code::kIo, path_ + ": cannot " + what + ": " + std::strerror(errno));  // NOLINT(concurrency-mt-unsafe)
 }
 
-inline AtomicFile::AtomicFile(const std::string& path) : path_(path), temporary_(path + ".tmpXXXXXX") {
+inline AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   struct stat st {};
   if (::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) {
     errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
     fail("write");  // a rename would replace a device or a pipe by a file
   }
-  fd_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
+  // Not mkstemp, whose files are private: this one gets the permissions of any new file.
+  static std::atomic<unsigned> made{0};
+  for (int tries = 0; fd_ < 0 && tries < 1000; ++tries) {
+    temporary_ = path + ".tmp" + std::to_string(::getpid()) + "-" + std::to_string(made.fetch_add(1));
+    fd_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (fd_ < 0 && errno != EEXIST && errno != EINTR) break;
+  }
   if (fd_ < 0) fail("write");
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  (void)::fchmod(fd_, 0666 & ~mask);  // mkostemp makes it private
 }
 
 inline AtomicFile::~AtomicFile() {
@@ -39,7 +42,8 @@ inline void AtomicFile::write(const void* data, std::size_t bytes) {
   while (bytes > 0) {
     const ssize_t n = ::write(fd_, p, bytes);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail("write");
+    if (n == 0) errno = ENOSPC;
+    if (n <= 0) fail("write");
     p += n;
     bytes -= static_cast<std::size_t>(n);
     written_ += static_cast<std::size_t>(n);
@@ -51,7 +55,8 @@ inline void AtomicFile::overwrite(std::size_t offset, const void* data, std::siz
   while (bytes > 0) {
     const ssize_t n = ::pwrite(fd_, p, bytes, static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail("write");
+    if (n == 0) errno = ENOSPC;
+    if (n <= 0) fail("write");
     p += n;
     offset += static_cast<std::size_t>(n);
     bytes -= static_cast<std::size_t>(n);

@@ -22,6 +22,8 @@ class Checkpoint {
   /// \throws Error kNotFound naming folder and tensor.
   const AnyView& at(std::string_view name) const;
   std::vector<std::string> names() const;
+  /// Gives the pages of a tensor of this checkpoint back until they are touched again.
+  void drop(const AnyView& tensor) const noexcept;
   const std::vector<std::string>& files() const noexcept { return files_; }
 
  private:
@@ -31,10 +33,12 @@ class Checkpoint {
   std::string folder_;
 };
 
-/// Opens `folder/name`, contained: `name` has no way out of the folder (no "..", no absolute path, no link that leaves it
+/// Checks `folder/name`: `name` has no way out of the folder (no "..", no absolute path, no link that leaves it
 /// except into the blobs/ of the same repository of a Hugging Face cache). \returns the path to open.
 /// \throws Error kFormat naming the escape, kNotFound.
 std::string contained_path(const std::string& folder, const std::string& name);
+/// The same, mapped: the very file that was checked. \throws Error also kIo.
+MappedFile open_contained(const std::string& folder, const std::string& name);
 
 }  // namespace tessera::io
 

@@ -1,8 +1,8 @@
 #pragma once
-#include <set>
 #include <vector>
 
 #include <tessera/core/mmap.hpp>
+#include <tessera/io/detail/printable.hpp>
 #include <tessera/io/json.hpp>
 
 namespace tessera::io {
@@ -10,47 +10,53 @@ namespace tessera::io {
 namespace detail {
 
 /// Builds the document and stops at the first thing that the limits do not allow.
-class StrictJson : public nlohmann::detail::json_sax_dom_parser<Json> {
-  using Base = nlohmann::detail::json_sax_dom_parser<Json>;
-
+class StrictJson {
  public:
-  StrictJson(Json& document, int depth) : Base(document, false), most_(depth) {}
-  bool start_object(std::size_t n) {
-    keys_.emplace_back();
-    return deeper() && Base::start_object(n);
-  }
-  bool start_array(std::size_t n) { return deeper() && Base::start_array(n); }
-  bool end_object() {
-    keys_.pop_back();
-    --depth_;
-    return Base::end_object();
-  }
-  bool end_array() {
-    --depth_;
-    return Base::end_array();
-  }
+  StrictJson(Json& document, int depth) : root_(document), most_(depth) {}
+  bool null() { return put(Json()) != nullptr; }
+  bool boolean(bool v) { return put(Json(v)) != nullptr; }
+  bool number_integer(std::int64_t v) { return put(Json(v)) != nullptr; }
+  bool number_unsigned(std::uint64_t v) { return put(Json(v)) != nullptr; }
+  bool number_float(double v, const std::string&) { return put(Json(v)) != nullptr; }
+  bool string(std::string& v) { return put(Json(v)) != nullptr; }
+  bool binary(Json::binary_t&) { return false; }
+  bool start_object(std::size_t) { return open(Json::value_t::object); }
+  bool start_array(std::size_t) { return open(Json::value_t::array); }
+  bool end_object() { return stack_.pop_back(), true; }
+  bool end_array() { return stack_.pop_back(), true; }
   bool key(std::string& k) {
-    if (!keys_.back().insert(k).second) {
-      problem_ = "key '" + k + "' stands twice in one object";
-      return false;
-    }
-    return Base::key(k);
+    const auto [at, fresh] = stack_.back()->get_ref<Json::object_t&>().emplace(k, nullptr);
+    member_ = &at->second;
+    if (!fresh) problem_ = "key '" + printable(k) + "' stands twice in one object";
+    return fresh;
   }
   bool parse_error(std::size_t at, const std::string&, const nlohmann::detail::exception& e) {
-    problem_ = "at byte " + std::to_string(at) + ": " + e.what();
+    const std::string_view why(e.what());  // "[json.exception.parse_error.101] parse error at ..."
+    const std::size_t end = why.find("] ");
+    problem_ = "at byte " + std::to_string(at) + ": " + printable(end == std::string_view::npos ? why : why.substr(end + 2));
     return false;
   }
   const std::string& problem() const { return problem_; }
 
  private:
-  bool deeper() {
-    if (++depth_ <= most_) return true;
-    problem_ = "nested deeper than " + std::to_string(most_);
-    return false;
+  Json* put(Json&& v) {
+    if (stack_.empty()) return &(root_ = std::move(v));
+    if (stack_.back()->is_object()) return &(*member_ = std::move(v));
+    return &stack_.back()->get_ref<Json::array_t&>().emplace_back(std::move(v));
   }
-  std::vector<std::set<std::string>> keys_;
+  bool open(Json::value_t type) {
+    if (stack_.size() >= static_cast<std::size_t>(most_)) {
+      problem_ = "nested deeper than " + std::to_string(most_);
+      return false;
+    }
+    stack_.push_back(put(Json(type)));  // stays where it is until it is closed
+    return true;
+  }
+  Json& root_;
+  std::vector<Json*> stack_;
+  Json* member_ = nullptr;
   std::string problem_;
-  int depth_ = 0, most_;
+  int most_;
 };
 
 [[noreturn]] inline void bad_field(const char* key, const Json* found, const std::string& expected) {

@@ -51,8 +51,8 @@ inline ModelFolder ModelFolder::open(const std::string& path) {
   const fs::path base = fs::path(detail::hub_cache()) / repository;
   std::ifstream ref(base / "refs" / "main");
   std::string revision;
-  if (ref && std::getline(ref, revision) && revision.find('/') == revision.npos && revision != ".." &&
-      fs::is_directory(base / "snapshots" / revision, error) && !revision.empty()) {
+  if (ref && std::getline(ref, revision) && !revision.empty() && revision.find('/') == revision.npos &&
+      revision.front() != '.' && fs::is_directory(base / "snapshots" / revision, error)) {
     folder.root_ = (base / "snapshots" / revision).string();
     return folder;
   }
@@ -65,7 +65,10 @@ inline bool ModelFolder::has(const std::string& name) const {
   return std::filesystem::exists(path(name), error);
 }
 
-inline Json ModelFolder::json(const std::string& name) const { return read_json(contained_path(root_, name)); }
+inline Json ModelFolder::json(const std::string& name) const {
+  const MappedFile file = open_contained(root_, name);
+  return parse_json({reinterpret_cast<const char*>(file.data()), file.bytes()}, path(name));
+}
 
 inline Json ModelFolder::config() const {
   if (!has("config.json")) throw Error(Code::kNotFound, root_ + ": no config.json in it, so it is not a model folder");

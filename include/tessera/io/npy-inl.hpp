@@ -2,6 +2,7 @@
 #include <cstring>
 #include <string_view>
 
+#include <tessera/io/detail/printable.hpp>
 #include <tessera/io/npy.hpp>
 
 namespace tessera::io {
@@ -85,6 +86,7 @@ class NpyHeader {
       extent[rank++] = n;
       if (!accept(',')) {
         expect(')');
+        if (rank == 1) fail("the shape is a number in brackets, not a tuple");
         break;
       }
     }
@@ -130,7 +132,7 @@ inline NpyFile NpyFile::parse(const std::byte* data, std::size_t bytes, const st
     if (h.descr == t.descr) npy.array_.dtype = t.dtype, known = true;
   if (!known)
     throw Error(Code::kUnsupported,
-                name + ": element type '" + std::string(h.descr) + "'; little-endian numbers are supported");
+                name + ": element type '" + detail::printable(h.descr) + "'; little-endian numbers are supported");
   npy.array_.rank = h.rank;
   index_t n = bit_width(npy.array_.dtype) / 8;
   bool overflow = false;
@@ -139,15 +141,17 @@ inline NpyFile NpyFile::parse(const std::byte* data, std::size_t bytes, const st
     overflow = overflow || __builtin_mul_overflow(n, h.extent[i], &n);
   }
   const std::size_t rest = bytes - prefix - length;
-  if (overflow || static_cast<std::size_t>(n) != rest)
-    none.fail(!overflow && static_cast<std::size_t>(n) < rest ? "there are more bytes than its shape asks for"
-                                                              : "there are fewer bytes than its shape asks for");
+  if (overflow) none.fail("the size of its shape overflows");
+  if (static_cast<std::size_t>(n) != rest)
+    none.fail(static_cast<std::size_t>(n) < rest ? "there are more bytes than its shape asks for"
+                                                 : "there are fewer bytes than its shape asks for");
   npy.array_.data = data + prefix + length;
   npy.array_.bytes = n;
   return npy;
 }
 
 inline NpyWriter::NpyWriter(const std::string& path, index_t columns) : file_(path), columns_(columns) {
+  if (columns < 0) throw Error(Code::kBadArgument, path + ": a negative number of columns");
   const std::string h = header();
   file_.write(h.data(), h.size());
 }
@@ -162,7 +166,8 @@ inline std::string NpyWriter::header() const {
 }
 
 inline void NpyWriter::append(const float* rows, index_t count) {
-  file_.write(rows, static_cast<std::size_t>(count * columns_) * sizeof(float));
+  if (count < 0) throw Error(Code::kBadArgument, "npy: a negative number of rows");
+  file_.write(rows, static_cast<std::size_t>(count) * static_cast<std::size_t>(columns_) * sizeof(float));
   rows_ += count;
 }
 

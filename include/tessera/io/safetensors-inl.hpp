@@ -1,9 +1,10 @@
 #pragma once
 #include <algorithm>
-#include <cstring>
+#include <numeric>
+#include <set>
 
 #include <tessera/io/atomic_file.hpp>
-#include <tessera/io/json.hpp>
+#include <tessera/io/detail/safetensors_header.hpp>
 #include <tessera/io/safetensors.hpp>
 
 namespace tessera::io {
@@ -18,297 +19,151 @@ inline const char* safetensors_error_name(SafetensorsError e) noexcept {
 
 namespace detail {
 
-/// A header value with the order and the duplicates of its keys, which decide verdicts.
-struct HeaderNode {
-  enum Kind : unsigned char { null, other, natural, string, array, object } kind = null;
-  std::uint64_t number = 0;
-  std::string text;
-  std::vector<std::string> keys;
-  std::vector<HeaderNode> items;
-};
-
-class HeaderReader {
+/// The verdict on one file, step by step in the reference's order, which decides the class of a file with several faults.
+class SafetensorsJudge {
  public:
-  explicit HeaderReader(HeaderNode& root) : root_(root) {}
-  bool null() { return add({}); }
-  bool boolean(bool) { return add(of(HeaderNode::other)); }
-  bool number_integer(std::int64_t) { return add(of(HeaderNode::other)); }  // has a minus sign: no size, not even -0
-  bool number_float(double, const std::string&) { return add(of(HeaderNode::other)); }
-  bool number_unsigned(std::uint64_t v) {
-    HeaderNode n = of(HeaderNode::natural);
-    n.number = v;
-    return add(std::move(n));
-  }
-  bool string(std::string& s) {
-    HeaderNode n = of(HeaderNode::string);
-    n.text = std::move(s);
-    return add(std::move(n));
-  }
-  bool binary(std::vector<std::uint8_t>&) { return false; }
-  bool start_object(std::size_t) { return open(HeaderNode::object); }
-  bool start_array(std::size_t) { return open(HeaderNode::array); }
-  bool end_object() { return close(); }
-  bool end_array() { return close(); }
-  bool key(std::string& k) {
-    stack_.back()->keys.push_back(std::move(k));
-    return true;
-  }
-  bool parse_error(std::size_t at, const std::string&, const nlohmann::detail::exception&) {
-    where_ = at;
-    return false;
-  }
-  std::size_t where() const { return where_; }
-
- private:
-  static HeaderNode of(HeaderNode::Kind kind) {
-    HeaderNode n;
-    n.kind = kind;
-    return n;
-  }
-  HeaderNode* place(HeaderNode&& n) {
-    if (stack_.empty()) return &(root_ = std::move(n));
-    return &stack_.back()->items.emplace_back(std::move(n));
-  }
-  bool add(HeaderNode&& n) { return place(std::move(n)), true; }
-  bool open(HeaderNode::Kind kind) {
-    constexpr std::size_t kDeepest = 127;  // the reference parser's recursion limit
-    if (stack_.size() >= kDeepest) return false;
-    stack_.push_back(place(of(kind)));  // its siblings come after it is closed, so the pointer holds
-    return true;
-  }
-  bool close() { return stack_.pop_back(), true; }
-
-  HeaderNode& root_;
-  std::vector<HeaderNode*> stack_;
-  std::size_t where_ = 0;
-};
-
-struct HeaderTensor {
-  const std::string* name;
-  DType dtype;
-  std::vector<std::uint64_t> shape;
-  std::uint64_t begin, end;
-};
-
-/// The header of one file, step by step in the reference's order, which decides the class of a file with several faults.
-class SafetensorsHeader {
- public:
-  SafetensorsHeader(const std::string& file, std::size_t data_bytes) : file_(file), data_bytes_(data_bytes) {}
+  explicit SafetensorsJudge(const std::string& file) : file_(file) {}
 
   [[noreturn]] void refuse(SafetensorsError kind, const std::string& why) const {
     throw SafetensorsFormatError(kind,
                                  file_ + ": not a valid safetensors file (" + safetensors_error_name(kind) + "): " + why);
   }
-  [[noreturn]] void bad_json(const std::string& why) const { refuse(SafetensorsError::invalid_header_deserialization, why); }
 
-  void read(std::string_view text) {
-    if (!valid_utf8(text)) refuse(SafetensorsError::invalid_header, "the header is not UTF-8");
-    HeaderReader reader(root_);
-    // To nlohmann a byte order mark is blank and a NUL the end; in JSON both are errors.
-    if (text.starts_with("\xef\xbb\xbf") || text.find('\0') != text.npos ||
-        !Json::sax_parse(text.begin(), text.end(), &reader))
-      bad_json("the header is not JSON, near its byte " + std::to_string(reader.where()));
-    if (root_.kind != HeaderNode::object) bad_json("the header is not an object");
-    bool had_metadata = false;
-    for (std::size_t i = 0; i < root_.keys.size(); ++i) {
-      if (root_.keys[i] != "__metadata__") {
-        tensor(root_.keys[i], root_.items[i]);
-        continue;
-      }
-      if (had_metadata) bad_json("__metadata__ stands twice");
-      had_metadata = true;
-      read_metadata(root_.items[i]);
-    }
+  /// Length of the header that follows the first 8 bytes.
+  std::size_t header_length(std::span<const std::byte> bytes) const {
+    constexpr std::uint64_t kLargestHeader = 100'000'000;
+    if (bytes.size() < 8) refuse(SafetensorsError::header_too_small, "only " + std::to_string(bytes.size()) + " bytes");
+    std::uint64_t n = 0;
+    for (int i = 7; i >= 0; --i) n = n << 8 | static_cast<std::uint64_t>(bytes[static_cast<std::size_t>(i)]);
+    if (n > kLargestHeader) refuse(SafetensorsError::header_too_large, "a header of " + std::to_string(n) + " bytes");
+    if (n > bytes.size() - 8)
+      refuse(SafetensorsError::invalid_header_length, "a header of " + std::to_string(n) + " bytes in a file of " +
+                                                          std::to_string(bytes.size()) + " (cut short while copying?)");
+    return n;
   }
 
-  /// Checks offsets, sizes and coverage; tensors are then in the order of the data.
-  void validate() {
+  /// Checks offsets, sizes and coverage. \returns the tensors, as numbers of `read`, in the order of the data.
+  std::vector<std::uint32_t> order(const HeaderReader& read, std::uint64_t data_bytes) const {
     // The reference keeps the last of several entries of one name and judges that file; only then is ours refused.
-    const std::size_t listed = tensors.size();
-    std::map<std::string_view, std::size_t> last;
-    for (std::size_t i = 0; i < listed; ++i) last[*tensors[i].name] = i;
-    std::string twice;
-    if (last.size() != listed) {
-      std::vector<HeaderTensor> kept;
-      for (std::size_t i = 0; i < listed; ++i) {
-        if (last[*tensors[i].name] == i)
-          kept.push_back(tensors[i]);
-        else
-          twice = *tensors[i].name;
-      }
-      tensors.swap(kept);
+    std::vector<std::uint32_t> order(read.tensors.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::sort(order.begin(), order.end(), [&](std::uint32_t x, std::uint32_t y) {
+      const int names = read.names[x].compare(read.names[y]);
+      return names != 0 ? names < 0 : x < y;
+    });
+    const std::string* twice = nullptr;
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      if (i + 1 < order.size() && read.names[order[i]] == read.names[order[i + 1]])
+        twice = &read.names[order[i]];
+      else
+        order[kept++] = order[i];
     }
+    order.resize(kept);
     // Of equal ranges (at most one can be sound) the reference takes any first: it walks a hash map. Here that is the first
     // in the header, but for one that is not a whole number of bytes, which is the plainer thing to report.
-    std::stable_sort(tensors.begin(), tensors.end(), [](const HeaderTensor& x, const HeaderTensor& y) {
-      return x.begin != y.begin ? x.begin < y.begin : x.end != y.end ? x.end < y.end : misaligned(x) > misaligned(y);
+    std::sort(order.begin(), order.end(), [&](std::uint32_t x, std::uint32_t y) {
+      const HeaderTensor &a = read.tensors[x], &b = read.tensors[y];
+      if (a.begin != b.begin) return a.begin < b.begin;
+      if (a.end != b.end) return a.end < b.end;
+      return a.misaligned() != b.misaligned() ? a.misaligned() : x < y;
     });
     std::uint64_t start = 0;
-    for (const HeaderTensor& t : tensors) {
-      if (t.begin != start || t.end < t.begin)
-        refuse(SafetensorsError::invalid_offset, "tensor '" + printable(*t.name) + "' is at bytes " +
-                                                     std::to_string(t.begin) + " to " + std::to_string(t.end) +
-                                                     ", expected to start at " + std::to_string(start));
-      start = t.end;
-      std::uint64_t bits = 0;
-      if (!bit_count(t, bits))
-        refuse(SafetensorsError::validation_overflow, "the size of tensor '" + printable(*t.name) + "' overflows");
-      if (bits % 8 != 0)
-        refuse(SafetensorsError::misaligned_slice, "tensor '" + printable(*t.name) + "' is not a whole number of bytes");
-      if (bits / 8 != t.end - t.begin)
-        refuse(SafetensorsError::tensor_invalid_info, "tensor '" + printable(*t.name) + "' has " +
-                                                          std::to_string(t.end - t.begin) +
-                                                          " bytes, its shape and type ask for " + std::to_string(bits / 8));
+    for (const std::uint32_t i : order) {
+      check(read.tensors[i], read.names[i], start);
+      start = read.tensors[i].end;
     }
-    if (start != data_bytes_)
+    if (start != data_bytes)
       refuse(SafetensorsError::metadata_incomplete_buffer, "the tensors cover " + std::to_string(start) +
-                                                               " bytes, the file has " + std::to_string(data_bytes_) +
+                                                               " bytes, the file has " + std::to_string(data_bytes) +
                                                                " (cut short while copying?)");
-    if (!twice.empty()) refuse(SafetensorsError::duplicate_tensor, "tensor '" + printable(twice) + "' stands twice");
+    if (twice) refuse(SafetensorsError::duplicate_tensor, "tensor '" + printable(*twice) + "' stands twice");
+    return order;
   }
-
-  /// A name safe to print: control characters become '?'.
-  static std::string printable(std::string_view name) {
-    std::string s(name.substr(0, 200));
-    for (char& c : s)
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-    return s;
-  }
-
-  std::vector<HeaderTensor> tensors;
-  std::map<std::string, std::string> metadata;
 
  private:
-  static bool bit_count(const HeaderTensor& t, std::uint64_t& bits) noexcept {
-    bits = 1;
-    bool fits = true;
-    for (const std::uint64_t d : t.shape) fits = fits && !__builtin_mul_overflow(bits, d, &bits);
-    return fits && !__builtin_mul_overflow(bits, static_cast<std::uint64_t>(bit_width(t.dtype)), &bits);
-  }
-  static bool misaligned(const HeaderTensor& t) noexcept {
+  void check(const HeaderTensor& t, const std::string& name, std::uint64_t start) const {
+    const auto tensor = [&] { return "tensor '" + printable(name) + "'"; };
+    if (t.begin != start || t.end < t.begin)
+      refuse(SafetensorsError::invalid_offset, tensor() + " is at bytes " + std::to_string(t.begin) + " to " +
+                                                   std::to_string(t.end) + ", expected to start at " +
+                                                   std::to_string(start));
     std::uint64_t bits = 0;
-    return bit_count(t, bits) && bits % 8 != 0;
+    if (!t.bits(bits)) refuse(SafetensorsError::validation_overflow, "the size of " + tensor() + " overflows");
+    if (bits % 8 != 0) refuse(SafetensorsError::misaligned_slice, tensor() + " is not a whole number of bytes");
+    if (bits / 8 != t.end - t.begin)
+      refuse(SafetensorsError::tensor_invalid_info, tensor() + " has " + std::to_string(t.end - t.begin) +
+                                                        " bytes, its shape and type ask for " + std::to_string(bits / 8));
   }
-  static bool valid_utf8(std::string_view s) noexcept {
-    for (std::size_t i = 0; i < s.size();) {
-      const auto at = [&](std::size_t k) { return i + k < s.size() ? static_cast<unsigned char>(s[i + k]) : 0u; };
-      const unsigned c = at(0), d = at(1);
-      if (c < 0x80) {
-        ++i;
-        continue;
-      }
-      const std::size_t n = c >= 0xc2 && c <= 0xdf ? 2 : c >= 0xe0 && c <= 0xef ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
-      if (n == 0) return false;
-      for (std::size_t k = 1; k < n; ++k)
-        if ((at(k) & 0xc0u) != 0x80) return false;
-      if ((c == 0xe0 && d < 0xa0) || (c == 0xed && d > 0x9f) || (c == 0xf0 && d < 0x90) || (c == 0xf4 && d > 0x8f))
-        return false;
-      i += n;
-    }
-    return true;
-  }
-
-  void read_metadata(const HeaderNode& n) {
-    if (n.kind == HeaderNode::null) return;
-    if (n.kind != HeaderNode::object) bad_json("__metadata__ is not an object");
-    for (std::size_t i = 0; i < n.keys.size(); ++i) {
-      if (n.items[i].kind != HeaderNode::string) bad_json("__metadata__ holds something that is not a string");
-      metadata[n.keys[i]] = n.items[i].text;
-    }
-  }
-
-  void tensor(const std::string& name, const HeaderNode& n) {
-    const HeaderNode *dtype = nullptr, *shape = nullptr, *offsets = nullptr;
-    const auto set = [&](const HeaderNode*& field, const HeaderNode& value) {
-      if (field) bad_json("a field of tensor '" + printable(name) + "' stands twice");
-      field = &value;
-    };
-    if (n.kind == HeaderNode::object) {
-      for (std::size_t i = 0; i < n.keys.size(); ++i) {
-        if (n.keys[i] == "dtype") set(dtype, n.items[i]);
-        if (n.keys[i] == "shape") set(shape, n.items[i]);
-        if (n.keys[i] == "data_offsets") set(offsets, n.items[i]);
-      }
-    } else if (n.kind == HeaderNode::array && n.items.size() == 3) {  // the fields in order, as the reference accepts
-      dtype = &n.items[0], shape = &n.items[1], offsets = &n.items[2];
-    }
-    if (!dtype || !shape || !offsets) bad_json("tensor '" + printable(name) + "' lacks dtype, shape or data_offsets");
-    HeaderTensor t{&name, DType::f32, naturals(name, *shape), 0, 0};
-    const std::vector<std::uint64_t> range = naturals(name, *offsets);
-    if (range.size() != 2) bad_json("data_offsets of tensor '" + printable(name) + "' are not two numbers");
-    t.begin = range[0], t.end = range[1];
-    bool known = false;
-    for (int i = 0; i < kDTypeCount && dtype->kind == HeaderNode::string; ++i)
-      if (dtype->text == dtype_name(static_cast<DType>(i))) t.dtype = static_cast<DType>(i), known = true;
-    if (!known) bad_json("tensor '" + printable(name) + "' has the unknown dtype '" + printable(dtype->text) + "'");
-    tensors.push_back(std::move(t));
-  }
-
-  std::vector<std::uint64_t> naturals(const std::string& name, const HeaderNode& n) const {
-    std::vector<std::uint64_t> v;
-    if (n.kind != HeaderNode::array) bad_json("shape or data_offsets of tensor '" + printable(name) + "' is no list");
-    for (const HeaderNode& item : n.items) {
-      if (item.kind != HeaderNode::natural) bad_json("a size of tensor '" + printable(name) + "' is not a natural number");
-      v.push_back(item.number);
-    }
-    return v;
-  }
-
   const std::string& file_;
-  std::uint64_t data_bytes_;
-  HeaderNode root_;
 };
 
 }  // namespace detail
 
-inline SafeTensors SafeTensors::open(const std::string& path) {
-  MappedFile file = MappedFile::open(path.c_str());
-  SafeTensors s = parse({file.data(), file.bytes()}, path);
+inline SafeTensors SafeTensors::open(const std::string& path) { return open(MappedFile::open(path.c_str()), path); }
+
+inline SafeTensors SafeTensors::open(MappedFile file, const std::string& name) {
+  SafeTensors s = parse({file.data(), file.bytes()}, name);
   s.file_ = std::move(file);
   return s;
 }
 
 inline SafeTensors SafeTensors::parse(std::span<const std::byte> bytes, const std::string& name) {
-  constexpr std::uint64_t kLargestHeader = 100'000'000;
-  SafeTensors s;
-  s.name_ = name;
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (text.starts_with("version https://git-lfs"))
     throw Error(Code::kFormat, name + ": a Git-LFS pointer, not the weights; run 'git lfs pull' in the model folder");
-  const detail::SafetensorsHeader none(name, 0);
-  if (bytes.size() < 8) none.refuse(SafetensorsError::header_too_small, "only " + std::to_string(bytes.size()) + " bytes");
-  std::uint64_t n = 0;
-  for (int i = 7; i >= 0; --i) n = n << 8 | static_cast<std::uint64_t>(bytes[static_cast<std::size_t>(i)]);
-  if (n > kLargestHeader) none.refuse(SafetensorsError::header_too_large, "a header of " + std::to_string(n) + " bytes");
-  if (n > bytes.size() - 8)
-    none.refuse(SafetensorsError::invalid_header_length, "a header of " + std::to_string(n) + " bytes in a file of " +
-                                                             std::to_string(bytes.size()) + " (cut short while copying?)");
-  detail::SafetensorsHeader header(name, bytes.size() - 8 - n);
-  header.read(text.substr(8, n));
-  header.validate();
-  for (const detail::HeaderTensor& t : header.tensors) {
-    AnyView v;
-    v.data = bytes.data() + 8 + n + t.begin;
+  const detail::SafetensorsJudge judge(name);
+  const std::size_t n = judge.header_length(bytes);
+  SafeTensors s;
+  s.name_ = name;
+  s.header_ = text.substr(8, n);
+  if (!detail::valid_utf8(s.header_)) judge.refuse(SafetensorsError::invalid_header, "the header is not UTF-8");
+  detail::HeaderReader read;
+  if (!detail::read_header(s.header_, read)) judge.refuse(SafetensorsError::invalid_header_deserialization, read.problem());
+  const std::vector<std::uint32_t> order = judge.order(read, bytes.size() - 8 - n);
+  const std::byte* const data = bytes.data() + 8 + n;
+  s.views_.reserve(order.size());
+  for (const std::uint32_t i : order) {
+    const detail::HeaderTensor& t = read.tensors[i];
+    AnyView& v = s.views_.emplace_back();
+    v.data = data + t.begin;
     v.dtype = t.dtype;
-    v.rank = static_cast<int>(t.shape.size());
-    for (std::size_t i = 0; i < t.shape.size() && i < AnyView::kMaxRank; ++i)
-      v.extent[i] = static_cast<index_t>(std::min<std::uint64_t>(t.shape[i], INT64_MAX));
+    v.rank = static_cast<int>(t.rank);
+    for (std::uint32_t d = 0; d < t.rank && d < static_cast<std::uint32_t>(AnyView::kMaxRank); ++d)
+      v.extent[d] = static_cast<index_t>(std::min<std::uint64_t>(read.extents[t.first_extent + d], INT64_MAX));
     v.bytes = static_cast<index_t>(t.end - t.begin);
-    s.tensors_.emplace(*t.name, v);
-    s.names_.push_back(*t.name);
   }
-  s.metadata_ = std::move(header.metadata);
+  read.tensors = {}, read.extents = {};  // before the names are stored
+  s.names_.reserve(order.size());
+  for (const std::uint32_t i : order) s.names_.push_back(std::move(read.names[i]));
+  s.by_name_.resize(order.size());
+  std::iota(s.by_name_.begin(), s.by_name_.end(), 0u);
+  std::sort(s.by_name_.begin(), s.by_name_.end(),
+            [&](std::uint32_t x, std::uint32_t y) { return s.names_[x] < s.names_[y]; });
   return s;
 }
 
 inline const AnyView* SafeTensors::find(std::string_view name) const {
-  const auto at = tensors_.find(name);
-  return at == tensors_.end() ? nullptr : &at->second;
+  const auto at = std::lower_bound(by_name_.begin(), by_name_.end(), name,
+                                   [&](std::uint32_t i, std::string_view want) { return names_[i] < want; });
+  return at == by_name_.end() || names_[*at] != name ? nullptr : &views_[*at];
 }
 
 inline const AnyView& SafeTensors::at(std::string_view name) const {
   if (const AnyView* v = find(name)) return *v;
-  throw Error(Code::kNotFound, name_ + ": no tensor '" + detail::SafetensorsHeader::printable(name) + "'");
+  throw Error(Code::kNotFound, name_ + ": no tensor '" + detail::printable(name) + "'");
+}
+
+inline std::map<std::string, std::string> SafeTensors::metadata() const {
+  std::map<std::string, std::string> all;
+  detail::HeaderReader read(&all);
+  if (!header_.empty()) (void)detail::read_header(header_, read);  // parse() has found it sound
+  return all;
+}
+
+inline void SafeTensors::drop(const AnyView& v) const noexcept {
+  if (file_.data() && v.data >= file_.data() && v.data < file_.data() + file_.bytes())
+    file_.drop(static_cast<std::size_t>(v.data - file_.data()), static_cast<std::size_t>(v.bytes));
 }
 
 inline void write_safetensors(const std::string& path, std::vector<NamedTensor> tensors,
@@ -319,13 +174,28 @@ inline void write_safetensors(const std::string& path, std::vector<NamedTensor> 
   });
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
+  for (const auto& [key, value] : metadata)
+    if (!detail::valid_utf8(key) || !detail::valid_utf8(value))
+      throw Error(Code::kBadArgument, path + ": metadata '" + detail::printable(key) + "' is not UTF-8");
+  std::set<std::string_view> names;
   index_t at = 0;
   for (const NamedTensor& t : tensors) {
-    if (header.contains(t.name) || t.view.rank > AnyView::kMaxRank)
-      throw Error(Code::kBadArgument, path + ": tensor '" + t.name + "' is given twice or has too high a rank");
-    header[t.name] = {{"dtype", dtype_name(t.view.dtype)},
-                      {"shape", std::vector<index_t>(t.view.extent, t.view.extent + t.view.rank)},
-                      {"data_offsets", {at, at + t.view.bytes}}};
+    const auto wrong = [&](const char* why) {
+      return Error(Code::kBadArgument, path + ": tensor '" + detail::printable(t.name) + "' " + why);
+    };
+    if (t.name == "__metadata__" || !detail::valid_utf8(t.name)) throw wrong("has a name that the format does not allow");
+    if (!names.insert(t.name).second) throw wrong("is given twice");
+    if (t.view.rank < 0 || t.view.rank > AnyView::kMaxRank) throw wrong("has more dimensions than can be written");
+    index_t bits = bit_width(t.view.dtype);
+    bool fits = t.view.bytes >= 0;
+    for (int i = 0; i < t.view.rank; ++i)
+      fits = fits && t.view.extent[i] >= 0 && !__builtin_mul_overflow(bits, t.view.extent[i], &bits);
+    if (!fits || bits % 8 != 0 || bits / 8 != t.view.bytes) throw wrong("has other bytes than its shape and type ask for");
+    // Not by operator[], which would compare with every name before it.
+    header.get_ref<nlohmann::ordered_json::object_t&>().emplace_back(
+        t.name, nlohmann::ordered_json{{"dtype", dtype_name(t.view.dtype)},
+                                       {"shape", std::vector<index_t>(t.view.extent, t.view.extent + t.view.rank)},
+                                       {"data_offsets", {at, at + t.view.bytes}}});
     at += t.view.bytes;
   }
   std::string text = header.dump();

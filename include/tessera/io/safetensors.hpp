@@ -34,6 +34,7 @@ class SafetensorsFormatError : public Error {
  public:
   SafetensorsFormatError(SafetensorsError kind, const std::string& sentence) : Error(Code::kFormat, sentence), kind_(kind) {}
   SafetensorsError kind() const noexcept { return kind_; }
+  const char* kind_name() const noexcept { return safetensors_error_name(kind_); }
 
  private:
   SafetensorsError kind_;
@@ -46,7 +47,9 @@ class SafeTensors {
  public:
   /// \throws SafetensorsFormatError; Error kFormat for a Git-LFS pointer, kNotFound, kIo.
   static SafeTensors open(const std::string& path);
-  /// The same over bytes that outlive the result. \param name what errors call them.
+  /// The same for a file that is mapped already. \param name what errors call it.
+  static SafeTensors open(MappedFile file, const std::string& name);
+  /// The same over bytes that outlive the result.
   static SafeTensors parse(std::span<const std::byte> bytes, const std::string& name);
 
   /// The tensor, or null.
@@ -55,15 +58,20 @@ class SafeTensors {
   const AnyView& at(std::string_view name) const;
   /// In the order of the data.
   const std::vector<std::string>& names() const noexcept { return names_; }
-  const std::map<std::string, std::string>& metadata() const noexcept { return metadata_; }
+  /// __metadata__, read from the header on each call.
+  std::map<std::string, std::string> metadata() const;
   const std::string& name() const noexcept { return name_; }
+  /// Says that the bytes of one of this file's tensors are not needed soon: their pages are given back, and read again when
+  /// touched.
+  void drop(const AnyView& tensor) const noexcept;
 
  private:
   MappedFile file_;
   std::string name_;
+  std::string_view header_;  // in the file's bytes
   std::vector<std::string> names_;
-  std::map<std::string, AnyView, std::less<>> tensors_;
-  std::map<std::string, std::string> metadata_;
+  std::vector<AnyView> views_;          // beside names_
+  std::vector<std::uint32_t> by_name_;  // positions in names_, by name
 };
 
 /// One tensor to write.
@@ -71,9 +79,10 @@ struct NamedTensor {
   std::string name;
   AnyView view;
 };
-/// A packed view as AnyView.
+/// A packed view as AnyView. \throws Error kBadStride for a view with gaps.
 template <class T, int Rank>
 AnyView any_view(const View<const T, Rank>& v) {
+  if (!v.packed()) throw Error(Code::kBadStride, "view: has gaps between its rows; copy it together first");
   AnyView a;
   a.data = reinterpret_cast<const std::byte*>(v.data);
   a.dtype = dtype_of<T>;
