@@ -2,8 +2,8 @@
 # ops, models, ...) that holds the area's `*-inl.hpp` bodies, and sets `out` to the list. A new -inl file joins by itself.
 #
 # The bodies are `inline`, as headers-only use needs, and a compiler drops inline functions that nobody calls in the same
-# unit. So, while an area file includes them (and every other header has been included already), `inline` also means
-# "emit": the linker then finds every body in the library.
+# unit. So, while an area file includes them (and every other header has been included already), the keyword is empty: they
+# become ordinary functions, and the linker finds every one in the library.
 
 function(tessera_compiled_areas out)
   set(root "${PROJECT_SOURCE_DIR}/include")
@@ -44,7 +44,7 @@ function(tessera_compiled_areas out)
 "// Made by CMake: every body of include/tessera/${area}. See cmake/CompiledAreas.cmake.
 @before@
 
-#define inline __attribute__((used)) inline
+#define inline
 @included@
 #undef inline
 ")
