@@ -1,4 +1,4 @@
-// A whole transformer layer, attention_half then mlp_half, of each encoder at batch 1 and 8.
+// A whole transformer layer, attention_half then mlp_half, of each encoder at batch 1, 2 and 8.
 #include <map>
 
 #include <tessera/ops/block.hpp>
@@ -146,7 +146,7 @@ void run(benchmark::State& state, Isa isa, int threads, const EncoderShape& s, i
 void add_rows(const Rows& rows) {
   for_machines("block", [&](Isa isa, int threads, const std::string& prefix) {
     for (const EncoderShape& s : kEncoders)
-      for (const index_t batch : {1, 8})
+      for (const index_t batch : {1, 2, 8})
         rows.add(prefix + s.name + "/b" + std::to_string(batch), is_best(isa),
                  [=, &s](benchmark::State& state) { run(state, isa, threads, s, batch); });
   });

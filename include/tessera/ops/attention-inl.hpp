@@ -1,6 +1,4 @@
 #pragma once
-#include <cmath>
-
 #include <tessera/ops/attention.hpp>
 #include <tessera/ops/detail/tables.hpp>
 
@@ -51,6 +49,8 @@ inline void attention(Context& ctx, View<const float, 3> q, View<const float, 3>
   expect(kOp, "sequences of cu_k", cu_k.extent[0], cu_q.extent[0]);
   if (heads < 1 || kv_heads < 1 || d < 1 || dv < 1 || heads % kv_heads != 0)
     fail(Code::kShapeMismatch, kOp, "query heads must be a positive multiple of key heads");
+  if (!(p.scale >= 0.f && p.scale < __builtin_inff()))
+    fail(Code::kBadArgument, kOp, "scale must be positive and finite, or 0 for 1 / sqrt(D)");
   expect_rows(kOp, q), expect_rows(kOp, k), expect_rows(kOp, v), expect_rows(kOp, out);
   check_offsets("rows of q", cu_q, q.extent[0]);
   check_offsets("rows of k", cu_k, k.extent[0]);
@@ -69,8 +69,10 @@ inline void attention(Context& ctx, View<const float, 3> q, View<const float, 3>
   kernels::AttentionArgs shared{};
   shared.ldq = q.stride[0], shared.ldk = k.stride[0], shared.ldv = v.stride[0], shared.ldo = out.stride[0];
   shared.d = d, shared.dv = dv;
-  shared.scale = p.scale != 0.f ? p.scale : 1.f / std::sqrt(static_cast<float>(d));
-  shared.causal = p.causal, shared.window_left = p.window_left, shared.window_right = p.window_right;
+  shared.scale = p.scale;
+  const index_t most = q.extent[0] + k.extent[0];  // a wider window is none; and then no sum of positions overflows
+  shared.causal = p.causal, shared.window_left = p.window_left > most ? -1 : p.window_left;
+  shared.window_right = p.window_right > most ? -1 : p.window_right;
   // One task a sequence and head; a few long ones are cut into query strips as well, each packing the keys again.
   const index_t pairs = batch * heads;
   const index_t cuts = ctx.threads() == 1 || pairs >= 4 * ctx.threads() || pairs % ctx.threads() == 0 ? 1 : ctx.threads();

@@ -74,10 +74,12 @@ inline void attention_half(Context& ctx, const BlockConfig& c, const BlockWeight
   const auto k = detail::heads_of(s.qkv, c.heads, c.kv_heads, c.head_dim);
   const auto v = detail::heads_of(s.qkv, c.heads + c.kv_heads, c.kv_heads, c.head_dim);
   const View<float, 3> out(s.context.data, x.extent[0], c.heads, c.head_dim);
+  AttentionParams params = c.attention;
+  if (batch.key_weights.data) params.key_weights = batch.key_weights;
   if (o.attention.run)
-    o.attention.run(o.attention.state, ctx, q, k, v, batch, c.attention, out);
+    o.attention.run(o.attention.state, ctx, q, k, v, batch, params, out);
   else
-    attention(ctx, q, k, v, batch.cu_seqlens, batch.cu_seqlens, c.attention, out);
+    attention(ctx, q, k, v, batch.cu_seqlens, batch.cu_seqlens, params, out);
   tap(o.taps, o.layer, "attention.context", s.context);
   detail::residual_linear(ctx, c, w.attention_out, w.attention_scale, w.attention_norm, s.context, x);
   tap(o.taps, o.layer, "attention.output", x);

@@ -62,7 +62,8 @@ inline PackedWeight pack_weight_glu(Context& ctx, View<const float, 2> gate, Vie
   expect_same("pack_weight_glu", gate, up);
   const index_t n = gate.extent[0], k = gate.extent[1], panels = (n + kPanel - 1) / kPanel;
   if (n == 0 || k == 0) fail(Code::kShapeMismatch, "pack_weight_glu", "an empty matrix");
-  PackedWeight packed(2 * n, k, DType::f32, static_cast<std::size_t>(2 * panels * kPanel * k) * sizeof(float));
+  PackedWeight packed(2 * n, k, DType::f32, static_cast<std::size_t>(2 * panels * kPanel * k) * sizeof(float), Space::host,
+                      true);
   for (index_t p = 0; p < panels; ++p) {
     const index_t end = (p + 1) * kPanel < n ? (p + 1) * kPanel : n;
     float* dst = reinterpret_cast<float*>(packed.data()) + 2 * p * kPanel * k;
@@ -77,6 +78,7 @@ inline void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, 
   constexpr const char* kOp = "linear";
   if (w.dtype() != DType::f32) fail(Code::kUnsupported, kOp, "only f32 weights");
   if (w.space() != Space::host) fail(Code::kBadArgument, kOp, "a weight of another device");
+  if (w.gated() != e.glu) fail(Code::kShapeMismatch, kOp, "glu wants a weight of pack_weight_glu, and only glu takes it");
   const index_t m = x.extent[0], n = e.glu ? w.n() / 2 : w.n();
   expect(kOp, "input channels", x.extent[1], w.k());
   expect(kOp, "rows of out", out.extent[0], m);

@@ -54,6 +54,7 @@ TESSERA_INLINE float exponentials(float* s, index_t lo, index_t hi, float top, f
 
 inline void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float* scratch) noexcept {
   const index_t ld = round16(g.tk) + 16, slices_k = (g.tk + 15) / 16, slices_v = (g.dv + 15) / 16;
+  const float scale = g.scale != 0.0f ? g.scale : 1.0f / sqrt1(static_cast<float>(g.d));
   float* keys = scratch;
   float* values = keys + round16(g.tk) * g.d;
   float* s = values + round16(g.dv) * g.tk;
@@ -81,8 +82,7 @@ inline void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float
     // All maxima, then all exponentials: rows do not wait for one another's reductions.
     float top[kTileRows], sum[kTileRows];
     for (index_t i = 0; i < rows; ++i) top[i] = hi[i] > lo[i] ? row_maximum(s + i * ld, lo[i], hi[i]) : 0.0f;
-    for (index_t i = 0; i < rows; ++i)
-      sum[i] = hi[i] > lo[i] ? exponentials(s + i * ld, lo[i], hi[i], top[i], g.scale) : 0.0f;
+    for (index_t i = 0; i < rows; ++i) sum[i] = hi[i] > lo[i] ? exponentials(s + i * ld, lo[i], hi[i], top[i], scale) : 0.0f;
     // A key outside a row's own range is not multiplied by 0 but left out: an infinity there must not become a NaN here.
     if (from == 0 && common > 0) {
       run_tile(rows, slices_v, {s, ld, values, kSlice * g.tk, 0, common, t, ldt, idle, 0});
