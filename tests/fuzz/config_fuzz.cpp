@@ -10,8 +10,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     const io::Json json = io::parse_json(std::string_view(reinterpret_cast<const char*>(data), size), "fuzz");
     const models::TransformerConfig c = models::bert_config(json);
-    if (c.block.heads < 1 || c.block.head_dim * c.block.heads != c.block.channels || c.layers < 0 || c.layers > 4096) std::abort();
-  } catch (const Error&) {
-  }
+    if (c.block.heads < 1 || c.block.head_dim * c.block.heads != c.block.channels || c.layers < 0 || c.layers > 4096)
+      std::abort();
+  } catch (const Error&) {}
   return 0;
 }

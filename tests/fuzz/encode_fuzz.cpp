@@ -34,7 +34,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (e.ids != repaired.ids) std::abort();
     std::int64_t at = 0;
     for (std::size_t i = 1; i + 1 < e.size(); ++i) {
-      if (e.offsets[i][0] < 0 || e.offsets[i][1] < e.offsets[i][0] || e.offsets[i][1] > static_cast<std::int64_t>(size)) std::abort();
+      if (e.offsets[i][0] < 0 || e.offsets[i][1] < e.offsets[i][0] || e.offsets[i][1] > static_cast<std::int64_t>(size))
+        std::abort();
       at = std::max(at, e.offsets[i][1]);
     }
     std::vector<text::TokenId> ids;

@@ -13,7 +13,8 @@
 
 namespace {
 std::string make_folder() {
-  const std::string root = (std::filesystem::temp_directory_path() / ("tessera_index_fuzz_" + std::to_string(::getpid()))).string();
+  const std::string root =
+      (std::filesystem::temp_directory_path() / ("tessera_index_fuzz_" + std::to_string(::getpid()))).string();
   std::filesystem::create_directories(root + "/model");
   const float value[] = {1.f, 2.f};
   using tessera::View;
@@ -25,7 +26,8 @@ std::string make_folder() {
   std::filesystem::create_symlink("../secret.safetensors", root + "/model/link.safetensors", error);
   std::atexit([] {
     std::error_code ignored;
-    std::filesystem::remove_all(std::filesystem::temp_directory_path() / ("tessera_index_fuzz_" + std::to_string(::getpid())), ignored);
+    std::filesystem::remove_all(
+        std::filesystem::temp_directory_path() / ("tessera_index_fuzz_" + std::to_string(::getpid())), ignored);
   });
   return root + "/model";
 }
@@ -33,14 +35,14 @@ std::string make_folder() {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const std::string folder = make_folder();
-  std::ofstream(folder + "/model.safetensors.index.json", std::ios::binary).write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
+  std::ofstream(folder + "/model.safetensors.index.json", std::ios::binary)
+      .write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
   try {
     const auto checkpoint = tessera::io::Checkpoint::open(folder);
     for (const auto& name : checkpoint.names())
       if (name != "x" && name != "y") std::abort();
     for (const auto& file : checkpoint.files())
       if (file != "a.safetensors" && file != "b.safetensors") std::abort();
-  } catch (const tessera::Error&) {
-  }
+  } catch (const tessera::Error&) {}
   return 0;
 }

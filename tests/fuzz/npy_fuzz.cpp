@@ -13,7 +13,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     index_t n = bit_width(v.dtype) / 8;
     for (int i = 0; i < v.rank; ++i) n *= v.extent[i];
     if (n != v.bytes || v.data < bytes || v.data + v.bytes != bytes + size) std::abort();
-  } catch (const Error&) {
-  }
+  } catch (const Error&) {}
   return 0;
 }

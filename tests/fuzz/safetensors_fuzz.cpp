@@ -17,7 +17,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       for (index_t i = 0; i < v.bytes; ++i) covered += v.data[i] == std::byte{255} ? 0 : 0;  // every byte is readable
     }
     if (static_cast<std::size_t>(covered) > size) std::abort();
-  } catch (const Error&) {
-  }
+  } catch (const Error&) {}
   return 0;
 }

@@ -1,0 +1,253 @@
+#include <tessera/ops/attention.hpp>
+
+#include <functional>
+#include <limits>
+
+#include "reference/attention.hpp"
+#include "support/backends.hpp"
+#include "support/tolerance.hpp"
+
+namespace {
+
+using namespace tessera;
+using namespace tessera::test;
+
+struct Attention : OpsTest {};
+TESSERA_ON_EVERY_ISA(Attention);
+
+struct Shape {
+  std::vector<index_t> cu_q, cu_k;
+  index_t heads, kv_heads, d, dv;
+};
+
+View<const index_t, 1> offsets(const std::vector<index_t>& cu) {
+  return View<const index_t, 1>(cu.data(), static_cast<index_t>(cu.size()));
+}
+
+struct Problem {
+  Shape s;
+  Matrix q, k, v;
+  Problem(const Shape& shape, std::uint64_t seed)
+      : s(shape),
+        q(filled(s.cu_q.back(), s.heads * s.d, {.seed = seed, .scale = 2.f, .pad = 3})),
+        k(filled(s.cu_k.back(), s.kv_heads * s.d, {.seed = seed + 1, .scale = 2.f, .pad = 5})),
+        v(filled(s.cu_k.back(), s.kv_heads * s.dv, {.seed = seed + 2, .pad = 7})) {}
+  Matrix run(Context& ctx, const ops::AttentionParams& p = {}) const {
+    Matrix out = poisoned(s.cu_q.back(), s.heads * s.dv, 2);
+    ops::attention(ctx, q.heads(s.heads), k.heads(s.kv_heads), v.heads(s.kv_heads), offsets(s.cu_q), offsets(s.cu_k), p,
+                   out.heads_out(s.heads));
+    return out;
+  }
+  ref::Result expected(const ops::AttentionParams& p = {}) const {
+    return ref::attention({q.heads(s.heads), k.heads(s.kv_heads), v.heads(s.kv_heads), s.cu_q, s.cu_k, p.scale, p.causal,
+                           p.window_left, p.window_right});
+  }
+};
+
+// Lengths around 16 keys and 6 rows, empty sequences, grouped heads, Dv != D, queries fewer and more than keys.
+std::vector<Shape> shapes() {
+  return {{{0, 1}, {0, 1}, 1, 1, 1, 1},
+          {{0, 1, 16, 33}, {0, 1, 16, 33}, 2, 2, 16, 16},
+          {{0, 17, 17, 80}, {0, 17, 17, 80}, 3, 1, 15, 15},
+          {{0, 63, 128}, {0, 63, 128}, 2, 1, 17, 33},
+          {{0, 3, 20}, {0, 65, 129}, 4, 2, 32, 8},
+          {{0, 20, 31}, {0, 7, 18}, 2, 2, 24, 70},
+          {{0, 5, 9, 13}, {0, 0, 31, 64}, 1, 1, 64, 64},
+          {{0, 150}, {0, 150}, 1, 1, 8, 8}};
+}
+std::vector<ops::AttentionParams> params() {
+  return {{},
+          {.scale = 0.3f},
+          {.causal = true},
+          {.window_left = 0, .window_right = 0},
+          {.window_left = 5, .window_right = 2},
+          {.window_left = 20},
+          {.window_right = 17},
+          {.causal = true, .window_left = 9},
+          {.causal = true, .window_right = 4},
+          {.window_left = std::numeric_limits<index_t>::max(), .window_right = std::numeric_limits<index_t>::max()}};
+}
+
+TEST_P(Attention, MatchesReference) {
+  std::uint64_t seed = 1;
+  for (const Shape& s : shapes()) {
+    int i = 0;
+    for (const auto& p : params()) {
+      const Problem problem(s, seed++);
+      ASSERT_TRUE(close("attention", problem.run(ctx, p), problem.expected(p)))
+          << "shape seed " << seed << " params " << i;
+      ++i;
+    }
+  }
+}
+TEST_P(Attention, StridedHeadsOfAFusedBuffer) {
+  const index_t heads = 3, d = 10, t = 37;
+  const Matrix qkv = filled(t, 3 * heads * d, {.seed = 4, .pad = 1});
+  const auto part = [&](index_t i) {
+    View<const float, 3> v(qkv.data() + i * heads * d, t, heads, d);
+    v.stride[0] = qkv.ld;
+    return v;
+  };
+  const std::vector<index_t> cu{0, 12, 37};
+  Matrix out = poisoned(t, heads * d, 2);
+  ops::attention(ctx, part(0), part(1), part(2), offsets(cu), offsets(cu), {}, out.heads_out(heads));
+  EXPECT_TRUE(close("attention", out, ref::attention({part(0), part(1), part(2), cu, cu})));
+}
+TEST_P(Attention, ThreadsChangeNoBit) {
+  for (const Shape& s : shapes())
+    for (const auto& p : params()) {
+      const Problem problem(s, 3);
+      const auto one = problem.run(ctx, p).bits();
+      with_threads([&](Context& many) { EXPECT_EQ(one, problem.run(many, p).bits()); });
+    }
+}
+TEST_P(Attention, SequencesAndHeadsAloneHaveTheBitsOfTheBatch) {
+  const Shape s{{0, 9, 50, 83}, {0, 9, 50, 83}, 2, 2, 20, 20};
+  const Problem all(s, 8);
+  const Matrix together = all.run(ctx);
+  for (std::size_t b = 0; b < 3; ++b)
+    for (index_t h = 0; h < 2; ++h) {
+      const index_t t0 = s.cu_q[b], t1 = s.cu_q[b + 1];
+      const std::vector<index_t> cu{0, t1 - t0};
+      const auto head = [&](const Matrix& m) {
+        auto v = m.heads(2).slice(t0, t1);
+        v.data += 20 * h, v.extent[1] = 1;
+        return v;
+      };
+      Matrix out = poisoned(t1 - t0, 20);
+      ops::attention(ctx, head(all.q), head(all.k), head(all.v), offsets(cu), offsets(cu), {}, out.heads_out(1));
+      for (index_t r = 0; r < t1 - t0; ++r)
+        for (index_t c = 0; c < 20; ++c) EXPECT_EQ(out(r, c), together(t0 + r, 20 * h + c));
+    }
+}
+TEST_P(Attention, QueriesThatSeeNoKeyGiveZero) {
+  const Problem p({{0, 4, 9}, {0, 0, 2}, 2, 1, 5, 19}, 2);
+  const Matrix out = p.run(ctx, {.causal = true});
+  for (index_t r = 0; r < 7; ++r)  // 4 of a sequence without keys; 5 queries of 2 keys: the first 3 come before both
+    for (index_t c = 0; c < 38; ++c) EXPECT_EQ(out(r, c), 0.f);
+}
+TEST_P(Attention, EqualScoresGiveTheMeanAndOneKeyItsValue) {
+  Problem p({{0, 3}, {0, 8}, 1, 1, 4, 6}, 5);
+  for (index_t r = 0; r < 3; ++r)
+    for (index_t c = 0; c < 4; ++c) p.q(r, c) = 0.f;
+  const Matrix mean = p.run(ctx), one = p.run(ctx, {.window_left = 0, .window_right = 0});
+  for (index_t c = 0; c < 6; ++c) {
+    float sum = 0;
+    for (index_t j = 0; j < 8; ++j) sum += p.v(j, c);
+    EXPECT_NEAR(mean(0, c), sum / 8, 1e-6);
+    for (index_t r = 0; r < 3; ++r) EXPECT_EQ(one(r, c), p.v(r + 5, c));
+  }
+}
+TEST_P(Attention, HugeScoresDoNotOverflow) {
+  Problem p({{0, 2}, {0, 20}, 1, 1, 4, 6}, 5);
+  for (index_t c = 0; c < 4; ++c) p.q(0, c) *= 1e18f, p.k(11, c) = p.q(0, c);
+  const Matrix out = p.run(ctx);
+  for (index_t c = 0; c < 6; ++c) EXPECT_EQ(out(0, c), p.v(11, c));
+}
+TEST_P(Attention, NonFiniteStaysInItsRow) {
+  const Shape s{{0, 23, 40}, {0, 23, 40}, 2, 2, 12, 12};
+  Problem p(s, 6);
+  const ops::AttentionParams causal{.causal = true};
+  const Matrix clean = p.run(ctx), before = p.run(ctx, causal);
+  p.q(7, 3) = std::numeric_limits<float>::quiet_NaN();  // head 0 of one query
+  Matrix out = p.run(ctx);
+  for (index_t r = 0; r < 40; ++r)
+    for (index_t c = 0; c < 24; ++c)
+      if (r == 7 && c < 12)
+        EXPECT_TRUE(std::isnan(out(r, c)));
+      else
+        EXPECT_EQ(out(r, c), clean(r, c));
+  // What a query may not see must not reach it, not even as 0 * infinity.
+  p = Problem(s, 6);
+  p.k(9, 3) = p.v(9, 4) = std::numeric_limits<float>::infinity();
+  p.v(13, 1) = std::numeric_limits<float>::quiet_NaN();
+  out = p.run(ctx, causal);
+  for (index_t r = 0; r < 40; ++r)
+    if (r < 9 || r >= 23) {
+      EXPECT_EQ(out.row_bits(r), before.row_bits(r)) << r;
+    }
+  for (index_t r = 13; r < 23; ++r) EXPECT_TRUE(std::isnan(out(r, 1)));
+  const ops::AttentionParams window{.window_left = 1, .window_right = 1};
+  const Matrix narrow = Problem(s, 6).run(ctx, window), bad = p.run(ctx, window);
+  for (index_t r = 0; r < 40; ++r)
+    if ((r < 8 || r > 10) && (r < 12 || r > 14)) {
+      EXPECT_EQ(bad.row_bits(r), narrow.row_bits(r)) << r;
+    }
+}
+TEST_P(Attention, NoSequencesIsFine) {
+  const Problem p({{0}, {0}, 2, 1, 4, 4}, 1);
+  EXPECT_NO_THROW(p.run(ctx));
+}
+TEST_P(Attention, ScratchIsWhatItCarves) {
+  const Problem p({{0, 40}, {0, 70}, 1, 1, 20, 9}, 1);
+  Context many(GetParam(), 3);
+  p.run(many);
+  EXPECT_EQ(many.arena().peak(), ops::attention_scratch(many, 70, 20, 9));
+  EXPECT_EQ(many.arena().used(), 0U);
+}
+TEST_P(Attention, RefusesByNameWhatItDoesNotHave) {
+  const Problem p({{0, 3}, {0, 3}, 1, 1, 4, 4}, 1);
+  Matrix out = filled(3, 4, {.seed = 4});
+  const auto before = out.bits();
+  float number = 0;
+  const std::uint8_t byte = 1;
+  const std::int32_t word = 0;
+  const auto refused = [&](const char* name, const std::function<void(ops::AttentionParams&)>& set) {
+    ops::AttentionParams params;
+    set(params);
+    TESSERA_EXPECT_ERROR(Code::kUnsupported, name,
+                         ops::attention(ctx, p.q.heads(1), p.k.heads(1), p.v.heads(1), offsets(p.s.cu_q), offsets(p.s.cu_k),
+                                        params, out.heads_out(1)));
+  };
+  refused("softcap", [&](auto& a) { a.softcap = 3.f; });
+  refused("dense mask", [&](auto& a) { a.mask = View<const std::uint8_t, 2>(&byte, 1, 1); });
+  refused("block mask", [&](auto& a) { a.blocks = View<const std::int32_t, 1>(&word, 1); });
+  refused("additive bias", [&](auto& a) { a.bias = View<const float, 3>(&number, 1, 1, 1); });
+  refused("relative bias", [&](auto& a) { a.relative_bias = View<const float, 2>(&number, 1, 1); });
+  refused("ALiBi", [&](auto& a) { a.alibi_slopes = View<const float, 1>(&number, 1); });
+  refused("key weights", [&](auto& a) { a.key_weights = View<const float, 1>(&number, 1); });
+  refused("probabilities", [&](auto& a) { a.probabilities = View<float, 3>(&number, 1, 1, 1); });
+  refused("log-sum-exp", [&](auto& a) { a.log_sum_exp = View<float, 2>(&number, 1, 1); });
+  EXPECT_EQ(out.bits(), before);
+}
+TEST_P(Attention, RefusesWhatDoesNotFitAndLeavesTheOutput) {
+  const Problem p({{0, 2, 6}, {0, 3, 8}, 4, 2, 4, 4}, 1);
+  Matrix out = filled(6, 16, {.seed = 4});
+  const auto before = out.bits();
+  struct Call {
+    View<const float, 3> q, k, v;
+    std::vector<index_t> cu_q, cu_k;
+    ops::AttentionParams params;
+    View<float, 3> out;
+  };
+  const auto refused = [&](Code code, const char* word, const std::function<void(Call&)>& change) {
+    Call c{p.q.heads(4), p.k.heads(2), p.v.heads(2), p.s.cu_q, p.s.cu_k, {}, out.heads_out(4)};
+    change(c);
+    TESSERA_EXPECT_ERROR(code, word, ops::attention(ctx, c.q, c.k, c.v, offsets(c.cu_q), offsets(c.cu_k), c.params, c.out));
+  };
+  const Code shape = Code::kShapeMismatch;
+  refused(shape, "head dim of k", [](Call& c) { c.k.extent[2] = 3; });
+  refused(shape, "heads of v", [](Call& c) { c.v.extent[1] = 1; });
+  refused(shape, "rows of v", [](Call& c) { c.v.extent[0] = 7; });
+  refused(shape, "rows of out", [](Call& c) { c.out.extent[0] = 5; });
+  refused(shape, "heads of out", [](Call& c) { c.out.extent[1] = 2; });
+  refused(shape, "head dim of out", [](Call& c) { c.out.extent[2] = 3; });
+  refused(shape, "multiple of key heads", [](Call& c) { c.q.extent[1] = c.out.extent[1] = 3; });
+  refused(shape, "multiple of key heads", [](Call& c) { c.k.extent[1] = c.v.extent[1] = 0; });
+  refused(shape, "sequences of cu_k", [](Call& c) { c.cu_k = {0, 8}; });
+  refused(shape, "rows of q", [](Call& c) { c.cu_q = {0, 2, 5}; });
+  refused(shape, "rows of k", [](Call& c) { c.cu_k = {0, 3, 9}; });
+  refused(shape, "start with 0", [](Call& c) { c.cu_q = {1, 2, 6}; });
+  refused(shape, "decrease", [](Call& c) { c.cu_k = {0, 9, 8}; });
+  refused(shape, "offsets", [](Call& c) { c.cu_q = c.cu_k = {}; });
+  for (const float scale : {-1.f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
+    refused(Code::kBadArgument, "scale", [&](Call& c) { c.params.scale = scale; });
+  refused(Code::kBadStride, "contiguous", [](Call& c) { c.q.stride[2] = 2; });
+  refused(Code::kBadStride, "contiguous", [](Call& c) { c.k.stride[2] = 2; });
+  refused(Code::kBadStride, "contiguous", [](Call& c) { c.v.stride[2] = 2; });
+  refused(Code::kBadStride, "contiguous", [](Call& c) { c.out.stride[2] = 2; });
+  refused(Code::kBadArgument, "cuda", [](Call& c) { c.v.space = Space::cuda; });
+  EXPECT_EQ(out.bits(), before);
+}
+
+}  // namespace

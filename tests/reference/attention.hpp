@@ -1,0 +1,63 @@
+// Naive attention in double precision.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include <tessera/core/view.hpp>
+#include "reference/result.hpp"
+
+namespace tessera::ref {
+
+struct AttentionArgs {
+  View<const float, 3> q, k, v;
+  std::vector<index_t> cu_q, cu_k;
+  double scale = 0;  // 0: 1 / sqrt(D)
+  bool causal = false;
+  index_t window_left = -1, window_right = -1;
+};
+
+inline bool sees(const AttentionArgs& g, index_t own, index_t key) {
+  if (g.causal && key > own) return false;
+  if (g.window_left >= 0 && own - key > g.window_left) return false;
+  return g.window_right < 0 || key - own <= g.window_right;
+}
+
+/// [sum Tq, H * Dv]
+inline Result attention(const AttentionArgs& g) {
+  const index_t heads = g.q.extent[1], group = heads / g.k.extent[1], d = g.q.extent[2], dv = g.v.extent[2];
+  const double scale = g.scale != 0 ? g.scale : 1 / std::sqrt(static_cast<double>(d));
+  Result out(g.q.extent[0], heads * dv);
+  for (std::size_t b = 0; b + 1 < g.cu_q.size(); ++b) {
+    const index_t tq = g.cu_q[b + 1] - g.cu_q[b], tk = g.cu_k[b + 1] - g.cu_k[b];
+    for (index_t i = 0; i < tq; ++i)
+      for (index_t h = 0; h < heads; ++h) {
+        std::vector<double> score(static_cast<std::size_t>(tk), -INFINITY);
+        double top = -INFINITY, size = 0, sum = 0;
+        for (index_t j = 0; j < tk; ++j) {
+          if (!sees(g, i + tk - tq, j)) continue;
+          double s = 0, m = 0;
+          for (index_t c = 0; c < d; ++c) {
+            const double p = double{g.q(g.cu_q[b] + i, h, c)} * double{g.k(g.cu_k[b] + j, h / group, c)};
+            s += p, m += std::fabs(p);
+          }
+          score[static_cast<std::size_t>(j)] = s * scale;
+          top = std::max(top, s * scale), size = std::max(size, m * std::fabs(scale));
+        }
+        for (double s : score) sum += s == -INFINITY ? 0 : std::exp(s - top);
+        for (index_t c = 0; c < dv; ++c) {
+          double v = 0, m = 0;
+          for (index_t j = 0; j < tk; ++j) {
+            const double s = score[static_cast<std::size_t>(j)];
+            if (s == -INFINITY) continue;
+            const double p = std::exp(s - top) / sum * g.v(g.cu_k[b] + j, h / group, c);
+            v += p, m += std::fabs(p);
+          }
+          out.set(g.cu_q[b] + i, h * dv + c, v, m * (1 + size));
+        }
+      }
+  }
+  return out;
+}
+
+}  // namespace tessera::ref

@@ -1,0 +1,48 @@
+// Every operation's tests run once per instruction set that this machine has.
+#pragma once
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include <tessera/core/context.hpp>
+
+namespace tessera::test {
+
+inline std::vector<Isa> isas() {
+  const IsaList list = available_isas();
+  return {list.begin(), list.end()};
+}
+inline std::string isa_of(const testing::TestParamInfo<Isa>& info) { return isa_name(info.param); }
+
+/// `ctx` has one thread on the instruction set of the instance.
+struct OpsTest : testing::TestWithParam<Isa> {
+  Context ctx{GetParam(), 1};
+
+  /// f(context) for 2 to 5 threads.
+  template <class F>
+  void with_threads(const F& f) const {
+    for (int threads = 2; threads <= 5; ++threads) {
+      Context many(GetParam(), threads);
+      SCOPED_TRACE(threads);
+      f(many);
+    }
+  }
+};
+
+/// The statement throws Error(code) and the sentence says `word`.
+#define TESSERA_EXPECT_ERROR(expected, word, ...)                                               \
+  do {                                                                                          \
+    try {                                                                                       \
+      __VA_ARGS__;                                                                              \
+      ADD_FAILURE() << "no error, expected: " << ::tessera::code_name(expected);                \
+    } catch (const ::tessera::Error& e) {                                                       \
+      EXPECT_STREQ(::tessera::code_name(e.code()), ::tessera::code_name(expected)) << e.what(); \
+      EXPECT_NE(std::string(e.what()).find(word), std::string::npos) << e.what();               \
+    }                                                                                           \
+  } while (false)
+
+#define TESSERA_ON_EVERY_ISA(suite) \
+  INSTANTIATE_TEST_SUITE_P(Isa, suite, ::testing::ValuesIn(::tessera::test::isas()), ::tessera::test::isa_of)
+
+}  // namespace tessera::test
