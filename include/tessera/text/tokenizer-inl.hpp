@@ -115,7 +115,7 @@ inline Encoding Tokenizer::tokens_of(std::string_view text, const EncodeOptions&
 inline Encoding Tokenizer::finish_encoding(Encoding first, Encoding* second, const EncodeOptions& o) const {
   if (o.truncation && truncation_)
     truncate_pair(first, second, *truncation_, o.add_special_tokens ? post_.added(second != nullptr) : 0);
-  return post_.process(std::move(first), second, o.add_special_tokens);
+  return post_.process(first, second, o.add_special_tokens);
 }
 
 inline Encoding Tokenizer::encode(std::string_view text, const EncodeOptions& o) const {
