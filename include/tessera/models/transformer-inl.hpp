@@ -120,24 +120,49 @@ inline std::size_t Transformer::scratch(Context& ctx, index_t tokens, index_t ma
 
 namespace detail {
 
-/// First sequence of each group (and the end): whole sequences of about `target` tokens.
-inline std::vector<index_t> token_groups(const RaggedBatch& batch, index_t target) {
-  std::vector<index_t> first{0};
-  for (index_t b = 1; b < batch.sequences(); ++b) {
-    const index_t begin = batch.begin(first.back());
-    // Close the group where that leaves it nearer to its target than taking one more would.
-    if (batch.begin(b) - begin + batch.length(b) / 2 >= target) first.push_back(b);
-  }
-  first.push_back(batch.sequences());
-  return first;
+/// Sequences [begin, end) of a ragged batch.
+struct SequenceGroup {
+  index_t begin, end, tokens;
+};
+
+/// Whole sequences of about `target` tokens a group, the longest group first, so that the last one claimed is short.
+inline std::vector<SequenceGroup> token_groups(const RaggedBatch& batch, index_t target) {
+  std::vector<SequenceGroup> groups;
+  const auto close = [&](index_t begin, index_t end) {
+    groups.push_back({begin, end, batch.begin(end) - batch.begin(begin)});
+    return end;
+  };
+  index_t first = 0;
+  for (index_t b = 1; b < batch.sequences(); ++b)
+    // Closed where that leaves the group nearer to its target than taking one more would.
+    if (batch.begin(b) - batch.begin(first) + batch.length(b) / 2 >= target) first = close(first, b);
+  close(first, batch.sequences());
+  std::stable_sort(groups.begin(), groups.end(), [](const auto& a, const auto& b) { return a.tokens > b.tokens; });
+  return groups;
 }
 
 /// Tokens on the busiest lane when lanes claim the groups in order.
-inline index_t busiest_lane(const RaggedBatch& batch, const std::vector<index_t>& first, int lanes) {
+inline index_t busiest_lane(const std::vector<SequenceGroup>& groups, int lanes) {
   std::vector<index_t> load(static_cast<std::size_t>(lanes), 0);
-  for (std::size_t g = 0; g + 1 < first.size(); ++g)
-    *std::min_element(load.begin(), load.end()) += batch.begin(first[g + 1]) - batch.begin(first[g]);
+  for (const auto& g : groups) *std::min_element(load.begin(), load.end()) += g.tokens;
   return *std::max_element(load.begin(), load.end());
+}
+
+/// The groups that keep all lanes busy longest: of at most 256 tokens where the sequences allow it (their activations then
+/// stay in a core's cache), and of at least 96 (below, weights are read too often for what is done with them).
+inline std::vector<SequenceGroup> balanced_groups(const RaggedBatch& batch, int lanes, index_t& busiest) {
+  constexpr index_t kMost = 256, kLeast = 96;
+  const index_t tokens = batch.tokens();
+  std::vector<SequenceGroup> best;
+  busiest = 2 * tokens;
+  for (index_t rounds = (tokens + kMost * lanes - 1) / (kMost * lanes); best.empty() || tokens >= rounds * lanes * kLeast;
+       ++rounds) {
+    auto groups = token_groups(batch, (tokens + rounds * lanes - 1) / (rounds * lanes));
+    const index_t load = busiest_lane(groups, lanes);
+    if (load < busiest - busiest / 100) best = std::move(groups), busiest = load;
+    if (busiest * lanes <= tokens + tokens / 100) break;
+  }
+  return best;
 }
 
 }  // namespace detail
@@ -151,26 +176,22 @@ inline void Transformer::forward(Context& ctx, const TokenInputs& in, View<float
   if (tokens == 0) return;
   // Groups of whole sequences go through the whole stack on one thread each, without a barrier, their activations in that
   // core's cache. Where the groups would leave a thread waiting, all threads share each operation instead. Same bits.
-  constexpr index_t kGroup = 256;
   const bool watched = o.taps || o.attention.run || o.between;
-  const index_t groups = (tokens + kGroup - 1) / kGroup, rounded = (groups + lanes - 1) / lanes * lanes;
-  const std::vector<index_t> first = detail::token_groups(in.batch, (tokens + rounded - 1) / rounded);
-  const bool balanced = detail::busiest_lane(in.batch, first, lanes) * lanes <= tokens + tokens / 16;
-  if (watched || !balanced || tokens < 96 * lanes) {
-    run_group(ctx, in, 0, sequences, out, o);
+  if (watched || tokens < 96 * lanes) return run_group(ctx, in, 0, sequences, out, o);
+  index_t busiest = 0;
+  const std::vector<detail::SequenceGroup> groups = detail::balanced_groups(in.batch, lanes, busiest);
+  if (busiest * lanes > tokens + tokens / 16) return run_group(ctx, in, 0, sequences, out, o);
+  const auto run = [&](index_t i, int lane) {
+    const detail::SequenceGroup& g = groups[static_cast<std::size_t>(i)];
+    run_group(lanes > 1 ? ctx.lane(lane) : ctx, in, g.begin, g.end, out, o);
+  };
+  const auto made = static_cast<index_t>(groups.size());
+  if (lanes == 1) {
+    for (index_t i = 0; i < made; ++i) run(i, 0);
     return;
   }
-  if (lanes > 1)
-    for (int lane = 0; lane < lanes; ++lane) (void)ctx.lane(lane);  // made here: tasks must not
-  const auto run = [&](index_t i, int lane) {
-    const auto g = static_cast<std::size_t>(i);
-    run_group(lanes > 1 ? ctx.lane(lane) : ctx, in, first[g], first[g + 1], out, o);
-  };
-  const index_t made = static_cast<index_t>(first.size()) - 1;
-  if (lanes > 1)
-    ctx.parallel_for(made, run);
-  else
-    for (index_t i = 0; i < made; ++i) run(i, 0);
+  for (int lane = 0; lane < lanes; ++lane) (void)ctx.lane(lane);  // made here: tasks must not
+  ctx.parallel_for(made, run);
 }
 
 inline void Transformer::run_group(Context& ctx, const TokenInputs& in, index_t b0, index_t b1, View<float, 2> out,
@@ -200,8 +221,8 @@ inline void Transformer::run_group(Context& ctx, const TokenInputs& in, index_t 
   ops::tap(o.taps, -1, "embeddings", x);
   const index_t layers = o.layers < 0 || o.layers > config_.layers ? config_.layers : o.layers;
   for (index_t layer = 0; layer < layers; ++layer) {
-    const ops::BlockOptions options{o.taps, layer, o.attention};
     const ops::BlockWeights& w = blocks_[static_cast<std::size_t>(layer)];
+    const ops::BlockOptions options{o.taps, layer, o.attention};
     ops::attention_half(ctx, config_.block, w, batch, x, options);
     if (o.between) o.between(o.between_state, ctx, layer, batch, x);
     ops::mlp_half(ctx, config_.block, w, batch, x, options);
