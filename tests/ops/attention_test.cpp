@@ -70,15 +70,11 @@ std::vector<ops::AttentionParams> params() {
 
 TEST_P(Attention, MatchesReference) {
   std::uint64_t seed = 1;
-  for (const Shape& s : shapes()) {
-    int i = 0;
+  for (const Shape& s : shapes())
     for (const auto& p : params()) {
       const Problem problem(s, seed++);
-      ASSERT_TRUE(close("attention", problem.run(ctx, p), problem.expected(p)))
-          << "shape seed " << seed << " params " << i;
-      ++i;
+      ASSERT_TRUE(close("attention", problem.run(ctx, p), problem.expected(p))) << "problem " << seed - 1;
     }
-  }
 }
 TEST_P(Attention, StridedHeadsOfAFusedBuffer) {
   const index_t heads = 3, d = 10, t = 37;
@@ -153,10 +149,11 @@ TEST_P(Attention, NonFiniteStaysInItsRow) {
   Matrix out = p.run(ctx);
   for (index_t r = 0; r < 40; ++r)
     for (index_t c = 0; c < 24; ++c)
-      if (r == 7 && c < 12)
+      if (r == 7 && c < 12) {
         EXPECT_TRUE(std::isnan(out(r, c)));
-      else
+      } else {
         EXPECT_EQ(out(r, c), clean(r, c));
+      }
   // What a query may not see must not reach it, not even as 0 * infinity.
   p = Problem(s, 6);
   p.k(9, 3) = p.v(9, 4) = std::numeric_limits<float>::infinity();

@@ -19,7 +19,7 @@ struct AttentionArgs {
 
 inline bool sees(const AttentionArgs& g, index_t own, index_t key) {
   if (g.causal && key > own) return false;
-  if (g.window_left >= 0 && own - key > g.window_left) return false;
+  if (g.window_left >= 0 && own - key > g.window_left) return false;  // no sum: a window may be the largest number
   return g.window_right < 0 || key - own <= g.window_right;
 }
 

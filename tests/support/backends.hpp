@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <tessera/core/context.hpp>
+#include "support/errors.hpp"
 
 namespace tessera::test {
 
@@ -29,18 +30,6 @@ struct OpsTest : testing::TestWithParam<Isa> {
     }
   }
 };
-
-/// The statement throws Error(code) and the sentence says `word`.
-#define TESSERA_EXPECT_ERROR(expected, word, ...)                                               \
-  do {                                                                                          \
-    try {                                                                                       \
-      __VA_ARGS__;                                                                              \
-      ADD_FAILURE() << "no error, expected: " << ::tessera::code_name(expected);                \
-    } catch (const ::tessera::Error& e) {                                                       \
-      EXPECT_STREQ(::tessera::code_name(e.code()), ::tessera::code_name(expected)) << e.what(); \
-      EXPECT_NE(std::string(e.what()).find(word), std::string::npos) << e.what();               \
-    }                                                                                           \
-  } while (false)
 
 #define TESSERA_ON_EVERY_ISA(suite) \
   INSTANTIATE_TEST_SUITE_P(Isa, suite, ::testing::ValuesIn(::tessera::test::isas()), ::tessera::test::isa_of)

@@ -55,9 +55,11 @@ class Arena {
     buffer_ = Buffer();  // give back first: the two need not fit together
     buffer_ = Buffer(bytes);
   }
-  /// `n` elements on a 64-byte boundary. \throws Error kLimit beyond the reserved size.
+  /// `n` elements on a 64-byte boundary. \throws Error kLimit beyond the reserved size, or for a size that no memory has.
   template <class T>
   T* carve(index_t n) {
+    constexpr index_t kMost = (index_t{1} << 62) / static_cast<index_t>(sizeof(T));
+    if (n < 0 || n > kMost) throw Error(Code::kLimit, "arena: the size is beyond the address space");
     const std::size_t bytes = (static_cast<std::size_t>(n) * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
     if (!counting_ && bytes > buffer_.bytes() - used_) throw Error(Code::kLimit, "arena: scratch is larger than planned");
     T* p = counting_ ? nullptr : reinterpret_cast<T*>(buffer_.data() + used_);
@@ -68,7 +70,9 @@ class Arena {
   /// A packed [rows, columns] array.
   template <class T>
   View<T, 2> carve2(index_t rows, index_t columns) {
-    return View<T, 2>(carve<T>(rows * columns), rows, columns);
+    index_t n = 0;
+    if (rows < 0 || __builtin_mul_overflow(rows, columns, &n)) n = -1;  // which carve refuses
+    return View<T, 2>(carve<T>(n), rows, columns);
   }
   bool is_counting() const noexcept { return counting_; }
   std::size_t used() const noexcept { return used_; }

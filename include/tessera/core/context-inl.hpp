@@ -107,6 +107,7 @@ inline void Context::parallel_for(index_t n, void (*task)(void*, index_t, int), 
   }
   s.busy = false;
   if (job.error) std::rethrow_exception(job.error);
+  if (job.next.load() < n) throw Error(Code::kBadArgument, "context: the executor returned without having run its tasks");
 }
 
 }  // namespace tessera

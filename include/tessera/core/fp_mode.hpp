@@ -21,11 +21,11 @@ class FpModeScope {
   }
 #elif defined(__aarch64__)
   FpModeScope() noexcept {
-    asm volatile("mrs %0, fpcr" : "=r"(saved_));
+    asm volatile("mrs %0, fpcr\n\tmrs %1, fpsr" : "=r"(saved_), "=r"(saved_flags_));
     const std::uint64_t fixed = 0;
     asm volatile("msr fpcr, %0" ::"r"(fixed) : "memory");
   }
-  ~FpModeScope() { asm volatile("msr fpcr, %0" ::"r"(saved_) : "memory"); }
+  ~FpModeScope() { asm volatile("msr fpcr, %0\n\tmsr fpsr, %1" ::"r"(saved_), "r"(saved_flags_) : "memory"); }
 #else
   FpModeScope() noexcept = default;
 #endif
@@ -34,6 +34,9 @@ class FpModeScope {
 
  private:
   std::uint64_t saved_ = 0;
+#if defined(__aarch64__)
+  std::uint64_t saved_flags_ = 0;  // x86 has them in the same register
+#endif
 };
 
 }  // namespace tessera

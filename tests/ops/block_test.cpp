@@ -1,0 +1,246 @@
+#include <tessera/ops/block.hpp>
+
+#include <cstring>
+#include <map>
+#include <string>
+
+#include <tessera/ops/norm.hpp>
+#include "support/backends.hpp"
+#include "support/layer.hpp"
+#include "support/tolerance.hpp"
+
+namespace {
+
+using namespace tessera;
+using namespace tessera::test;
+
+struct Block : OpsTest {};
+TESSERA_ON_EVERY_ISA(Block);
+
+const std::vector<index_t> kCu{0, 1, 18, 18, 41};
+constexpr index_t kTokens = 41;
+
+struct Variant {
+  const char* name;
+  ops::BlockConfig config;
+  LayerParts parts = {};
+};
+ops::BlockConfig config(index_t heads, index_t kv_heads, index_t d, index_t f, index_t c = 0) {
+  ops::BlockConfig b;
+  b.channels = c ? c : heads * d;
+  b.heads = heads, b.kv_heads = kv_heads, b.head_dim = d, b.mlp_width = f, b.eps = 1e-5f;
+  return b;
+}
+std::vector<Variant> variants() {
+  std::vector<Variant> all;
+  all.push_back({"post-norm, as BERT", config(5, 5, 8, 72)});
+  all.push_back({"pre-norm, as ViT", config(3, 3, 16, 70)});
+  all.back().config.pre_norm = true;
+  all.push_back({"layer scale, as DINOv2", config(2, 2, 17, 66), {.scales = true}});
+  all.back().config.pre_norm = true;
+  all.push_back({"grouped, gated, rms, causal, no biases, as decoders", config(6, 2, 10, 50), {.biases = false}});
+  all.back().config.pre_norm = true;
+  all.back().config.norm = ops::NormKind::rms_norm;
+  all.back().config.glu = true;
+  all.back().config.act = Activation::silu;
+  all.back().config.attention.causal = true;
+  all.push_back({"gated with biases and scales, post-norm", config(4, 1, 9, 130), {.scales = true}});
+  all.back().config.glu = true;
+  all.back().config.act = Activation::gelu_tanh;
+  all.push_back({"heads narrower than the channels", config(3, 3, 5, 31, 52)});
+  all.back().config.act = Activation::quick_gelu;
+  return all;
+}
+
+RaggedBatch batch() {
+  RaggedBatch b;
+  b.cu_seqlens = View<const index_t, 1>(kCu.data(), static_cast<index_t>(kCu.size()));
+  return b;
+}
+ref::Rows rows(const Matrix& m) {
+  ref::Rows r(m.rows, m.columns);
+  for (index_t i = 0; i < m.rows; ++i)
+    for (index_t j = 0; j < m.columns; ++j) r(i, j) = m(i, j);
+  return r;
+}
+void reserve(Context& ctx, const ops::BlockConfig& c) { ctx.arena().reserve(ops::block_scratch(ctx, c, kTokens, 23)); }
+
+using Half = void (*)(Context&, const ops::BlockConfig&, const ops::BlockWeights&, const RaggedBatch&, View<float, 2>,
+                      const ops::BlockOptions&);
+
+TEST_P(Block, HalvesMatchTheReference) {
+  std::uint64_t seed = 1;
+  for (const Variant& v : variants()) {
+    LayerData layer(v.config, v.parts, seed++);
+    const ops::BlockWeights w = layer.weights(ctx);
+    const Matrix x = filled(kTokens, v.config.channels, {.seed = 90 + seed});
+    reserve(ctx, v.config);
+    Matrix attended = x, fed = x;
+    ops::attention_half(ctx, v.config, w, batch(), attended.out());
+    ops::mlp_half(ctx, v.config, w, batch(), fed.out());
+    EXPECT_TRUE(close("block", attended, ref::attention_half(shape_of(v.config), layer.reference(), rows(x), kCu).result()))
+        << v.name;
+    EXPECT_TRUE(close("block", fed, ref::mlp_half(shape_of(v.config), layer.reference(), rows(x)).result())) << v.name;
+    EXPECT_EQ(ctx.arena().used(), 0U);
+  }
+}
+TEST_P(Block, HalvesAreTheOpsOneByOne) {  // whatever schedule a backend has: the bits are those of the contracts
+  for (const Variant& v : variants()) {
+    const auto& c = v.config;
+    LayerData layer(c, v.parts, 7);
+    const ops::BlockWeights w = layer.weights(ctx);
+    const Matrix x = filled(kTokens, c.channels, {.seed = 5});
+    const auto norm = [&](const ops::NormWeights& n, const Matrix& in) {
+      Matrix out(in.rows, in.columns, 0);
+      if (c.norm == ops::NormKind::rms_norm) {
+        ops::rms_norm(ctx, in.in(), n.gamma, c.eps, out.out());
+      } else {
+        ops::layer_norm(ctx, in.in(), n.gamma, n.beta, c.eps, out.out());
+      }
+      return out;
+    };
+    Matrix in = c.pre_norm ? norm(w.attention_norm, x) : x;
+    const index_t nq = c.heads * c.head_dim, nkv = c.kv_heads * c.head_dim;
+    Matrix qkv(kTokens, nq + 2 * nkv, 0), context(kTokens, nq, 0), out(kTokens, c.channels, 0),
+        hidden(kTokens, c.mlp_width, 0);
+    ops::linear(ctx, in.in(), w.qkv.weight, {.bias = w.qkv.bias}, qkv.out());
+    const auto part = [&](index_t from, index_t heads) {
+      View<const float, 3> p(qkv.data() + from, kTokens, heads, c.head_dim);
+      p.stride[0] = qkv.ld;
+      return p;
+    };
+    const auto cu = batch().cu_seqlens;
+    ops::attention(ctx, part(0, c.heads), part(nq, c.kv_heads), part(nq + nkv, c.kv_heads), cu, cu, c.attention,
+                   context.heads_out(c.heads));
+    ops::linear(ctx, context.in(), w.attention_out.weight,
+                {.bias = w.attention_out.bias, .channel_scale = w.attention_scale, .residual = x.in()}, out.out());
+    if (!c.pre_norm) out = norm(w.attention_norm, out);
+    Matrix half = x;
+    reserve(ctx, c);
+    ops::attention_half(ctx, c, w, batch(), half.out());
+    EXPECT_EQ(half.bits(), out.bits()) << v.name;
+
+    in = c.pre_norm ? norm(w.mlp_norm, x) : x;
+    ops::linear(ctx, in.in(), w.mlp_in.weight, {.bias = w.mlp_in.bias, .act = c.act, .glu = c.glu}, hidden.out());
+    ops::linear(ctx, hidden.in(), w.mlp_out.weight,
+                {.bias = w.mlp_out.bias, .channel_scale = w.mlp_scale, .residual = x.in()}, out.out());
+    if (!c.pre_norm) out = norm(w.mlp_norm, out);
+    half = x;
+    ops::mlp_half(ctx, c, w, batch(), half.out());
+    EXPECT_EQ(half.bits(), out.bits()) << v.name;
+  }
+}
+TEST_P(Block, ThreadsChangeNoBit) {
+  for (const Variant& v : variants()) {
+    LayerData layer(v.config, v.parts, 3);
+    const ops::BlockWeights w = layer.weights(ctx);
+    const auto run = [&](Context& c) {
+      Matrix x = filled(kTokens, v.config.channels, {.seed = 4});
+      reserve(c, v.config);
+      for (const Half half : {ops::attention_half, ops::mlp_half}) half(c, v.config, w, batch(), x.out(), {});
+      return x.bits();
+    };
+    const auto one = run(ctx);
+    with_threads([&](Context& many) { EXPECT_EQ(one, run(many)) << v.name; });
+  }
+}
+
+struct Seen {
+  std::map<std::string, Matrix> values;
+  static void sink(void* self, const char* name, View<const float, 2> v) {
+    Matrix m(v.extent[0], v.extent[1], 0);
+    for (index_t r = 0; r < m.rows; ++r)
+      for (index_t c = 0; c < m.columns; ++c) m(r, c) = v(r, c);
+    EXPECT_TRUE(static_cast<Seen*>(self)->values.emplace(name, std::move(m)).second) << name << " came twice";
+  }
+  std::vector<std::string> names() const {
+    std::vector<std::string> all;
+    for (const auto& [name, m] : values) all.push_back(name);
+    return all;
+  }
+};
+
+TEST_P(Block, TapsHandOutWhatTheyName) {
+  const Variant v = variants()[0];
+  LayerData layer(v.config, v.parts, 3);
+  const ops::BlockWeights w = layer.weights(ctx);
+  const Matrix x = filled(kTokens, v.config.channels, {.seed = 4});
+  reserve(ctx, v.config);
+  Matrix plain = x, tapped = x;
+  ops::attention_half(ctx, v.config, w, batch(), plain.out());
+  const Matrix after_attention = plain;
+  ops::mlp_half(ctx, v.config, w, batch(), plain.out());
+  Seen seen;
+  const Taps taps{"*", Seen::sink, &seen};
+  for (const Half half : {ops::attention_half, ops::mlp_half}) half(ctx, v.config, w, batch(), tapped.out(), {&taps, 3});
+  EXPECT_EQ(plain.bits(), tapped.bits());
+  const std::vector<std::string> expected{"layers.3.attention.context", "layers.3.attention.output",
+                                          "layers.3.attention.qkv", "layers.3.mlp.hidden", "layers.3.output"};
+  ASSERT_EQ(seen.names(), expected);
+  EXPECT_EQ(seen.values["layers.3.output"].bits(), plain.bits());
+  EXPECT_EQ(seen.values["layers.3.attention.output"].bits(), after_attention.bits());
+  EXPECT_EQ(seen.values["layers.3.mlp.hidden"].columns, 72);
+  Matrix qkv(kTokens, 120, 0);
+  ops::linear(ctx, x.in(), w.qkv.weight, {.bias = w.qkv.bias}, qkv.out());
+  EXPECT_EQ(seen.values["layers.3.attention.qkv"].bits(), qkv.bits());
+
+  Seen one;
+  const Taps narrow{"*.context", Seen::sink, &one};
+  ops::attention_half(ctx, v.config, w, batch(), tapped.out(), {&narrow, 0});
+  EXPECT_EQ(one.names(), std::vector<std::string>{"layers.0.attention.context"});
+}
+
+// The caller's attention: copies a multiple of the values of each token.
+struct Own {
+  float factor;
+  int calls = 0;
+  static void run(void* self, Context&, View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
+                  const RaggedBatch& b, const ops::AttentionParams& params, View<float, 3> out) {
+    auto& own = *static_cast<Own*>(self);
+    ++own.calls;
+    EXPECT_EQ(b.tokens(), kTokens);
+    EXPECT_EQ(q.extent[1], 6);
+    EXPECT_EQ(k.extent[1], 2);
+    EXPECT_TRUE(params.causal);
+    for (index_t t = 0; t < out.extent[0]; ++t)
+      for (index_t h = 0; h < out.extent[1]; ++h)
+        for (index_t d = 0; d < out.extent[2]; ++d) out(t, h, d) = own.factor * v(t, h / 3, d);
+  }
+};
+
+TEST_P(Block, TheHookReplacesAttentionAndNothingElse) {
+  const Variant v = variants()[3];
+  LayerData layer(v.config, v.parts, 3);
+  const ops::BlockWeights w = layer.weights(ctx);
+  const Matrix x = filled(kTokens, v.config.channels, {.seed = 4});
+  reserve(ctx, v.config);
+  Own own{.factor = 0.f};
+  Matrix still = x, doubled = x;
+  ops::attention_half(ctx, v.config, w, batch(), still.out(), {.attention = {Own::run, &own}});
+  EXPECT_EQ(own.calls, 1);
+  EXPECT_EQ(still.bits(), x.bits());  // no bias: an attention of zeros adds nothing
+  own.factor = 2.f;
+  ops::attention_half(ctx, v.config, w, batch(), doubled.out(), {.attention = {Own::run, &own}});
+  const ref::LayerShape s = shape_of(v.config);
+  const ref::Layer l = layer.reference();
+  const ref::Rows values = ref::dense(ref::norm(rows(x), true, s.eps, l.attention_norm, {}), l.v, {});
+  ref::Rows context(kTokens, 60);
+  for (index_t t = 0; t < kTokens; ++t)
+    for (index_t c = 0; c < 60; ++c) context(t, c) = 2 * values(t, c / 30 * 10 + c % 10);
+  EXPECT_TRUE(close("block", doubled, ref::sum(rows(x), ref::dense(context, l.out, {}), {}).result()));
+}
+TEST_P(Block, ReservedScratchIsEnough) {
+  for (const Variant& v : variants())
+    for (const int threads : {1, 3}) {
+      Context many(GetParam(), threads);
+      LayerData layer(v.config, v.parts, 3);
+      const ops::BlockWeights w = layer.weights(many);
+      Matrix x = filled(kTokens, v.config.channels, {.seed = 4});
+      const std::size_t need = ops::block_scratch(many, v.config, kTokens, 23);
+      many.arena().reserve(need);
+      for (const Half half : {ops::attention_half, ops::mlp_half}) half(many, v.config, w, batch(), x.out(), {});
+      EXPECT_LE(many.arena().peak(), need);
+    }
+}
+
+}  // namespace
