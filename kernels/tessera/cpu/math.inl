@@ -24,10 +24,10 @@ TESSERA_INLINE f32x16 sigmoid(f32x16 x) {
 }
 
 // x * Phi(x) with erf(u) = u * P(2 u^2 / U^2 - 1), a Chebyshev fit of degree 14 on |u| <= U = 3.92, beyond which erf rounds
-// to 1.
+// to 1. The clamp is the number next to U where this evaluation gives 1 exactly: far out the result is x, or 0.
 TESSERA_INLINE f32x16 gelu_erf(f32x16 x) {
-  const f32x16 top = set1(3.92f), v = mul(x, set1(0.70710678118654752f));
-  const f32x16 u = max(min(v, top), set1(-3.92f)), t = fma(mul(u, u), set1(0.13015410245731f), set1(-1.0f));
+  const f32x16 top = set1(3.918549f), v = mul(x, set1(0.70710678118654752f));
+  const f32x16 u = max(min(v, top), set1(-3.918549f)), t = fma(mul(u, u), set1(0.13015410245731f), set1(-1.0f));
   f32x16 p = set1(0.00212785818f);
   p = fma(p, t, set1(-0.00456754768f));
   p = fma(p, t, set1(0.00182033042f));
