@@ -44,9 +44,9 @@ TEST(Buffer, MovesAndLeavesNothing) {
   EXPECT_EQ(c.data(), p);
 }
 TEST(Buffer, RefusesWhatItCannotHave) {
-  TESSERA_EXPECT_ERROR(Code::kLimit, "address space", Buffer((std::numeric_limits<std::size_t>::max)()));
-  TESSERA_EXPECT_ERROR(Code::kUnsupported, "cuda", Buffer(64, Space::cuda));
-  TESSERA_EXPECT_ERROR(Code::kUnsupported, "cuda", Buffer(64, Space::pinned));
+  TESSERA_EXPECT_ERROR(Code::kLimit, "address space", Buffer{(std::numeric_limits<std::size_t>::max)()});
+  TESSERA_EXPECT_ERROR(Code::kUnsupported, "cuda", Buffer{64, Space::cuda});
+  TESSERA_EXPECT_ERROR(Code::kUnsupported, "cuda", Buffer{64, Space::pinned});
 }
 
 TEST(Arena, CarvesAlignedInOrderAndCountsWhatItCarved) {
