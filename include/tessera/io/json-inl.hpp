@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <vector>
 
 #include <tessera/core/mmap.hpp>
@@ -31,9 +32,11 @@ class StrictJson {
     return fresh;
   }
   bool parse_error(std::size_t at, const std::string&, const nlohmann::detail::exception& e) {
-    const std::string_view why(e.what());  // "[json.exception.parse_error.101] parse error at ..."
-    const std::size_t end = why.find("] ");
-    problem_ = "at byte " + std::to_string(at) + ": " + printable(end == std::string_view::npos ? why : why.substr(end + 2));
+    std::string_view why(e.what());  // "[json.exception...] parse error at line 1, column 2: ...; last read: '...'; ..."
+    if (const std::size_t colon = why.find(": "); why.starts_with('[') && colon != why.npos) why.remove_prefix(colon + 2);
+    constexpr std::size_t kLongest = 200;  // beyond, it quotes all of a string
+    if (why.size() > kLongest) why = why.substr(0, std::min(why.find("; last read"), kLongest));
+    problem_ = "at byte " + std::to_string(at) + ": " + printable(why);
     return false;
   }
   const std::string& problem() const { return problem_; }
