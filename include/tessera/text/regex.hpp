@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <tessera/core/error.hpp>
-#include <tessera/text/unicode_classes.hpp>
+#include <tessera/text/code_set.hpp>
 
 namespace tessera::text {
 

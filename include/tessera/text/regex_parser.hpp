@@ -1,6 +1,5 @@
 // The syntax of regex.hpp, to a tree. Only regex-inl.hpp needs it.
 #pragma once
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,7 +11,7 @@ namespace tessera::text::detail {
 inline constexpr std::uint32_t kForever = 0xffffffffu;
 
 struct RegexNode {
-  enum Kind { kSet, kAssert, kConcat, kAlternatives, kRepeat, kLook, kNotLook, kAtomic } kind = kConcat;
+  enum Kind { kSet, kConcat, kAlternatives, kRepeat, kAtomic, kAssert, kLook, kNotLook } kind = kConcat;
   std::uint32_t value = 0;  // set, or the assertion's Op
   std::uint32_t least = 0, most = 0;
   Regex::Mode mode = Regex::Mode::greedy;
@@ -147,7 +146,8 @@ class RegexParser {
       out = alternatives(changed, depth + 1);
     } else {
       if (peek("*")) unsupported("the callout (*");
-      out = alternatives(o, depth + 1);  // what it captures is never asked for
+      inside = alternatives(o, depth + 1);  // what it captures is never asked for
+      out = node({.kind = RegexNode::kConcat, .children = {inside}});
     }
     if (!eat(")")) fail(Code::kFormat, "a group without its end");
     folded_.clear();
@@ -194,7 +194,7 @@ class RegexParser {
     if (const CodePoint many = fold_set(set)) unsupported("(?i) on " + shown(many) + ", which matches several characters,");
     // A run of letters may match one character, as "ss" the sharp s.
     folded_.push_back(set.ranges().front().first);
-    const auto& table = unicode::classes::kManyFolds;
+    const auto& table = unicode::kManyFolds;
     for (std::size_t i = 0; i < std::size(table); i += 2 + table[i + 1]) {
       const std::size_t n = table[i + 1];
       if (folded_.size() < n) continue;
@@ -232,7 +232,7 @@ class RegexParser {
         return body;
       }
       folded_.clear();
-      if (nodes_[static_cast<std::size_t>(body)].kind == RegexNode::kAssert) fail(Code::kFormat, "a quantifier on an anchor");
+      if (nodes_[static_cast<std::size_t>(body)].kind >= RegexNode::kAssert) fail(Code::kFormat, "a quantifier on an anchor");
       n.children = {body};
       if (interval && peek("?") && n.least == n.most) {  // {n}? is {n} or nothing
         body = node(std::move(n));
@@ -273,11 +273,6 @@ class RegexParser {
     if (!more()) fail(Code::kFormat, "a backslash at the end");
     const auto name = [&](std::size_t n) { return "'" + std::string(p_.substr(begin, n)) + "'"; };
     c = next();
-    const auto categories = [&](std::uint32_t m, bool inverted) {
-      set = CodeSet::of_categories(m);
-      if (inverted) set = set.complement();
-      return true;
-    };
     const auto named = [&](const char* known, bool inverted) {
       named_set(known, true, set);
       if (inverted) set = set.complement();
@@ -285,14 +280,14 @@ class RegexParser {
     };
     switch (c) {
       case 'd':
-      case 'D': return categories(unicode::mask(unicode::classes::kNd), c == 'D');
+      case 'D': return named("digit", c == 'D');
       case 's':
       case 'S': return named("space", c == 'S');
       case 'h':
       case 'H': return named("xdigit", c == 'H');
       case 'w':
       case 'W':
-        set = CodeSet::of(unicode::classes::kWordClass, std::size(unicode::classes::kWordClass));
+        set = CodeSet::where(unicode::is_onig_word);
         if (c == 'W') set = set.complement();
         return true;
       case 'p':
@@ -416,68 +411,49 @@ class RegexParser {
 };
 
 inline bool named_set(const std::string& name, bool bracket, unicode::CodeSet& out) {
-  using namespace unicode::classes;
-  using unicode::CodeSet;
-  using unicode::mask;
-  const auto flat = [](const auto& table) { return CodeSet::of(table, std::size(table)); };
-  const auto categories = [](std::uint32_t m) { return CodeSet::of_categories(m); };
-  constexpr std::uint32_t kPunct = mask(kPc) | mask(kPd) | mask(kPe) | mask(kPf) | mask(kPi) | mask(kPo) | mask(kPs);
-  constexpr std::uint32_t kSymbol = mask(kSc) | mask(kSk) | mask(kSm) | mask(kSo);
-  constexpr std::uint32_t kSeparator = mask(kZl) | mask(kZp) | mask(kZs);
-  constexpr std::uint32_t kOther = mask(kCn) | mask(kCc) | mask(kCf) | mask(kCo) | mask(kCs);
-  constexpr std::uint32_t kAll = (1u << (kZs + 1)) - 1;
-  const auto alpha = [&] { return categories(unicode::kLetterMask).add(flat(kOtherAlphabetic)); };
-  if (name == "alpha" || (!bracket && name == "alphabetic")) return out = alpha(), true;
-  if (name == "alnum") return out = alpha().add(categories(mask(kNd))), true;
-  if (name == "digit") return out = categories(mask(kNd)), true;
-  if (name == "upper") return out = categories(mask(kLu)).add(flat(kOtherUppercase)), true;
-  if (name == "lower") return out = categories(mask(kLl)).add(flat(kOtherLowercase)), true;
-  if (name == "space" || (!bracket && name == "whitespace"))
-    return out = categories(kSeparator).add(CodeSet('\t', '\r')).add(0x85), true;
-  if (name == "blank") return out = categories(mask(kZs)).add('\t'), true;
-  if (name == "cntrl") return out = categories(mask(kCc)), true;
-  if (name == "graph") return out = categories(kAll & ~(mask(kCn) | mask(kCc) | kSeparator)), true;
-  if (name == "print") return out = categories(kAll & ~(mask(kCn) | mask(kCc) | mask(kZl) | mask(kZp))), true;
-  if (name == "word") return out = alpha().add(categories(unicode::kMarkMask | mask(kNd) | mask(kPc))), true;
+  using namespace unicode;
+  const auto where = [&](const auto& f) { return out = CodeSet::where(f), true; };
+  const auto categories = [&](CategoryMask m) { return where([m](CodePoint c) { return has_category(c, m); }); };
+  if (name == "alpha" || (!bracket && name == "alphabetic")) return where(is_alphabetic);
+  if (name == "alnum") return where([](CodePoint c) { return is_alphabetic(c) || has_category(c, kNd); });
+  if (name == "digit") return categories(kNd);
+  if (name == "upper") return where(is_uppercase);
+  if (name == "lower") return where(is_lowercase);
+  if (name == "space" || (!bracket && name == "whitespace")) return where([](CodePoint c) { return is(c, kWhitespace); });
+  if (name == "blank") return where([](CodePoint c) { return c == '\t' || has_category(c, kZs); });
+  if (name == "cntrl") return categories(kCc);
+  if (name == "graph") return categories(~(kCn | kCc | kZ));
+  if (name == "print") return categories(~(kCn | kCc | kZl | kZp));
+  if (name == "word") return where(is_posix_word);
   if (name == "xdigit") return out = CodeSet('0', '9').add(CodeSet('A', 'F')).add(CodeSet('a', 'f')), true;
   if (name == "ascii") return out = CodeSet(0, 127), true;
-  if (name == "punct") return out = categories(bracket ? kPunct | kSymbol : kPunct), true;
+  if (name == "punct") return categories(bracket ? kP | kS : kP);
   if (bracket) return false;
-  static const std::map<std::string, std::uint32_t> known = {
-      {"any", kAll}, {"assigned", kAll & ~mask(kCn)}, {"c", kOther}, {"other", kOther}, {"cc", mask(kCc)}, {"control", mask(kCc)},
-      {"cf", mask(kCf)}, {"format", mask(kCf)}, {"cn", mask(kCn)}, {"unassigned", mask(kCn)}, {"co", mask(kCo)},
-      {"privateuse", mask(kCo)}, {"cs", mask(kCs)}, {"l", unicode::kLetterMask}, {"letter", unicode::kLetterMask},
-      {"lc", mask(kLl) | mask(kLu) | mask(kLt)}, {"casedletter", mask(kLl) | mask(kLu) | mask(kLt)}, {"ll", mask(kLl)},
-      {"lowercaseletter", mask(kLl)}, {"lm", mask(kLm)}, {"modifierletter", mask(kLm)}, {"lo", mask(kLo)},
-      {"otherletter", mask(kLo)}, {"lt", mask(kLt)}, {"titlecaseletter", mask(kLt)}, {"lu", mask(kLu)},
-      {"uppercaseletter", mask(kLu)}, {"m", unicode::kMarkMask}, {"mark", unicode::kMarkMask}, {"mc", mask(kMc)},
-      {"spacingmark", mask(kMc)}, {"me", mask(kMe)}, {"enclosingmark", mask(kMe)}, {"mn", mask(kMn)},
-      {"nonspacingmark", mask(kMn)}, {"n", unicode::kNumberMask}, {"number", unicode::kNumberMask}, {"nd", mask(kNd)},
-      {"decimalnumber", mask(kNd)}, {"nl", mask(kNl)}, {"letternumber", mask(kNl)}, {"no", mask(kNo)},
-      {"othernumber", mask(kNo)}, {"p", kPunct}, {"punctuation", kPunct}, {"pc", mask(kPc)}, {"connectorpunctuation", mask(kPc)},
-      {"pd", mask(kPd)}, {"dashpunctuation", mask(kPd)}, {"pe", mask(kPe)}, {"closepunctuation", mask(kPe)}, {"pf", mask(kPf)},
-      {"finalpunctuation", mask(kPf)}, {"pi", mask(kPi)}, {"initialpunctuation", mask(kPi)}, {"po", mask(kPo)},
-      {"otherpunctuation", mask(kPo)}, {"ps", mask(kPs)}, {"openpunctuation", mask(kPs)}, {"s", kSymbol}, {"symbol", kSymbol},
-      {"sc", mask(kSc)}, {"currencysymbol", mask(kSc)}, {"sk", mask(kSk)}, {"modifiersymbol", mask(kSk)}, {"sm", mask(kSm)},
-      {"mathsymbol", mask(kSm)}, {"so", mask(kSo)}, {"othersymbol", mask(kSo)}, {"z", kSeparator}, {"separator", kSeparator},
-      {"zl", mask(kZl)}, {"lineseparator", mask(kZl)}, {"zp", mask(kZp)}, {"paragraphseparator", mask(kZp)}, {"zs", mask(kZs)},
-      {"spaceseparator", mask(kZs)}};
-  if (const auto at = known.find(name); at != known.end()) return out = categories(at->second), true;
-  for (const Script& s : kScripts)
-    if (name == s.name) return out = CodeSet::of(s.ranges, s.size), true;
-  return false;
+  if (name == "any") return out = CodeSet(0, CodeSet::kLast), true;
+  if (name == "assigned") return categories(~kCn);
+  if (const auto mask = category_by_name(name)) return categories(*mask);
+  const int number = script_by_name(name);
+  return number >= 0 && where([number](CodePoint c) { return script(c) == number; });
 }
 
 inline unicode::CodePoint fold_set(unicode::CodeSet& set) {
-  const auto& orbits = unicode::classes::kCaseOrbits;
   unicode::CodeSet more;
-  for (std::size_t i = 0; i < std::size(orbits); i += 1 + orbits[i]) {
-    bool any = false;
-    for (std::size_t k = 1; k <= orbits[i]; ++k) any = any || set.contains(orbits[i + k]);
-    for (std::size_t k = 1; any && k <= orbits[i]; ++k) more.add(orbits[i + k]);
+  for (const auto& [first, last] : set.ranges()) {
+    unicode::CodePoint begin = 1, end = 0;  // a run to add at once
+    for (unicode::CodePoint c = first; c <= last; ++c)
+      unicode::each_case(c, [&](unicode::CodePoint same) {
+        if (set.contains(same)) return;
+        if (begin <= end && same == end + 1)
+          ++end;
+        else {
+          if (begin <= end) more.add(unicode::CodeSet(begin, end));
+          begin = end = same;
+        }
+      });
+    if (begin <= end) more.add(unicode::CodeSet(begin, end));
   }
   set.add(more);
-  const auto& many = unicode::classes::kManyFolds;
+  const auto& many = unicode::kManyFolds;
   for (std::size_t i = 0; i < std::size(many); i += 2 + many[i + 1])
     if (set.contains(many[i])) return many[i];
   return 0;

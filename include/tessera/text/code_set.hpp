@@ -1,4 +1,4 @@
-// Classes of code points as the tokenizers package's regular expressions and pre-tokenizers have them.
+// Sets of code points.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -10,26 +10,7 @@
 
 namespace tessera::text::unicode {
 
-namespace classes {
-#include <tessera/text/unicode/classes.inc>
-}  // namespace classes
-
-/// General category, one of classes::Category.
-inline classes::Category category(CodePoint c) noexcept {
-  return static_cast<classes::Category>(classes::kCategoryBlocks[classes::kCategoryIndex[c / kBlock] * kBlock + c % kBlock]);
-}
-/// The group of scripts by which UnicodeScripts splits; 0 joins any neighbour.
-inline std::uint8_t script_group(CodePoint c) noexcept {
-  return classes::kScriptGroupBlocks[classes::kScriptGroupIndex[c / kBlock] * kBlock + c % kBlock];
-}
-
-/// Masks of general categories.
-constexpr std::uint32_t mask(classes::Category c) { return 1u << c; }
-inline constexpr std::uint32_t kLetterMask = mask(classes::kLl) | mask(classes::kLm) | mask(classes::kLo) |
-                                             mask(classes::kLt) | mask(classes::kLu);
-inline constexpr std::uint32_t kMarkMask = mask(classes::kMc) | mask(classes::kMe) | mask(classes::kMn);
-inline constexpr std::uint32_t kNumberMask = mask(classes::kNd) | mask(classes::kNl) | mask(classes::kNo);
-inline bool in_categories(CodePoint c, std::uint32_t categories) noexcept { return (categories >> category(c) & 1u) != 0; }
+#include <tessera/text/unicode/many_folds.inc>
 
 /// A set of code points as sorted, disjoint, inclusive ranges; surrogates may be in it and never matter.
 class CodeSet {
@@ -38,16 +19,12 @@ class CodeSet {
   static constexpr CodePoint kLast = 0x10ffff;
   CodeSet() = default;
   CodeSet(CodePoint first, CodePoint last) : ranges_{{first, last}} {}
-  static CodeSet of(const std::uint32_t* flat, std::size_t n) {
-    CodeSet s;
-    for (std::size_t i = 0; i + 1 < n; i += 2) s.ranges_.push_back({flat[i], flat[i + 1]});
-    return s;
-  }
-  /// All code points of these general categories.
-  static CodeSet of_categories(std::uint32_t categories) {
+  /// All code points for which f(code point) is true.
+  template <class F>
+  static CodeSet where(const F& f) {
     CodeSet s;
     for (CodePoint c = 0; c <= kLast; ++c) {
-      if (!in_categories(c, categories)) continue;
+      if (!f(c)) continue;
       if (!s.ranges_.empty() && s.ranges_.back().second + 1 == c)
         ++s.ranges_.back().second;
       else
