@@ -1,5 +1,6 @@
 // The models that cut a piece into tokens: WordPiece and WordLevel.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,9 +18,17 @@ struct PieceToken {
   std::size_t begin, end;
 };
 
+/// The best way to reach a place in a piece, by its last entry (Unigram).
+struct LatticeNode {
+  double score;
+  std::uint32_t begin;
+  TokenId id;
+};
+
 /// Memory that a thread reuses between pieces.
 struct ModelScratch {
   std::string buffer;
+  std::vector<LatticeNode> lattice;
 };
 
 class Model {
