@@ -78,10 +78,11 @@ def fold_classes():
     cased = sorted(set(cased) | set(matched(r"\p{Cased}")) |
                    {ord(x) for c in cased for x in chr(c).lower() + chr(c).upper() + chr(c).title() + chr(c).casefold()})
     groups, done = [], set()
+    apart = [x for c in cased for x in (c, 0x0A)]  # side by side, "st" would match as U+FB06 does
     for c in cased:
         if c in done:
             continue
-        same = matched("(?i:\\x{%X})" % c, cased)
+        same = matched("(?i:\\x{%X})" % c, apart)
         if len(same) > 1:
             groups.append(same)
             done.update(same)
