@@ -24,8 +24,9 @@ inline std::unique_ptr<Model> make_model(const io::Json& json, Vocabulary& vocab
                      static_cast<std::size_t>(io::get_int(json, "max_input_chars_per_word", 0, std::int64_t{1} << 30, 100)));
   if (type == "WordLevel")
     return std::make_unique<WordLevel>(vocabulary, io::get_string(json, "unk_token", "[UNK]"));
+  if (type == "Unigram") return make_unigram(json, vocabulary);
   throw Error(Code::kUnsupported,
-              "tokenizer: model '" + type + "' is not supported; known: BPE, WordPiece, WordLevel");
+              "tokenizer: model '" + type + "' is not supported; known: BPE, Unigram, WordLevel, WordPiece");
 }
 
 }  // namespace tessera::text

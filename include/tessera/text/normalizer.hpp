@@ -22,7 +22,15 @@ struct NormalizedText {
   std::string bytes;
   std::vector<Span> origin;  ///< as long as bytes, or empty when offsets are not wanted
   bool tracked = false;
+  std::uint32_t base = 0;  ///< where the piece begins in the input: the origin of what is put before it
 
+  /// Empty, to become `in` changed.
+  void begin_like(const NormalizedText& in) {
+    clear();
+    tracked = in.tracked;
+    base = in.base;
+    bytes.reserve(in.bytes.size() + 16);
+  }
   void clear() {
     bytes.clear();
     origin.clear();
@@ -41,6 +49,7 @@ struct NormalizedText {
   void assign(std::string_view text, std::uint32_t offset) {
     bytes.assign(text);
     origin.clear();
+    base = offset;
     if (!tracked) return;
     for (std::size_t i = 0; i < text.size();) {
       const std::size_t n = unicode::width(text[i]);
@@ -59,8 +68,14 @@ class Normalizer {
   virtual void normalize(const NormalizedText& in, NormalizedText& out) const = 0;
 };
 
+struct NormalizerOptions {
+  /// Precompiled replaces the longest known prefix, as sentencepiece does, and not, as the tokenizers package does, grapheme
+  /// clusters of less than 6 bytes by the shortest.
+  bool longest_charsmap_match = false;
+};
+
 /// From a tokenizer.json's "normalizer"; null for none. \throws Error kUnsupported naming an unknown type, kFormat.
-std::unique_ptr<Normalizer> make_normalizer(const io::Json& json);
+std::unique_ptr<Normalizer> make_normalizer(const io::Json& json, const NormalizerOptions& options = {});
 /// The same before another one (sentence-transformers' do_lower_case), or alone.
 std::unique_ptr<Normalizer> lowercase_then(std::unique_ptr<Normalizer> next);
 /// BertNormalizer with these settings.

@@ -4,7 +4,7 @@
 
 #include <tessera/core/mmap.hpp>
 #include <tessera/io/json-inl.hpp>          // strict reading, which compiled builds do not declare elsewhere
-#include <tessera/text/normalizer-inl.hpp>  // an override looks at BertNormalizer's settings
+#include <tessera/text/normalizer_bert-inl.hpp>  // an override looks at BertNormalizer's settings
 #include <tessera/text/tokenizer.hpp>
 
 namespace tessera::text {

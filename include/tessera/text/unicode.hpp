@@ -134,6 +134,15 @@ void decompose_compatibly(CodePoint c, const F& f) {
   if (!detail::split_syllable(c, f)) detail::mapped(detail::three_stage(kNfkdPages, kNfkdIndex, kNfkdBlocks, c), c, f);
 }
 
+inline bool is_decomposable(CodePoint c) noexcept {
+  return c - kSyllables < kSyllableCount || kNfdBlocks[kNfdIndex[c / kBlock] * kBlock + c % kBlock] != 0;
+}
+/// Whether the compatibility decomposition differs from the canonical one.
+inline bool is_compatible(CodePoint c) noexcept {
+  return detail::three_stage(kNfkdPages, kNfkdIndex, kNfkdBlocks, c) !=
+         kNfdBlocks[kNfdIndex[c / kBlock] * kBlock + c % kBlock];
+}
+
 /// Bytes of the character that begins with this one, in valid UTF-8.
 inline std::size_t width(char first) noexcept {
   const auto c = static_cast<unsigned char>(first);
@@ -173,6 +182,14 @@ inline void append(std::string& s, CodePoint c) {
     s += static_cast<char>(0x80 | (c >> 6 & 0x3f));
     s += static_cast<char>(0x80 | (c & 0x3f));
   }
+}
+
+/// The printable character that stands for a byte in byte-level vocabularies: itself, or one from U+0100 on.
+/// Source: openai/gpt-2, encoder.bytes_to_unicode.
+constexpr CodePoint byte_character(unsigned char b) noexcept {
+  if (b <= 0x20) return 0x100u + b;
+  if (b >= 0x7f && b <= 0xa0) return 0x121u + (b - 0x7fu);
+  return b == 0xad ? 0x143u : b;
 }
 
 /// Length of the valid UTF-8 that `s` begins with; s.size() when all of it is valid. `bad` is then the length of the maximal
