@@ -68,7 +68,8 @@ inline Bpe::Bpe(const Vocabulary& vocabulary, const MergeList& merges, BpeSettin
       for (unsigned c = 0; c < 256; ++c) {
         const char ascii = static_cast<char>(c);
         if (c < 128) ascii_[first][last][c] = character({&ascii, 1}, first, last, buffer);
-        bytes_[first][last][c] = character(detail::ByteAlphabet::get().of(static_cast<unsigned char>(c)), first, last, buffer);
+        bytes_[first][last][c] =
+            character(detail::ByteAlphabet::get().of(static_cast<unsigned char>(c)), first, last, buffer);
       }
 }
 
@@ -104,8 +105,8 @@ inline TokenId Bpe::character(std::string_view c, bool first, bool last, std::st
   return vocabulary_.find_model(buffer);
 }
 
-// Characters, byte fallbacks and unknowns. An unknown one that waits to be fused is not flushed before fallback bytes: it comes
-// after them, as in the tokenizers package.
+// Characters, byte fallbacks and unknowns. An unknown one that waits to be fused is not flushed before fallback bytes: it
+// comes after them, as in the tokenizers package.
 inline void Bpe::read_characters(std::string_view piece, ModelScratch& s) const {
   auto& symbols = s.symbols;
   symbols.clear();

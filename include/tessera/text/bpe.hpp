@@ -40,7 +40,8 @@ class Bpe : public Model {
   Bpe(const Vocabulary& vocabulary, const MergeList& merges, BpeSettings settings);
   void tokenize(std::string_view piece, ModelScratch& scratch, std::vector<PieceToken>& out) const override;
 
-  /// Takes pieces as raw bytes instead of their byte-level characters, where every byte has a token. \return whether it does.
+  /// Takes pieces as raw bytes instead of their byte-level characters, where every byte has a token. \return whether it
+  /// does.
   bool take_raw_bytes();
 
  private:

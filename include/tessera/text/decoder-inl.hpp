@@ -4,7 +4,7 @@
 #include <tessera/io/json-inl.hpp>
 #include <tessera/text/byte_alphabet.hpp>
 #include <tessera/text/decoder.hpp>
-#include <tessera/text/pre_tokenizer_split.hpp>
+#include <tessera/text/pre_tokenizer_split-inl.hpp>
 
 namespace tessera::text {
 
@@ -243,8 +243,7 @@ inline std::unique_ptr<Decoder> make_decoder(const io::Json& json) {
         io::get_bool(json, "add_prefix_space", true) && io::get_string(json, "prepend_scheme", "always") != "never");
   if (type == "ByteFallback") return std::make_unique<detail::ByteFallbackDecoder>();
   if (type == "Fuse") return std::make_unique<detail::FuseDecoder>();
-  if (type == "Strip")
-    return std::make_unique<detail::StripDecoder>(character("content"), size("start"), size("stop"));
+  if (type == "Strip") return std::make_unique<detail::StripDecoder>(character("content"), size("start"), size("stop"));
   if (type == "BPEDecoder") return std::make_unique<detail::BpeDecoder>(io::get_string(json, "suffix", "</w>"));
   if (type == "Replace") {
     if (!json.contains("pattern")) throw Error(Code::kFormat, "tokenizer: a decoder Replace without its pattern");
@@ -262,9 +261,10 @@ inline std::unique_ptr<Decoder> make_decoder(const io::Json& json) {
       if (auto d = make_decoder(step)) steps.push_back(std::move(d));
     return std::make_unique<detail::DecoderSequence>(std::move(steps));
   }
-  throw Error(Code::kUnsupported, "tokenizer: decoder '" + type +
-                                      "' is not supported; known: BPEDecoder, ByteFallback, ByteLevel, CTC, Fuse, Metaspace, "
-                                      "Replace, Sequence, Strip, WordPiece");
+  throw Error(Code::kUnsupported,
+              "tokenizer: decoder '" + type +
+                  "' is not supported; known: BPEDecoder, ByteFallback, ByteLevel, CTC, Fuse, Metaspace, "
+                  "Replace, Sequence, Strip, WordPiece");
 }
 
 }  // namespace tessera::text

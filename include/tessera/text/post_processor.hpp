@@ -1,4 +1,5 @@
-// Special tokens around the texts: templates, what BertProcessing and RobertaProcessing are as templates, and trimmed offsets.
+// Special tokens around the texts: templates, what BertProcessing and RobertaProcessing are as templates, and trimmed
+// offsets.
 #pragma once
 #include <string>
 #include <vector>

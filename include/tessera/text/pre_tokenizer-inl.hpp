@@ -2,7 +2,7 @@
 #include <tessera/io/json-inl.hpp>
 #include <tessera/text/byte_alphabet.hpp>
 #include <tessera/text/pre_tokenizer.hpp>
-#include <tessera/text/pre_tokenizer_split.hpp>
+#include <tessera/text/pre_tokenizer_split-inl.hpp>
 
 namespace tessera::text {
 
@@ -37,8 +37,9 @@ class ByteLevel : public PreTokenizer {
   void split(std::string_view text, std::size_t begin, std::size_t end, std::vector<Piece>& out) const override {
     if (!words_) return out.push_back({begin, end});
     const KnownPattern gpt2(KnownPattern::kGpt2);
-    each_match(gpt2, text.substr(begin, end - begin),
-               [&](std::size_t b, std::size_t e) { out.push_back({begin + b, begin + e}); });
+    each_match(gpt2, text.substr(begin, end - begin), [&](std::size_t b, std::size_t e) {
+      out.push_back({begin + b, begin + e});
+    });
   }
   void run(PreTokens& t) const override {
     if (prefix_space_)
@@ -143,15 +144,12 @@ inline std::unique_ptr<PreTokenizer> make_metaspace(const io::Json& json) {
   const std::string scheme = io::get_string(json, "prepend_scheme", "always");
   Metaspace::Prepend prepend = scheme == "always"  ? Metaspace::kAlways
                                : scheme == "first" ? Metaspace::kFirst
-                               : scheme == "never" ? Metaspace::kNever
-                                                   : throw Error(Code::kFormat, "tokenizer: Metaspace's prepend_scheme is '" +
-                                                                                    scheme + "', expected always, first or never");
-  if (!io::get_bool(json, "add_prefix_space", true)) {
-    if (json.contains("prepend_scheme") && prepend != Metaspace::kNever)
-      throw Error(Code::kFormat, "tokenizer: Metaspace's add_prefix_space is false and its prepend_scheme '" + scheme + "'");
-    if (!json.contains("prepend_scheme"))
-      throw Error(Code::kFormat, "tokenizer: Metaspace's add_prefix_space is false without the prepend_scheme 'never'");
-  }
+                               : scheme == "never"
+                                   ? Metaspace::kNever
+                                   : throw Error(Code::kFormat, "tokenizer: Metaspace's prepend_scheme is '" + scheme +
+                                                                    "', expected always, first or never");
+  if (!io::get_bool(json, "add_prefix_space", true) && prepend != Metaspace::kNever)
+    throw Error(Code::kFormat, "tokenizer: Metaspace's add_prefix_space is false and its prepend_scheme '" + scheme + "'");
   return std::make_unique<Metaspace>(mark, prepend, io::get_bool(json, "split", true));
 }
 
@@ -186,10 +184,11 @@ inline std::unique_ptr<PreTokenizer> make_pre_tokenizer(const io::Json& json, bo
     return std::make_unique<detail::PreTokenizerSequence>(std::move(steps));
   }
   if (auto splitter = detail::make_splitter(type, json)) return splitter;
-  throw Error(Code::kUnsupported,
-              "tokenizer: pre-tokenizer '" + type +
-                  "' is not supported; known: BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, FixedLength, Metaspace, "
-                  "Punctuation, Sequence, Split, UnicodeScripts, Whitespace, WhitespaceSplit");
+  throw Error(
+      Code::kUnsupported,
+      "tokenizer: pre-tokenizer '" + type +
+          "' is not supported; known: BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, FixedLength, Metaspace, "
+          "Punctuation, Sequence, Split, UnicodeScripts, Whitespace, WhitespaceSplit");
 }
 
 }  // namespace tessera::text

@@ -180,18 +180,8 @@ class RegexParser {
     if (const CodePoint many = fold_set(set)) unsupported("(?i) on " + shown(many) + ", which matches several characters,");
     // A run of letters may match one character, as "ss" the sharp s.
     folded_.push_back(set.ranges().front().first);
-    const auto& table = unicode::kManyFolds;
-    for (std::size_t i = 0; i < std::size(table); i += 2 + table[i + 1]) {
-      const std::size_t n = table[i + 1];
-      if (folded_.size() < n) continue;
-      bool same = true;
-      for (std::size_t k = 0; k < n && same; ++k) {
-        CodeSet letter(table[i + 2 + k], table[i + 2 + k]);
-        fold_set(letter);
-        same = letter.ranges().front().first == folded_[folded_.size() - n + k];
-      }
-      if (same) unsupported("(?i) on letters that match " + shown(table[i]) + " as one character");
-    }
+    if (const CodePoint one = folded_from(folded_))
+      unsupported("(?i) on letters that match " + shown(one) + " as one character");
     return set_node(std::move(set));
   }
   static std::string shown(CodePoint c) {
@@ -218,7 +208,11 @@ class RegexParser {
         return body;
       }
       folded_.clear();
-      if (nodes_[static_cast<std::size_t>(body)].kind >= RegexNode::kAssert) fail(Code::kFormat, "a quantifier on an anchor");
+      if (nodes_[static_cast<std::size_t>(body)].kind >= RegexNode::kAssert)
+        fail(Code::kFormat, "a quantifier on an anchor");
+      // Oniguruma leaves such a loop early or not by the size of its byte code.
+      if (n.most > 1 && !(n.least <= 1 && n.most == kForever) && may_be_empty(nodes_, body))
+        unsupported("a counted repetition of what may match nothing");
       n.children = {body};
       if (interval && peek("?") && n.least == n.most) {  // {n}? is {n} or nothing
         body = node(std::move(n));
@@ -236,7 +230,8 @@ class RegexParser {
     const auto number = [&](std::uint32_t& v) {
       const std::size_t begin = at_;
       for (v = 0; more() && p_[at_] >= '0' && p_[at_] <= '9'; ++at_)
-        if ((v = v * 10 + static_cast<std::uint32_t>(p_[at_] - '0')) > 100000) fail(Code::kLimit, "a repetition beyond 100000");
+        if ((v = v * 10 + static_cast<std::uint32_t>(p_[at_] - '0')) > 100000)
+          fail(Code::kLimit, "a repetition beyond 100000");
       return at_ > begin;
     };
     std::uint32_t most = 0;
@@ -321,7 +316,10 @@ class RegexParser {
     int n = 0;
     for (; n < most && more(); ++n, ++at_) {
       const char k = p_[at_];
-      const int d = k >= '0' && k <= '9' ? k - '0' : k >= 'a' && k <= 'f' ? k - 'a' + 10 : k >= 'A' && k <= 'F' ? k - 'A' + 10 : -1;
+      const int d = k >= '0' && k <= '9'   ? k - '0'
+                    : k >= 'a' && k <= 'f' ? k - 'a' + 10
+                    : k >= 'A' && k <= 'F' ? k - 'A' + 10
+                                           : -1;
       if (d < 0) break;
       v = v << 4 | static_cast<CodePoint>(d);
     }
@@ -364,7 +362,8 @@ class RegexParser {
       if (peek("-") && !peek("-]") && at_ + 1 < p_.size()) {
         ++at_;
         if (peek("[") || peek("&&")) unsupported("a class range that ends in a class");
-        if (peek("\\") ? escape(item, high, true) : (high = next(), false)) fail(Code::kFormat, "a class at the end of a range");
+        if (peek("\\") ? escape(item, high, true) : (high = next(), false))
+          fail(Code::kFormat, "a class at the end of a range");
         if (high < low) fail(Code::kFormat, "an empty range in a class");
       }
       now.add(CodeSet(low, high));

@@ -37,10 +37,10 @@ class KnownPattern {
  private:
   enum Kind : std::uint8_t { kOther, kLetter, kNumber, kBlank };
   static Kind slow_kind(unicode::CodePoint c) noexcept {
-    return unicode::has_category(c, unicode::kL)         ? kLetter
-           : unicode::has_category(c, unicode::kN)       ? kNumber
-           : unicode::is(c, unicode::kWhitespace) ? kBlank
-                                                         : kOther;
+    return unicode::has_category(c, unicode::kL)   ? kLetter
+           : unicode::has_category(c, unicode::kN) ? kNumber
+           : unicode::is(c, unicode::kWhitespace)  ? kBlank
+                                                   : kOther;
   }
   static Kind kind(std::string_view s, std::size_t at, std::size_t& bytes) noexcept {
     static const std::array<Kind, 0x10000> table = [] {
@@ -54,8 +54,7 @@ class KnownPattern {
     return c < table.size() ? table[c] : slow_kind(c);
   }
   static std::size_t run(std::string_view s, std::size_t at, Kind what) noexcept {
-    for (std::size_t n = 0; at < s.size() && kind(s, at, n) == what; at += n) {
-    }
+    for (std::size_t n = 0; at < s.size() && kind(s, at, n) == what; at += n) {}
     return at;
   }
   // 's 't 're 've 'm 'll 'd at an apostrophe; `at` when none.

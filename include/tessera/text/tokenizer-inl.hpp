@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <mutex>
 
-#include <tessera/text/pre_tokenizer-inl.hpp>  // what compiled builds do not declare elsewhere
 #include <tessera/text/piece_cache.hpp>
+#include <tessera/text/pre_tokenizer-inl.hpp>  // what compiled builds do not declare elsewhere
 #include <tessera/text/tokenizer.hpp>
 
 namespace tessera::text {
@@ -211,6 +211,21 @@ inline void Tokenizer::set_truncation(std::optional<Truncation> t) {
                                         std::to_string(t->max_length) + " minus the " + std::to_string(post_.added(false)) +
                                         " special tokens");
   truncation_ = t;
+}
+
+inline void Tokenizer::set_contract(TextContract contract) {
+  const bool clip = contract == TextContract::clip || contract == TextContract::open_clip;
+  Padding p;
+  p.length = clip ? 77 : 64;
+  p.id = contract == TextContract::siglip ? 1 : 0;
+  if (contract == TextContract::clip) {
+    const auto& last = post_.single().back();
+    if (last.kind != PostProcessor::Part::kSpecial || last.ids.empty())
+      throw Error(Code::kBadArgument, "tokenizer: CLIP's contract needs an end token, and the post-processor adds none");
+    p.id = last.ids.back();
+  }
+  set_truncation(Truncation{.max_length = p.length});
+  set_padding(p);
 }
 
 inline std::optional<TokenId> Tokenizer::token_to_id(std::string_view token) const {

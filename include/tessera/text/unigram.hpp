@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include <tessera/io/json.hpp>
 #include <tessera/text/model.hpp>
 #include <tessera/text/vocabulary.hpp>
 
@@ -26,8 +25,6 @@ struct UnigramOptions {
 /// than 2 GiB of text.
 std::unique_ptr<Model> make_unigram(const std::vector<ScoredPiece>& pieces, const UnigramOptions& options,
                                     Vocabulary& vocabulary);
-/// From a tokenizer.json's "model" whose "vocab" is a list of [text, score]. \throws Error kFormat.
-std::unique_ptr<Model> make_unigram(const io::Json& model, Vocabulary& vocabulary);
 
 }  // namespace tessera::text
 

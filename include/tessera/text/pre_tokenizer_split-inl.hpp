@@ -1,4 +1,3 @@
-// Pre-tokenizers that only cut. pre_tokenizer-inl.hpp has those that also change the text.
 #pragma once
 #include <memory>
 #include <string>
@@ -206,9 +205,9 @@ inline std::unique_ptr<PreTokenizer> make_splitter(const std::string& type, cons
   if (type == "Punctuation")
     return std::make_unique<Split>(FlagFinder{unicode::kPunctuation}, behavior_of(json, "Isolated"), false);
   if (type == "Digits")
-    return std::make_unique<Split>(FlagFinder{unicode::kNumeric},
-                                   io::get_bool(json, "individual_digits", false) ? Behavior::isolated : Behavior::contiguous,
-                                   false);
+    return std::make_unique<Split>(
+        FlagFinder{unicode::kNumeric},
+        io::get_bool(json, "individual_digits", false) ? Behavior::isolated : Behavior::contiguous, false);
   if (type == "CharDelimiterSplit") {
     const std::string delimiter = io::get_string(json, "delimiter");
     if (delimiter.empty() || unicode::width(delimiter[0]) != delimiter.size())
