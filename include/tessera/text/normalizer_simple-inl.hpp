@@ -15,7 +15,11 @@ class EachCharacter : public Normalizer {
   explicit EachCharacter(F f) : f_(std::move(f)) {}
   void normalize(const NormalizedText& in, NormalizedText& out) const override {
     out.begin_like(in);
-    each_character(in, [&](unicode::CodePoint c, Span from) { f_(c, [&](unicode::CodePoint d) { out.append(d, from); }); });
+    for (std::size_t i = 0, n = 0; i < in.bytes.size(); i += n) {
+      const unicode::CodePoint c = unicode::decode(in.bytes, i, n);
+      const Span from = in.tracked ? in.origin[i] : Span{};
+      f_(c, [&](unicode::CodePoint d) { out.append(d, from); });
+    }
   }
 
  private:
@@ -77,8 +81,7 @@ class Strip : public Normalizer {
   bool left_, right_;
 };
 
-/// Text before what is not empty; it shares the first character's origin. Empty text takes that away, as in the tokenizers
-/// package.
+/// Text before what is not empty; it shares the first character's origin.
 class Prepend : public Normalizer {
  public:
   explicit Prepend(std::string text) : text_(std::move(text)) {}
@@ -89,7 +92,6 @@ class Prepend : public Normalizer {
     if (!in.tracked) return;
     out.origin.assign(text_.size(), in.origin.front());
     out.origin.insert(out.origin.end(), in.origin.begin(), in.origin.end());
-    if (text_.empty()) std::fill_n(out.origin.begin(), unicode::width(in.bytes[0]), Span{in.base, in.base});
   }
 
  private:
@@ -130,8 +132,7 @@ class Replace : public Normalizer {
     each_match(finder, in.bytes, [&](std::size_t begin, std::size_t end) {
       keep(done, begin);
       out.bytes.append(content_);
-      if (in.tracked)
-        out.origin.insert(out.origin.end(), content_.size(), end == 0 ? Span{in.base, in.base} : in.origin[end - 1]);
+      if (in.tracked) out.origin.insert(out.origin.end(), content_.size(), in.origin[end == 0 ? 0 : end - 1]);
       done = end;
     });
     keep(done, in.bytes.size());

@@ -168,8 +168,8 @@ inline void Regex::find_first_bytes() {
 /// One search: the stack of what to try next, and the count of steps.
 struct Regex::Run {
   struct Frame {
-    std::uint32_t pc;        // kRestore: a slot to put back
-    std::uint32_t repeat;    // instruction of a repeat that may give back or take more, or kNone
+    std::uint32_t pc;      // kRestore: a slot to put back
+    std::uint32_t repeat;  // instruction of a repeat that may give back or take more, or kNone
     std::size_t at, limit;
   };
   static constexpr std::uint32_t kNone = 0xffffffffu, kRestore = 0xfffffffeu;
@@ -235,9 +235,7 @@ struct Regex::Run {
           good = match(pc + 1, at, at);
           pc = i.a;
           break;
-        default:
-          good = holds(i.op, at);
-          ++pc;
+        default: good = holds(i.op, at); ++pc;
       }
       if (!good && !back(base, pc, at)) return false;
     }

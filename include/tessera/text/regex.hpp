@@ -12,32 +12,47 @@ namespace tessera::text {
 
 /// A compiled expression, const and safe to share.
 ///
-/// Known: literals, escapes (\n \t \r \f \v \a \e \xHH \x{H} \uHHHH), . \d \w \s \h and their complements, \p{..} with general
-/// categories, POSIX names and common scripts, classes with ranges, nesting, && and [:name:], groups, alternatives, greedy,
-/// lazy and possessive quantifiers, (?>..), lookahead, ^ $ \A \z \Z \b \B, the options i, m, x. Everything else is refused by
-/// name: nothing is approximated. Matching backtracks on a heap-allocated stack, in bounded steps.
+/// Known: literals, escapes (\n \t \r \f \v \a \e \xHH \x{H} \uHHHH), . \d \w \s \h and their complements, \p{..} with
+/// general categories, POSIX names and common scripts, classes with ranges, nesting, && and [:name:], groups, alternatives,
+/// greedy, lazy and possessive quantifiers, (?>..), lookahead, ^ $ \A \z \Z \b \B, the options i, m, x. Everything else is
+/// refused by name: nothing is approximated. Matching backtracks on a heap-allocated stack, in bounded steps.
 class Regex {
  public:
   /// \throws Error kUnsupported naming the construct, kFormat for what is no expression, kLimit for a too large one.
   static Regex compile(std::string_view pattern);
-  /// The leftmost match in text that begins at or after `from`. \param text valid UTF-8; what stands before `from` is seen by
-  /// anchors. \throws Error kLimit when backtracking takes more than 10 million steps and 64 a byte.
+  /// The leftmost match in text that begins at or after `from`. \param text valid UTF-8; what stands before `from` is seen
+  /// by anchors. \throws Error kLimit when backtracking takes more than 10 million steps and 64 a byte.
   bool find(std::string_view text, std::size_t from, std::size_t& begin, std::size_t& end) const;
 
   struct Set {
-    std::vector<std::uint64_t> low;                  // the first 65,536 code points, a bit each
-    std::vector<unicode::CodeSet::Range> high;       // ranges beyond
+    std::vector<std::uint64_t> low;             // the first 65,536 code points, a bit each
+    std::vector<unicode::CodeSet::Range> high;  // ranges beyond
     bool contains(unicode::CodePoint c) const noexcept;
   };
   enum class Op : std::uint8_t {
-    match, set, repeat, split, jump, line_begin, line_end, text_begin, text_end, text_end_or_newline, word_edge, no_word_edge,
-    look, not_look, atomic, mark, loop
+    match,
+    set,
+    repeat,
+    split,
+    jump,
+    line_begin,
+    line_end,
+    text_begin,
+    text_end,
+    text_end_or_newline,
+    word_edge,
+    no_word_edge,
+    look,
+    not_look,
+    atomic,
+    mark,
+    loop
   };
   enum class Mode : std::uint8_t { greedy, lazy, possessive };
   struct Instruction {
     Op op = Op::match;
     Mode mode = Mode::greedy;
-    std::uint32_t a = 0, b = 0;          // set, targets, slot
+    std::uint32_t a = 0, b = 0;         // set, targets, slot
     std::uint32_t least = 0, most = 0;  // of a repeat
   };
 
@@ -54,8 +69,8 @@ class Regex {
   bool any_first_ = false;  // a match may be empty
 };
 
-/// Calls f(begin, end) for the matches of `text` in order, as the tokenizers package walks them: no overlap, and no empty match
-/// right after another match.
+/// Calls f(begin, end) for the matches of `text` in order, as the tokenizers package walks them: no overlap, and no empty
+/// match right after another match.
 template <class Finder, class F>
 void each_match(const Finder& finder, std::string_view text, const F& f) {
   std::size_t from = 0, last = text.npos, begin = 0, end = 0;

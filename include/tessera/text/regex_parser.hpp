@@ -232,7 +232,8 @@ class RegexParser {
         return body;
       }
       folded_.clear();
-      if (nodes_[static_cast<std::size_t>(body)].kind >= RegexNode::kAssert) fail(Code::kFormat, "a quantifier on an anchor");
+      if (nodes_[static_cast<std::size_t>(body)].kind >= RegexNode::kAssert)
+        fail(Code::kFormat, "a quantifier on an anchor");
       n.children = {body};
       if (interval && peek("?") && n.least == n.most) {  // {n}? is {n} or nothing
         body = node(std::move(n));
@@ -250,7 +251,8 @@ class RegexParser {
     const auto number = [&](std::uint32_t& v) {
       const std::size_t begin = at_;
       for (v = 0; more() && p_[at_] >= '0' && p_[at_] <= '9'; ++at_)
-        if ((v = v * 10 + static_cast<std::uint32_t>(p_[at_] - '0')) > 100000) fail(Code::kLimit, "a repetition beyond 100000");
+        if ((v = v * 10 + static_cast<std::uint32_t>(p_[at_] - '0')) > 100000)
+          fail(Code::kLimit, "a repetition beyond 100000");
       return at_ > begin;
     };
     std::uint32_t most = 0;
@@ -335,7 +337,10 @@ class RegexParser {
     int n = 0;
     for (; n < most && more(); ++n, ++at_) {
       const char k = p_[at_];
-      const int d = k >= '0' && k <= '9' ? k - '0' : k >= 'a' && k <= 'f' ? k - 'a' + 10 : k >= 'A' && k <= 'F' ? k - 'A' + 10 : -1;
+      const int d = k >= '0' && k <= '9'   ? k - '0'
+                    : k >= 'a' && k <= 'f' ? k - 'a' + 10
+                    : k >= 'A' && k <= 'F' ? k - 'A' + 10
+                                           : -1;
       if (d < 0) break;
       v = v << 4 | static_cast<CodePoint>(d);
     }
@@ -378,7 +383,8 @@ class RegexParser {
       if (peek("-") && !peek("-]") && at_ + 1 < p_.size()) {
         ++at_;
         if (peek("[") || peek("&&")) unsupported("a class range that ends in a class");
-        if (peek("\\") ? escape(item, high, true) : (high = next(), false)) fail(Code::kFormat, "a class at the end of a range");
+        if (peek("\\") ? escape(item, high, true) : (high = next(), false))
+          fail(Code::kFormat, "a class at the end of a range");
         if (high < low) fail(Code::kFormat, "an empty range in a class");
       }
       now.add(CodeSet(low, high));
