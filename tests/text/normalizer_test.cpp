@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include <tessera/text/byte_alphabet.hpp>
 #include <tessera/text/normalizer.hpp>
 #include "support/gzip.hpp"
 
@@ -77,9 +78,7 @@ TEST_P(ByteFixture, EveryLine) {
       const std::size_t n = mapped ? 1 : unicode::width(got.bytes[at]);
       std::string text_of = got.bytes.substr(at, n);
       if (mapped) {
-        const auto byte = static_cast<unsigned char>(text_of[0]);
-        text_of.clear();
-        unicode::append(text_of, unicode::byte_character(byte));
+        text_of = detail::ByteAlphabet::get().of(static_cast<unsigned char>(text_of[0]));
       }
       const Span from = got.range(at, at + n);
       good = token[want["ids"][i].get<std::size_t>()] == text_of &&

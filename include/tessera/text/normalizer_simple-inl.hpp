@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <variant>
 
+#include <tessera/text/byte_alphabet.hpp>
 #include <tessera/text/normalizer.hpp>
 #include <tessera/text/normalizer_replacing.hpp>
 #include <tessera/text/regex.hpp>
@@ -52,13 +53,18 @@ inline std::unique_ptr<Normalizer> make_nmt() {
 }
 
 /// Bytes as characters of the byte-level alphabet.
-inline std::unique_ptr<Normalizer> make_byte_level() {
-  return each_character_normalizer([](unicode::CodePoint c, const auto& put) {
-    std::string bytes;
-    unicode::append(bytes, c);
-    for (const char b : bytes) put(unicode::byte_character(static_cast<unsigned char>(b)));
-  });
-}
+class ByteLevelText : public Normalizer {
+ public:
+  void normalize(const NormalizedText& in, NormalizedText& out) const override {
+    out.begin_like(in);
+    const ByteAlphabet& alphabet = ByteAlphabet::get();
+    for (std::size_t i = 0; i < in.bytes.size(); ++i) {
+      const std::string_view text = alphabet.of(static_cast<unsigned char>(in.bytes[i]));
+      out.bytes.append(text);
+      if (in.tracked) out.origin.insert(out.origin.end(), text.size(), in.origin[i]);
+    }
+  }
+};
 
 /// Whitespace at the ends goes.
 class Strip : public Normalizer {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <tessera/core/error.hpp>
-#include <tessera/text/code_set.hpp>
+#include <tessera/text/regex_tree.hpp>
 
 namespace tessera::text {
 
@@ -29,26 +29,8 @@ class Regex {
     std::vector<unicode::CodeSet::Range> high;  // ranges beyond
     bool contains(unicode::CodePoint c) const noexcept;
   };
-  enum class Op : std::uint8_t {
-    match,
-    set,
-    repeat,
-    split,
-    jump,
-    line_begin,
-    line_end,
-    text_begin,
-    text_end,
-    text_end_or_newline,
-    word_edge,
-    no_word_edge,
-    look,
-    not_look,
-    atomic,
-    mark,
-    loop
-  };
-  enum class Mode : std::uint8_t { greedy, lazy, possessive };
+  using Op = detail::RegexOp;
+  using Mode = detail::RegexMode;
   struct Instruction {
     Op op = Op::match;
     Mode mode = Mode::greedy;

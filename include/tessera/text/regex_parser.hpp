@@ -4,19 +4,9 @@
 #include <string_view>
 #include <vector>
 
-#include <tessera/text/regex.hpp>
+#include <tessera/text/regex_tree.hpp>
 
 namespace tessera::text::detail {
-
-inline constexpr std::uint32_t kForever = 0xffffffffu;
-
-struct RegexNode {
-  enum Kind { kSet, kConcat, kAlternatives, kRepeat, kAtomic, kAssert, kLook, kNotLook } kind = kConcat;
-  std::uint32_t value = 0;  // set, or the assertion's Op
-  std::uint32_t least = 0, most = 0;
-  Regex::Mode mode = Regex::Mode::greedy;
-  std::vector<int> children{};
-};
 
 /// The set of a property or POSIX name, lower case without blanks, '_' and '-'; false for an unknown one.
 bool named_set(const std::string& name, bool bracket, unicode::CodeSet& out);
@@ -160,7 +150,7 @@ class RegexParser {
       folded_.clear();
       return set_node(char_class(o, depth));
     }
-    const auto assertion = [&](Regex::Op op) {
+    const auto assertion = [&](RegexOp op) {
       folded_.clear();
       return node({.kind = RegexNode::kAssert, .value = static_cast<std::uint32_t>(op)});
     };
@@ -168,16 +158,16 @@ class RegexParser {
       folded_.clear();
       return set_node(o.dot_all ? CodeSet(0, CodeSet::kLast) : CodeSet('\n', '\n').complement());
     }
-    if (eat("^")) return assertion(Regex::Op::line_begin);
-    if (eat("$")) return assertion(Regex::Op::line_end);
+    if (eat("^")) return assertion(RegexOp::line_begin);
+    if (eat("$")) return assertion(RegexOp::line_end);
     if (std::string_view("*+?").find(p_[at_]) != std::string_view::npos)
       fail(Code::kFormat, "nothing before the quantifier '" + std::string(1, p_[at_]) + "'");
     if (!peek("\\")) return literal(next(), o);
-    if (eat("\\A")) return assertion(Regex::Op::text_begin);
-    if (eat("\\z")) return assertion(Regex::Op::text_end);
-    if (eat("\\Z")) return assertion(Regex::Op::text_end_or_newline);
-    if (eat("\\b")) return assertion(Regex::Op::word_edge);
-    if (eat("\\B")) return assertion(Regex::Op::no_word_edge);
+    if (eat("\\A")) return assertion(RegexOp::text_begin);
+    if (eat("\\z")) return assertion(RegexOp::text_end);
+    if (eat("\\Z")) return assertion(RegexOp::text_end_or_newline);
+    if (eat("\\b")) return assertion(RegexOp::word_edge);
+    if (eat("\\B")) return assertion(RegexOp::no_word_edge);
     CodeSet set;
     CodePoint c = 0;
     if (!escape(set, c, false)) return literal(c, o);
@@ -240,9 +230,9 @@ class RegexParser {
         continue;
       }
       if (eat("?"))
-        n.mode = Regex::Mode::lazy;
+        n.mode = RegexMode::lazy;
       else if (!interval && eat("+"))  // after an interval a + repeats it
-        n.mode = Regex::Mode::possessive;
+        n.mode = RegexMode::possessive;
       body = node(std::move(n));
     }
   }

@@ -10,8 +10,9 @@
 
 #include <tessera/core/context.hpp>
 #include <tessera/text/added_tokens.hpp>
+#include <tessera/text/decoder.hpp>
 #include <tessera/text/encoding.hpp>
-#include <tessera/text/model.hpp>
+#include <tessera/text/make_model.hpp>
 #include <tessera/text/normalizer.hpp>
 #include <tessera/text/post_processor.hpp>
 #include <tessera/text/pre_tokenizer.hpp>
@@ -67,7 +68,7 @@ class Tokenizer {
 
  private:
   struct Scratch;
-  void build(const io::Json& json, const LoadOptions& options);
+  void build(const io::Json& json, const MergeList& merges, const LoadOptions& options);
   void read_added_tokens(const io::Json& list);
   void read_limits(const io::Json& json);
   void add_token(AddedToken token);
@@ -89,8 +90,7 @@ class Tokenizer {
   AddedTokenMatcher raw_, normalized_;
   std::map<TokenId, std::string> normalized_content_;  // added tokens are decoded as they are matched
   std::vector<TokenId> special_ids_;                   // sorted
-  std::string decoder_prefix_;                         // of a WordPiece decoder
-  bool decoder_ = false, cleanup_ = false;
+  std::unique_ptr<Decoder> decoder_;
   std::optional<Truncation> truncation_;
   std::optional<Padding> padding_;
   std::vector<std::string> notes_;

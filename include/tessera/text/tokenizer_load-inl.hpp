@@ -11,64 +11,86 @@ namespace tessera::text {
 
 namespace detail {
 
-/// Reads a tokenizer.json like io::parse_json, but takes model.vocab, when it is an object, straight into a Vocabulary: the
-/// document of a large one would cost more than everything else.
+/// Reads a tokenizer.json like io::parse_json, but takes model.vocab, when it is an object, and model.merges straight into
+/// their tables: the document of a large one would cost more than everything else.
 class TokenizerJson {
  public:
-  TokenizerJson(io::Json& root, Vocabulary& vocabulary, int depth) : inner_(root, depth), vocabulary_(vocabulary) {}
+  TokenizerJson(io::Json& root, Vocabulary& vocabulary, MergeList& merges, int depth)
+      : inner_(root, depth), vocabulary_(vocabulary), merges_(merges) {}
   bool null() { return scalar() && inner_.null(); }
   bool boolean(bool v) { return scalar() && inner_.boolean(v); }
-  bool number_integer(std::int64_t v) { return in_vocab_ ? entry(v) : inner_.number_integer(v); }
+  bool number_integer(std::int64_t v) { return place_ == kVocab ? entry(v) : scalar() && inner_.number_integer(v); }
   bool number_unsigned(std::uint64_t v) {
-    return in_vocab_ ? entry(static_cast<std::int64_t>(std::min<std::uint64_t>(v, INT64_MAX))) : inner_.number_unsigned(v);
+    return place_ == kVocab ? entry(static_cast<std::int64_t>(std::min<std::uint64_t>(v, INT64_MAX)))
+                            : scalar() && inner_.number_unsigned(v);
   }
   bool number_float(double v, const std::string& s) { return scalar() && inner_.number_float(v, s); }
-  bool string(std::string& v) { return scalar() && inner_.string(v); }
+  bool string(std::string& v) {
+    if (place_ == kMerges) return merges_.add_line(v), true;
+    if (place_ != kPair) return scalar() && inner_.string(v);
+    if (parts_ == 2) return bad("a merge of more than two tokens");
+    pair_[parts_++] = v;
+    return true;
+  }
   bool binary(nlohmann::json::binary_t& v) { return inner_.binary(v); }
   bool start_object(std::size_t n) {
-    if (in_vocab_) return bad("an object in model.vocab");
-    if (depth_ == 2 && path_[0] == "model" && path_[1] == "vocab") {
-      in_vocab_ = true;
+    if (place_ != kOutside) return bad("an object in model.vocab or model.merges");
+    if (at("vocab")) {
+      place_ = kVocab;
       return inner_.null();  // its place in the document
     }
-    ++depth_;
-    path_.resize(static_cast<std::size_t>(depth_));
+    deeper();
     return inner_.start_object(n);
   }
   bool end_object() {
-    if (in_vocab_) {
-      in_vocab_ = false;
-      return true;
-    }
+    if (place_ == kVocab) return place_ = kOutside, true;
     path_.resize(static_cast<std::size_t>(--depth_));
     return inner_.end_object();
   }
   bool start_array(std::size_t n) {
-    if (in_vocab_) return bad("a list in model.vocab");
-    ++depth_;
-    path_.resize(static_cast<std::size_t>(depth_));
+    if (place_ == kMerges) return place_ = kPair, parts_ = 0, true;
+    if (place_ != kOutside) return bad("a list in model.vocab or in a merge");
+    if (at("merges")) {
+      place_ = kMerges;
+      return inner_.boolean(true);  // its place in the document
+    }
+    deeper();
     return inner_.start_array(n);
   }
   bool end_array() {
+    if (place_ == kMerges) return place_ = kOutside, true;
+    if (place_ == kPair) {
+      if (parts_ != 2) return bad("a merge of less than two tokens");
+      merges_.add(pair_[0], pair_[1]);
+      return place_ = kMerges, true;
+    }
     path_.resize(static_cast<std::size_t>(--depth_));
     return inner_.end_array();
   }
   bool key(std::string& k) {
-    if (in_vocab_) {
+    if (place_ == kVocab) {
       token_ = std::move(k);
       return true;
     }
     path_[static_cast<std::size_t>(depth_) - 1] = k;
     return inner_.key(k);
   }
-  bool parse_error(std::size_t at, const std::string& token, const nlohmann::detail::exception& e) {
-    return inner_.parse_error(at, token, e);
+  bool parse_error(std::size_t where, const std::string& token, const nlohmann::detail::exception& e) {
+    return inner_.parse_error(where, token, e);
   }
   std::string problem() const { return problem_.empty() ? inner_.problem() : problem_; }
 
  private:
+  bool at(const char* key) const { return depth_ == 2 && path_[0] == "model" && path_[1] == key; }
+  void deeper() {
+    ++depth_;
+    path_.resize(static_cast<std::size_t>(depth_));
+  }
   bool bad(const char* what) { return problem_ = what, false; }
-  bool scalar() { return in_vocab_ ? bad("an id in model.vocab that is not an integer") : true; }
+  bool scalar() {
+    return place_ == kOutside || bad(place_ == kVocab ? "an id in model.vocab that is not an integer"
+                                                      : "a merge that is neither a string nor a list");
+  }
   bool entry(std::int64_t id) {
     if (vocabulary_.find(token_) >= 0) return bad("a token that stands twice in model.vocab");
     vocabulary_.add(token_, id);
@@ -76,10 +98,12 @@ class TokenizerJson {
   }
   io::detail::StrictJson inner_;
   Vocabulary& vocabulary_;
+  MergeList& merges_;
   std::vector<std::string> path_;
   int depth_ = 0;
-  bool in_vocab_ = false;
-  std::string token_, problem_;
+  enum Place { kOutside, kVocab, kMerges, kPair } place_ = kOutside;
+  std::size_t parts_ = 0;
+  std::string token_, problem_, pair_[2];
 };
 
 inline const io::Json& member(const io::Json& json, const char* key) {
@@ -96,12 +120,13 @@ inline Tokenizer Tokenizer::parse(std::string_view text, const std::string& name
   if (text.starts_with("version https://git-lfs"))
     throw Error(Code::kFormat, name + ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder");
   t.vocabulary_->reserve(std::min<std::size_t>(text.size() / 16, std::size_t{1} << 20));
-  detail::TokenizerJson handler(json, *t.vocabulary_, 128);
+  MergeList merges;
+  detail::TokenizerJson handler(json, *t.vocabulary_, merges, 128);
   const bool odd = text.starts_with("\xef\xbb\xbf") || text.find('\0') != text.npos;
   try {
     if (odd || !io::Json::sax_parse(text.begin(), text.end(), &handler))
       throw Error(Code::kFormat, "not a tokenizer.json: " + (odd ? "a byte order mark or NUL byte" : handler.problem()));
-    t.build(json, options);
+    t.build(json, merges, options);
   } catch (const Error& e) {
     throw Error(e.code(), name + ": " + e.what());
   }
@@ -134,25 +159,18 @@ inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& opt
   return t;
 }
 
-inline void Tokenizer::build(const io::Json& json, const LoadOptions& options) {
+inline void Tokenizer::build(const io::Json& json, const MergeList& merges, const LoadOptions& options) {
   if (!json.is_object()) throw Error(Code::kFormat, "the document is not an object");
-  const io::Json& model = detail::member(json, "model");
-  if (vocabulary_->size() == 0 && model.is_object() && model.contains("vocab") && model["vocab"].is_array())
-    throw Error(Code::kUnsupported, "tokenizer: model 'Unigram' is not supported; known: WordPiece, WordLevel");
-  model_ = make_model(model, *vocabulary_);
+  model_ = make_model(detail::member(json, "model"), *vocabulary_, merges);
+  vocabulary_->end_model();
   normalizer_ = make_normalizer(detail::member(json, "normalizer"));
   if (options.lowercase) normalizer_ = lowercase_then(std::move(normalizer_));
-  pre_tokenizer_ = make_pre_tokenizer(detail::member(json, "pre_tokenizer"));
+  const io::Json& pre = detail::member(json, "pre_tokenizer");
+  auto* bpe = dynamic_cast<Bpe*>(model_.get());
+  pre_tokenizer_ = make_pre_tokenizer(pre, bpe && ends_in_byte_level(pre) && bpe->take_raw_bytes());
   post_ = PostProcessor::from_json(detail::member(json, "post_processor"));
   read_limits(json);
-  if (const io::Json& decoder = detail::member(json, "decoder"); !decoder.is_null()) {
-    const std::string type = io::get_string(decoder, "type");
-    if (type != "WordPiece")
-      throw Error(Code::kUnsupported, "tokenizer: decoder '" + type + "' is not supported; known: WordPiece");
-    decoder_ = true;
-    decoder_prefix_ = io::get_string(decoder, "prefix", "##");
-    cleanup_ = io::get_bool(decoder, "cleanup", true);
-  }
+  decoder_ = make_decoder(detail::member(json, "decoder"));
   read_added_tokens(detail::member(json, "added_tokens"));
   finish();
 }
@@ -287,13 +305,12 @@ inline Tokenizer Tokenizer::from_vocab_txt(const std::string& folder, const io::
     t.add_token({name, known, false, false, false, false, true});
   }
   const bool lower = io::get_bool(c, "do_lower_case", true) || options.lowercase;
-  t.model_ = wordpiece(*t.vocabulary_, names[1], "##", 100);
+  t.model_ = std::make_unique<WordPiece>(*t.vocabulary_, names[1], "##", 100);
   t.normalizer_ =
       bert_normalizer(true, io::get_bool(c, "tokenize_chinese_chars", true), io::get_bool(c, "strip_accents", lower), lower);
   t.pre_tokenizer_ = make_pre_tokenizer({{"type", "BertPreTokenizer"}});
   t.post_ = PostProcessor::bert(t.vocabulary_->find(names[2]), t.vocabulary_->find(names[3]));
-  t.decoder_ = t.cleanup_ = true;
-  t.decoder_prefix_ = "##";
+  t.decoder_ = make_decoder({{"type", "WordPiece"}});
   t.finish();
   return t;
 }

@@ -1,0 +1,31 @@
+#pragma once
+#include <tessera/io/json-inl.hpp>
+#include <tessera/text/make_model.hpp>
+#include <tessera/text/unigram.hpp>
+
+namespace tessera::text {
+
+inline std::string model_type(const io::Json& json) {
+  if (!json.is_object()) throw Error(Code::kFormat, "tokenizer: no model");
+  const std::string type = io::get_string(json, "type", "");
+  if (!type.empty()) return type;
+  return json.contains("merges")                      ? "BPE"
+         : json.contains("continuing_subword_prefix") ? "WordPiece"
+         : json.contains("unk_id")                    ? "Unigram"
+                                                      : "WordLevel";
+}
+
+inline std::unique_ptr<Model> make_model(const io::Json& json, Vocabulary& vocabulary, const MergeList& merges) {
+  const std::string type = model_type(json);
+  if (type == "BPE") return std::make_unique<Bpe>(vocabulary, merges, bpe_settings(json));
+  if (type == "WordPiece")
+    return std::make_unique<WordPiece>(
+        vocabulary, io::get_string(json, "unk_token", "[UNK]"), io::get_string(json, "continuing_subword_prefix", "##"),
+        static_cast<std::size_t>(io::get_int(json, "max_input_chars_per_word", 0, std::int64_t{1} << 30, 100)));
+  if (type == "Unigram") return make_unigram(json, vocabulary);
+  if (type == "WordLevel") return std::make_unique<WordLevel>(vocabulary, io::get_string(json, "unk_token", "[UNK]"));
+  throw Error(Code::kUnsupported,
+              "tokenizer: model '" + type + "' is not supported; known: BPE, Unigram, WordLevel, WordPiece");
+}
+
+}  // namespace tessera::text

@@ -1,0 +1,24 @@
+// The model that a tokenizer.json describes.
+#pragma once
+#include <memory>
+#include <string>
+
+#include <tessera/io/json.hpp>
+#include <tessera/text/bpe.hpp>
+#include <tessera/text/word_level.hpp>
+#include <tessera/text/word_piece.hpp>
+
+namespace tessera::text {
+
+/// From a tokenizer.json's "model", whose "vocab" and "merges" are already in `vocabulary` and `merges` where they are
+/// large. Without a "type" it is inferred from the fields, as the tokenizers package does.
+/// \throws Error kUnsupported naming an unknown type, kFormat.
+std::unique_ptr<Model> make_model(const io::Json& json, Vocabulary& vocabulary, const MergeList& merges);
+/// The type of a "model" object.
+std::string model_type(const io::Json& json);
+
+}  // namespace tessera::text
+
+#ifndef TESSERA_COMPILED
+#include <tessera/text/make_model-inl.hpp>
+#endif
