@@ -132,7 +132,8 @@ TEST(UnicodeSweep, NormalizerSets) {
     const std::string& out = chinese(c);
     return out.size() > chinese.text().size() && out == " " + chinese.text() + " ";
   });
-  expect_set(sets["bert_strip_accents_removed"], "accents of BERT", [&](CodePoint c) { return accents(c).empty(); });
+  expect_set(sets["bert_strip_accents_removed"], "accents of BERT",
+             [&](CodePoint c) { return accents(c).empty() && !unicode::is_decomposable(c); });  // others go mark by mark
   expect_set(sets["stripaccents_removed"], "accents", [&](CodePoint c) { return strip_accents(c).empty(); });
   expect_set(sets["char_is_whitespace"], "stripped", [&](CodePoint c) { return strip(c).empty(); });
   int wrong = 0;
@@ -155,7 +156,12 @@ TEST(UnicodeSweep, RegexClasses) {
   for (const auto& [name, ranges] : sets.items())
     if (name.starts_with("onig_"))
       patterns[name.size() == 6 && name[5] >= 'a' ? "\\" + name.substr(5) : "\\p{" + name.substr(5) + "}"] = ranges;
-  for (const auto& [name, ranges] : observed()["onig"].items()) patterns[name == "w" ? "\\w" : "\\p{" + name + "}"] = ranges;
+  for (const auto& [name, ranges] : observed()["onig"].items())
+    patterns[name == "w"            ? "\\w"
+             : name == "Alphabetic" ? "[[:alpha:]]"
+             : name == "Uppercase"  ? "[[:upper:]]"
+             : name == "Lowercase"  ? "[[:lower:]]"
+                                    : "\\p{" + name + "}"] = ranges;
   for (const auto& [name, ranges] : observed()["scripts"].items()) patterns["\\p{" + name + "}"] = ranges;
   EXPECT_GT(patterns.size(), 200u);
   for (const auto& [pattern, ranges] : patterns) {
@@ -202,9 +208,6 @@ TEST(UnicodeSweep, Clusters) {
   expect_set(seen["extend"], "extend", [&](CodePoint c) { return attaches[c] && joined({0xA9, c, 0x200D, 0xA9}); });
   expect_set(seen["before_v"], "before a vowel", [&](CodePoint c) { return !crlf(c) && joined({c, 0x1161}); });
   expect_set(seen["before_t"], "before a final", [&](CodePoint c) { return !crlf(c) && joined({c, 0x11A8}); });
-  expect_set(seen["after_l"], "after an initial", [&](CodePoint c) {
-    return c <= 0xFFFF && !attaches[c] && joined({0x1100, c});
-  });
   expect_set(seen["consonant"], "consonant", [&](CodePoint c) { return joined({c, 0x94D, 0x915}); });
   expect_set(seen["linker"], "linker", [&](CodePoint c) { return attaches[c] && joined({0x915, c, 0x915}); });
   const std::vector<bool> linker = members(seen["linker"]);
