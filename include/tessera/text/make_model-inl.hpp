@@ -1,7 +1,6 @@
 #pragma once
 #include <tessera/io/json-inl.hpp>
 #include <tessera/text/make_model.hpp>
-#include <tessera/text/unigram.hpp>
 
 namespace tessera::text {
 
@@ -22,8 +21,8 @@ inline std::unique_ptr<Model> make_model(const io::Json& json, Vocabulary& vocab
     return std::make_unique<WordPiece>(
         vocabulary, io::get_string(json, "unk_token", "[UNK]"), io::get_string(json, "continuing_subword_prefix", "##"),
         static_cast<std::size_t>(io::get_int(json, "max_input_chars_per_word", 0, std::int64_t{1} << 30, 100)));
-  if (type == "Unigram") return make_unigram(json, vocabulary);
   if (type == "WordLevel") return std::make_unique<WordLevel>(vocabulary, io::get_string(json, "unk_token", "[UNK]"));
+  if (type == "Unigram") return make_unigram(json, vocabulary);
   throw Error(Code::kUnsupported,
               "tokenizer: model '" + type + "' is not supported; known: BPE, Unigram, WordLevel, WordPiece");
 }

@@ -5,6 +5,7 @@
 
 #include <tessera/io/json.hpp>
 #include <tessera/text/bpe.hpp>
+#include <tessera/text/unigram.hpp>
 #include <tessera/text/word_level.hpp>
 #include <tessera/text/word_piece.hpp>
 

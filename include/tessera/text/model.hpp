@@ -16,13 +16,6 @@ struct PieceToken {
   std::size_t begin, end;
 };
 
-/// The best way to reach a place in a piece, by its last entry (Unigram).
-struct LatticeNode {
-  double score;
-  std::uint32_t begin;
-  TokenId id;
-};
-
 /// A token of BPE while it merges, and its place in a list.
 struct BpeSymbol {
   TokenId id;
@@ -30,12 +23,19 @@ struct BpeSymbol {
   std::uint32_t next = 0, before = 0;
 };
 
+/// The best way to reach a place in a piece, by its last entry (Unigram).
+struct LatticeNode {
+  double score;
+  std::uint32_t begin;
+  TokenId id;
+};
+
 /// Memory that a thread reuses between pieces.
 struct ModelScratch {
   std::string buffer;
-  std::vector<LatticeNode> lattice;
   std::vector<BpeSymbol> symbols;
   std::vector<std::pair<std::uint64_t, std::uint32_t>> heap;  // rank and place, result
+  std::vector<LatticeNode> lattice;
 };
 
 class Model {

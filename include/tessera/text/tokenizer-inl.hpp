@@ -1,6 +1,8 @@
 #pragma once
 #include <algorithm>
+#include <mutex>
 
+#include <tessera/text/piece_cache.hpp>
 #include <tessera/text/pre_tokenizer-inl.hpp>  // what compiled builds do not declare elsewhere
 #include <tessera/text/tokenizer.hpp>
 
@@ -9,8 +11,41 @@ namespace tessera::text {
 struct Tokenizer::Scratch {
   NormalizedText raw, text;
   PreTokens pre;
+  PieceCache cache;
   std::vector<PieceToken> tokens;
   ModelScratch model;
+};
+
+struct Tokenizer::ScratchPool {
+  std::mutex mutex;
+  std::vector<std::unique_ptr<Scratch>> idle;
+};
+
+/// Scratch for the length of a call.
+class Tokenizer::Lease {
+ public:
+  explicit Lease(ScratchPool& pool) : pool_(pool) {
+    const std::lock_guard lock(pool_.mutex);
+    if (pool_.idle.empty()) {
+      scratch_ = std::make_unique<Scratch>();
+    } else {
+      scratch_ = std::move(pool_.idle.back());
+      pool_.idle.pop_back();
+    }
+  }
+  ~Lease() {
+    // What a huge text made grow is not kept.
+    if (scratch_->raw.bytes.capacity() + scratch_->text.bytes.capacity() > std::size_t{8} << 20) return;
+    const std::lock_guard lock(pool_.mutex);
+    if (pool_.idle.size() < 64) pool_.idle.push_back(std::move(scratch_));
+  }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  Scratch& operator*() const noexcept { return *scratch_; }
+
+ private:
+  ScratchPool& pool_;
+  std::unique_ptr<Scratch> scratch_;
 };
 
 namespace detail {
@@ -47,7 +82,7 @@ void Tokenizer::each_token(std::string_view text, bool split_special, Scratch& s
     const std::string_view now = in.bytes;
     for (const Piece& p : list) {
       s.tokens.clear();
-      model_->tokenize(now.substr(p.begin, p.end - p.begin), s.model, s.tokens);
+      s.cache.tokenize(*model_, now.substr(p.begin, p.end - p.begin), s.model, s.tokens);
       for (const PieceToken& t : s.tokens) f(t.id, in.range(p.begin + t.begin, p.begin + t.end), std::string_view());
     }
   };
@@ -83,7 +118,9 @@ void Tokenizer::each_token(std::string_view text, bool split_special, Scratch& s
 inline void Tokenizer::encode_ids(std::string_view text, std::vector<TokenId>& ids, std::int64_t max_length) const {
   std::string storage;
   text = checked(text, false, storage);
-  Scratch scratch;
+  const Lease lease(*pool_);
+  Scratch& scratch = *lease;
+  scratch.raw.tracked = false;
   std::vector<TokenId> own;
   each_token(text, false, scratch, [&](TokenId id, Span, std::string_view) { own.push_back(id); });
   if (max_length > 0) {
@@ -108,7 +145,8 @@ inline void Tokenizer::encode_ids(std::string_view text, std::vector<TokenId>& i
 inline Encoding Tokenizer::tokens_of(std::string_view text, const EncodeOptions& o) const {
   std::string storage;
   text = checked(text, o.replace_invalid, storage);
-  Scratch scratch;
+  const Lease lease(*pool_);
+  Scratch& scratch = *lease;
   scratch.raw.tracked = true;
   Encoding e;
   each_token(text, o.split_special_tokens, scratch, [&](TokenId id, Span s, std::string_view matched) {

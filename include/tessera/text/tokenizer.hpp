@@ -68,6 +68,8 @@ class Tokenizer {
 
  private:
   struct Scratch;
+  struct ScratchPool;
+  class Lease;
   void build(const io::Json& json, const MergeList& merges, const LoadOptions& options);
   void read_added_tokens(const io::Json& list);
   void read_limits(const io::Json& json);
@@ -91,6 +93,7 @@ class Tokenizer {
   std::map<TokenId, std::string> normalized_content_;  // added tokens are decoded as they are matched
   std::vector<TokenId> special_ids_;                   // sorted
   std::unique_ptr<Decoder> decoder_;
+  std::shared_ptr<ScratchPool> pool_;  // memory and caches, lent to one call at a time
   std::optional<Truncation> truncation_;
   std::optional<Padding> padding_;
   std::vector<std::string> notes_;

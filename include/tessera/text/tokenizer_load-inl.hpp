@@ -3,9 +3,9 @@
 #include <filesystem>
 
 #include <tessera/core/mmap.hpp>
-#include <tessera/io/json-inl.hpp>          // strict reading, which compiled builds do not declare elsewhere
-#include <tessera/text/normalizer-inl.hpp>  // an override looks at BertNormalizer's settings
-#include <tessera/text/tokenizer.hpp>
+#include <tessera/io/json-inl.hpp>               // strict reading, which compiled builds do not declare elsewhere
+#include <tessera/text/normalizer_bert-inl.hpp>  // an override looks at BertNormalizer's settings
+#include <tessera/text/tokenizer-inl.hpp>        // the pool
 
 namespace tessera::text {
 
@@ -230,6 +230,7 @@ inline void Tokenizer::add_token(AddedToken t) {
 
 inline void Tokenizer::finish() {
   vocabulary_->index_ids();
+  pool_ = std::make_shared<ScratchPool>();
   raw_ = normalized_ = AddedTokenMatcher();
   special_ids_.clear();
   normalized_content_.clear();
