@@ -167,6 +167,12 @@ TEST_P(Synthetic, EveryLine) { check_fixture(kSynthetic, GetParam()); }
 INSTANTIATE_TEST_SUITE_P(Fixtures, Synthetic, ::testing::ValuesIn(fixtures_in(kSynthetic)));
 TEST(Synthetic, AllAreThere) { EXPECT_EQ(fixtures_in(kSynthetic).size(), 67u); }
 
+// Made by make_more.py, with components and options that the others lack.
+const std::string kMore = std::string(TESSERA_TEST_DATA) + "/tokenizers/more";
+class More : public ::testing::TestWithParam<std::string> {};
+TEST_P(More, EveryLine) { check_fixture(kMore, GetParam()); }
+INSTANTIATE_TEST_SUITE_P(Fixtures, More, ::testing::ValuesIn(fixtures_in(kMore)));
+
 TEST(Named, EveryLineOfThosePresent) {
   const std::string folder = named_fixtures();
   constexpr int kAll = 20;

@@ -16,6 +16,8 @@ inline std::string model_type(const io::Json& json) {
 
 inline std::unique_ptr<Model> make_model(const io::Json& json, Vocabulary& vocabulary, const ModelTables& tables) {
   const std::string type = model_type(json);
+  if ((type == "Unigram") == tables.pieces.empty())
+    throw Error(Code::kFormat, "tokenizer: the vocab of a Unigram model is a list of [text, score], of others an object");
   if (type == "BPE") return std::make_unique<Bpe>(vocabulary, tables.merges, bpe_settings(json));
   if (type == "WordPiece")
     return std::make_unique<WordPiece>(

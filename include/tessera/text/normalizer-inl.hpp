@@ -65,7 +65,7 @@ inline std::unique_ptr<Normalizer> make_normalizer(const io::Json& json, const N
   if (type == "Lowercase") return detail::make_lowercase();
   if (type == "StripAccents") return detail::make_strip_accents();
   if (type == "Nmt") return detail::make_nmt();
-  if (type == "ByteLevel") return detail::make_byte_level();
+  if (type == "ByteLevel") return std::make_unique<detail::ByteLevelText>();
   if (type == "Strip")
     return std::make_unique<detail::Strip>(io::get_bool(json, "strip_left", false),
                                            io::get_bool(json, "strip_right", false));

@@ -22,13 +22,11 @@ struct NormalizedText {
   std::string bytes;
   std::vector<Span> origin;  ///< as long as bytes, or empty when offsets are not wanted
   bool tracked = false;
-  std::uint32_t base = 0;  ///< where the piece begins in the input: the origin of what is put before it
 
   /// Empty, to become `in` changed.
   void begin_like(const NormalizedText& in) {
     clear();
     tracked = in.tracked;
-    base = in.base;
     bytes.reserve(in.bytes.size() + 16);
   }
   void clear() {
@@ -49,7 +47,6 @@ struct NormalizedText {
   void assign(std::string_view text, std::uint32_t offset) {
     bytes.assign(text);
     origin.clear();
-    base = offset;
     if (!tracked) return;
     for (std::size_t i = 0; i < text.size();) {
       const std::size_t n = unicode::width(text[i]);

@@ -15,7 +15,7 @@ class Replacing {
   Replacing(const NormalizedText& in, NormalizedText& out) : in_(in), out_(out) { out.begin_like(in); }
   void put(unicode::CodePoint c, int change) {
     if (!in_.tracked) return out_.append(c, {});
-    if (change > 0) return out_.append(c, at_ == 0 ? Span{in_.base, in_.base} : in_.origin[at_ - 1]);
+    if (change > 0) return out_.append(c, in_.origin[at_ == 0 ? 0 : at_ - 1]);
     out_.append(c, in_.origin[std::min(at_, in_.origin.size() - 1)]);
     skip(1 - change);
   }

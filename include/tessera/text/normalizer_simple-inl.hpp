@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <variant>
 
+#include <tessera/text/byte_alphabet.hpp>
 #include <tessera/text/normalizer.hpp>
 #include <tessera/text/normalizer_replacing.hpp>
 #include <tessera/text/regex.hpp>
@@ -52,13 +53,18 @@ inline std::unique_ptr<Normalizer> make_nmt() {
 }
 
 /// Bytes as characters of the byte-level alphabet.
-inline std::unique_ptr<Normalizer> make_byte_level() {
-  return each_character_normalizer([](unicode::CodePoint c, const auto& put) {
-    std::string bytes;
-    unicode::append(bytes, c);
-    for (const char b : bytes) put(unicode::byte_character(static_cast<unsigned char>(b)));
-  });
-}
+class ByteLevelText : public Normalizer {
+ public:
+  void normalize(const NormalizedText& in, NormalizedText& out) const override {
+    out.begin_like(in);
+    const ByteAlphabet& alphabet = ByteAlphabet::get();
+    for (std::size_t i = 0; i < in.bytes.size(); ++i) {
+      const std::string_view text = alphabet.of(static_cast<unsigned char>(in.bytes[i]));
+      out.bytes.append(text);
+      if (in.tracked) out.origin.insert(out.origin.end(), text.size(), in.origin[i]);
+    }
+  }
+};
 
 /// Whitespace at the ends goes.
 class Strip : public Normalizer {
@@ -81,8 +87,7 @@ class Strip : public Normalizer {
   bool left_, right_;
 };
 
-/// Text before what is not empty; it shares the first character's origin. Empty text takes that away, as in the tokenizers
-/// package.
+/// Text before what is not empty; it shares the first character's origin.
 class Prepend : public Normalizer {
  public:
   explicit Prepend(std::string text) : text_(std::move(text)) {}
@@ -93,7 +98,6 @@ class Prepend : public Normalizer {
     if (!in.tracked) return;
     out.origin.assign(text_.size(), in.origin.front());
     out.origin.insert(out.origin.end(), in.origin.begin(), in.origin.end());
-    if (text_.empty()) std::fill_n(out.origin.begin(), unicode::width(in.bytes[0]), Span{in.base, in.base});
   }
 
  private:
@@ -134,8 +138,7 @@ class Replace : public Normalizer {
     each_match(finder, in.bytes, [&](std::size_t begin, std::size_t end) {
       keep(done, begin);
       out.bytes.append(content_);
-      if (in.tracked)
-        out.origin.insert(out.origin.end(), content_.size(), end == 0 ? Span{in.base, in.base} : in.origin[end - 1]);
+      if (in.tracked) out.origin.insert(out.origin.end(), content_.size(), in.origin[end == 0 ? 0 : end - 1]);
       done = end;
     });
     keep(done, in.bytes.size());

@@ -8,16 +8,39 @@ namespace tessera::text {
 
 class PieceTrie::Builder {
  public:
-  Builder(PieceTrie& trie, const std::vector<std::string_view>& pieces) : trie_(trie), pieces_(pieces) {
-    keys_.reserve(pieces.size());
-    for (std::size_t i = 0; i < pieces.size(); ++i) keys_.push_back({head(pieces[i]), static_cast<std::uint32_t>(i)});
-    std::sort(keys_.begin(), keys_.end(), [&](const Key& a, const Key& b) {
-      return a.head != b.head ? a.head < b.head : pieces_[a.piece] < pieces_[b.piece];
+  Builder(PieceTrie& trie, const std::vector<std::string_view>& pieces) : trie_(trie) {
+    std::vector<Sorted> sorted;
+    sorted.reserve(pieces.size());
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      if (pieces[i].empty()) continue;
+      sorted.push_back({head(pieces[i], 0), head(pieces[i], 8), static_cast<std::uint32_t>(i)});
+      bytes += pieces[i].size();
+    }
+    std::sort(sorted.begin(), sorted.end(), [&](const Sorted& a, const Sorted& b) {
+      if (a.head != b.head) return a.head < b.head;
+      if (a.next != b.next) return a.next < b.next;
+      const int order = pieces[a.piece].compare(pieces[b.piece]);
+      return order != 0 ? order < 0 : a.piece < b.piece;
     });
+    // All texts in order, one after another, for the passes to come; of equal ones the last piece.
+    trie_.text_.reserve(bytes);
+    keys_.reserve(sorted.size());
+    for (const Sorted& s : sorted) {
+      const std::string_view text = pieces[s.piece];
+      if (!keys_.empty() && keys_.back().text == text) {
+        keys_.back().piece = s.piece;
+        continue;
+      }
+      const std::size_t at = trie_.text_.size();
+      trie_.text_.append(text);
+      keys_.push_back({std::string_view(trie_.text_).substr(at), s.piece});
+    }
+    trie_.tails_.resize(pieces.size());
+    trie_.units_.reserve(keys_.size() * 2 + 512);
   }
 
   void run() {
-    trie_.tails_.resize(pieces_.size());
     take(0, kNone);
     std::vector<Range> open{{0, 0, keys_.size(), 0}};
     std::vector<Range> below;
@@ -33,29 +56,32 @@ class PieceTrie::Builder {
   }
 
  private:
-  struct Key {
-    std::uint64_t head;  // the first bytes, so that most comparisons need no look at the piece
+  struct Sorted {
+    std::uint64_t head, next;  // the first bytes, so that most comparisons need no look at the text
     std::uint32_t piece;
   };
-  struct Range {  // pieces keys_[begin, end) share `depth` bytes, which lead to `node`
+  struct Key {
+    std::string_view text;  // in trie_.text_
+    std::uint32_t piece;
+  };
+  struct Range {  // keys_[begin, end) share `depth` bytes, which lead to `node`
     std::uint32_t node;
     std::size_t begin, end;
     std::size_t depth;
   };
-  static std::uint64_t head(std::string_view s) noexcept {
+  static std::uint64_t head(std::string_view s, std::size_t from) noexcept {
     std::uint64_t h = 0;
-    for (std::size_t i = 0; i < 8; ++i) h = h << 8 | (i < s.size() ? static_cast<unsigned char>(s[i]) : 0u);
+    for (std::size_t i = from; i < from + 8; ++i) h = h << 8 | (i < s.size() ? static_cast<unsigned char>(s[i]) : 0u);
     return h;
   }
   unsigned char byte(std::size_t key, std::size_t depth) const noexcept {
-    return static_cast<unsigned char>(pieces_[keys_[key].piece][depth]);
+    return static_cast<unsigned char>(keys_[key].text[depth]);
   }
 
   // Places the children of a node; `below` gets their ranges.
   void children(Range r, std::vector<Range>& below) {
     below.clear();
-    if (r.begin < r.end && pieces_[keys_[r.begin].piece].size() == r.depth)
-      trie_.units_[r.node].piece = keys_[r.begin++].piece;
+    if (r.begin < r.end && keys_[r.begin].text.size() == r.depth) trie_.units_[r.node].piece = keys_[r.begin++].piece;
     labels_.clear();
     for (std::size_t i = r.begin; i < r.end;) {
       const unsigned char label = byte(i, r.depth);
@@ -75,30 +101,37 @@ class PieceTrie::Builder {
 
   bool leaf(const Range& r) {
     if (r.end - r.begin > 1) return false;
-    const std::uint32_t piece = keys_[r.begin].piece;
-    const std::string_view rest = pieces_[piece].substr(r.depth);
-    trie_.units_[r.node].piece = piece;
-    trie_.tails_[piece] = {static_cast<std::uint32_t>(trie_.text_.size()), static_cast<std::uint32_t>(rest.size())};
-    trie_.text_.append(rest);
+    const Key& key = keys_[r.begin];
+    const auto at = static_cast<std::size_t>(key.text.data() - trie_.text_.data());
+    trie_.units_[r.node].piece = key.piece;
+    trie_.tails_[key.piece] = {static_cast<std::uint32_t>(at + r.depth),
+                               static_cast<std::uint32_t>(key.text.size() - r.depth)};
     return true;
   }
 
-  // A base from which all labels are free. Gives up after some tries and goes beyond all: building stays linear.
+  // A base from which all labels are free. A search starts where the last one for as many labels (one, or more) got to and
+  // ends after some tries beyond all that is taken: building stays linear.
   std::size_t find_base() {
     if (labels_.empty()) return 0;
     constexpr int kTries = 64;
     const std::size_t first = labels_.front();
-    while (first_free_ < free_.size() && free_[first_free_] == 0) ++first_free_;
+    std::size_t& start = start_[labels_.size() > 1];
+    while (start < free_.size() && free_[start] == 0) ++start;
     int tries = 0;
-    for (std::size_t word = first_free_; word < free_.size() && tries < kTries; ++word) {
-      for (std::uint64_t bits = free_[word]; bits != 0 && tries < kTries; bits &= bits - 1, ++tries) {
+    for (std::size_t word = start; word < free_.size(); ++word, ++tries) {
+      for (std::uint64_t bits = free_[word]; bits != 0; bits &= bits - 1) {
         const std::size_t place = word * 64 + static_cast<std::size_t>(std::countr_zero(bits));
         if (place < first) continue;
         const std::size_t base = place - first;
         if (std::all_of(labels_.begin() + 1, labels_.end(), [&](unsigned char l) { return is_free(base + l); })) return base;
+        ++tries;
+      }
+      if (tries > kTries) {
+        start = word;
+        break;
       }
     }
-    return last_ + 1;
+    return last_ + 1 > first ? last_ + 1 - first : 1;
   }
   bool is_free(std::size_t place) const noexcept {
     return place / 64 >= free_.size() || (free_[place / 64] >> (place % 64) & 1) != 0;
@@ -112,11 +145,10 @@ class PieceTrie::Builder {
   }
 
   PieceTrie& trie_;
-  const std::vector<std::string_view>& pieces_;
   std::vector<Key> keys_;
   std::vector<unsigned char> labels_;
   std::vector<std::uint64_t> free_;
-  std::size_t first_free_ = 0, last_ = 0;
+  std::size_t start_[2] = {0, 0}, last_ = 0;
 };
 
 inline PieceTrie::PieceTrie(const std::vector<std::string_view>& pieces) { Builder(*this, pieces).run(); }

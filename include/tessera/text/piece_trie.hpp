@@ -12,7 +12,8 @@ namespace tessera::text {
 /// piece are not spelled out, but compared with the piece at their end.
 class PieceTrie {
  public:
-  /// \param pieces no two equal, none empty, below 2^31 bytes together; what find() reports is the index in this list.
+  /// \param pieces below 2^31 bytes together; what find() reports is the index in this list, of equal pieces the last. Empty
+  /// ones are never found.
   explicit PieceTrie(const std::vector<std::string_view>& pieces);
   PieceTrie() = default;
 

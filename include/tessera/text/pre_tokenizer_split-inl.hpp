@@ -7,7 +7,7 @@
 
 #include <tessera/io/json-inl.hpp>
 #include <tessera/text/pre_tokens.hpp>
-#include <tessera/text/regex-inl.hpp>
+#include <tessera/text/regex.hpp>
 #include <tessera/text/split_patterns.hpp>
 
 namespace tessera::text::detail {

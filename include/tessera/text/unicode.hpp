@@ -184,14 +184,6 @@ inline void append(std::string& s, CodePoint c) {
   }
 }
 
-/// The printable character that stands for a byte in byte-level vocabularies: itself, or one from U+0100 on.
-/// Source: openai/gpt-2, encoder.bytes_to_unicode.
-constexpr CodePoint byte_character(unsigned char b) noexcept {
-  if (b <= 0x20) return 0x100u + b;
-  if (b >= 0x7f && b <= 0xa0) return 0x121u + (b - 0x7fu);
-  return b == 0xad ? 0x143u : b;
-}
-
 /// Length of the valid UTF-8 that `s` begins with; s.size() when all of it is valid. `bad` is then the length of the maximal
 /// subpart that is not (Unicode, section 3.9), which one U+FFFD would replace.
 inline std::size_t valid_prefix(std::string_view s, std::size_t from, std::size_t& bad) noexcept {

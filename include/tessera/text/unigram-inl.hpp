@@ -26,21 +26,18 @@ class Unigram : public Model {
     }
     std::size_t bytes = 0;
     double least = std::numeric_limits<double>::infinity();
-    for (std::size_t id = 0; id < pieces.size(); ++id) {
-      vocabulary.add(pieces[id].text, static_cast<std::int64_t>(id));
-      bytes += pieces[id].text.size();
-      least = std::min(least, pieces[id].score);
+    std::vector<std::string_view> texts;
+    texts.reserve(pieces.size());
+    scores_.reserve(pieces.size());
+    for (const ScoredPiece& piece : pieces) {
+      vocabulary.add(piece.text, static_cast<std::int64_t>(texts.size()));
+      texts.push_back(piece.text);
+      scores_.push_back(piece.score);
+      bytes += piece.text.size();
+      least = std::min(least, piece.score);
     }
     if (bytes > std::size_t{1} << 31) throw Error(Code::kLimit, "tokenizer: a vocabulary of more than 2 GiB");
     unk_score_ = least - kUnknownPenalty;
-    std::vector<std::string_view> texts;
-    texts.reserve(pieces.size());
-    for (std::size_t id = 0; id < pieces.size(); ++id) {
-      const std::string_view text = pieces[id].text;
-      if (text.empty() || vocabulary.find(text) != static_cast<TokenId>(id)) continue;  // another one counts
-      texts.push_back(text);
-      entries_.push_back({pieces[id].score, static_cast<TokenId>(id)});
-    }
     trie_ = PieceTrie(texts);
     for (unsigned b = 0; b < 256; ++b) {
       char name[8];
@@ -75,10 +72,6 @@ class Unigram : public Model {
  private:
   static constexpr double kUnknownPenalty = 10.0;
   static constexpr std::uint32_t kUnreached = 0xffffffffu;
-  struct Entry {
-    double score;
-    TokenId id;
-  };
 
   // best[end]: the best way to reach `end`, by its last entry.
   void fill(std::string_view piece, std::vector<LatticeNode>& best) const {
@@ -94,7 +87,7 @@ class Unigram : public Model {
         node = {score, static_cast<std::uint32_t>(begin), id};
       };
       trie_.find(piece.substr(begin), [&](std::uint32_t at, std::size_t length) {
-        reach(begin + length, entries_[at].score + till_here, entries_[at].id);
+        reach(begin + length, scores_[at] + till_here, static_cast<TokenId>(at));
         single = single || length == width;
       });
       if (!single) {
@@ -112,7 +105,7 @@ class Unigram : public Model {
     const std::string_view text = piece.substr(begin, end - begin);
     TokenId known = -1;
     trie_.find(text, [&](std::uint32_t at, std::size_t length) {
-      if (length == text.size()) known = entries_[at].id;
+      if (length == text.size()) known = static_cast<TokenId>(at);
     });
     const auto has_byte = [&](char c) { return byte_ids_[static_cast<unsigned char>(c)] >= 0; };
     if (known < 0 && byte_fallback_ && std::all_of(text.begin(), text.end(), has_byte)) {
@@ -124,7 +117,7 @@ class Unigram : public Model {
   }
 
   PieceTrie trie_;
-  std::vector<Entry> entries_;
+  std::vector<double> scores_;  // by id
   std::array<TokenId, 256> byte_ids_{};
   double unk_score_ = 0;
   TokenId unk_ = -1;

@@ -181,7 +181,6 @@ def clusters():
                                     if len(s) == 1 + len(before) + len(after) + 1]
     # Of those that attach, what keeps a pictograph sequence together is Extend.
     seen["extend"] = [c for c in joined("\u00a9", "\u200d\u00a9") if c in attaching]
-    seen["after_l"] = [c for c in joined("\u1100", "") if c not in attaching and c <= 0xFFFF]  # longer ones cannot be seen
     seen["before_v"] = joined("", "\u1161")
     seen["before_t"] = joined("", "\u11a8")
     seen["consonant"] = joined("", "\u094d\u0915")
