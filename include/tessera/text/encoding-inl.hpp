@@ -12,7 +12,13 @@ inline Encoding slice(const Encoding& e, std::size_t begin, std::size_t end) {
     return std::remove_cvref_t<decltype(v)>(v.begin() + static_cast<std::ptrdiff_t>(begin),
                                             v.begin() + static_cast<std::ptrdiff_t>(end));
   };
-  return {part(e.ids), part(e.type_ids), part(e.attention_mask), part(e.special_tokens_mask), part(e.offsets), {}};
+  return {part(e.ids),
+          part(e.type_ids),
+          part(e.attention_mask),
+          part(e.special_tokens_mask),
+          part(e.offsets),
+          {},
+          e.blanks.empty() ? e.blanks : part(e.blanks)};
 }
 
 inline void join(Encoding& a, const Encoding& b) {

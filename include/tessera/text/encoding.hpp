@@ -18,6 +18,8 @@ struct Encoding {
   std::vector<std::array<std::int64_t, 2>>
       offsets;                        ///< [begin, end) in the text, in the unit asked for; 0, 0 for added ones
   std::vector<Encoding> overflowing;  ///< what truncation cut off, in windows of the same length
+  /// White space at each token's ends, in characters: what a post-processor that trims offsets needs. Empty otherwise.
+  std::vector<std::array<std::uint32_t, 2>> blanks;
 
   std::size_t size() const noexcept { return ids.size(); }
   void push(TokenId id, std::int32_t type, bool special, std::array<std::int64_t, 2> offset) {

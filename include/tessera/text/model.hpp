@@ -1,12 +1,11 @@
-// The models that cut a piece into tokens: WordPiece and WordLevel.
+// What cuts a piece into tokens; make_model.hpp has the kinds.
 #pragma once
-#include <memory>
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include <tessera/io/json.hpp>
-#include <tessera/text/unicode.hpp>
 #include <tessera/text/vocabulary.hpp>
 
 namespace tessera::text {
@@ -17,9 +16,26 @@ struct PieceToken {
   std::size_t begin, end;
 };
 
+/// A token of BPE while it merges, and its place in a list.
+struct BpeSymbol {
+  TokenId id;
+  std::uint32_t bytes;
+  std::uint32_t next = 0, before = 0;
+};
+
+/// The best way to reach a place in a piece, by its last entry (Unigram).
+struct LatticeNode {
+  double score;
+  std::uint32_t begin;
+  TokenId id;
+};
+
 /// Memory that a thread reuses between pieces.
 struct ModelScratch {
   std::string buffer;
+  std::vector<BpeSymbol> symbols;
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> heap;  // rank and place, result
+  std::vector<LatticeNode> lattice;
 };
 
 class Model {
@@ -29,15 +45,4 @@ class Model {
   virtual void tokenize(std::string_view piece, ModelScratch& scratch, std::vector<PieceToken>& out) const = 0;
 };
 
-/// From a tokenizer.json's "model", whose "vocab" is already in `vocabulary`. Without a "type" it is inferred from the
-/// fields, as the tokenizers package does. \throws Error kUnsupported naming an unknown type, kFormat.
-std::unique_ptr<Model> make_model(const io::Json& json, const Vocabulary& vocabulary);
-/// WordPiece as BERT's vocab.txt implies it.
-std::unique_ptr<Model> wordpiece(const Vocabulary& vocabulary, const std::string& unk, const std::string& prefix,
-                                 std::size_t max_chars);
-
 }  // namespace tessera::text
-
-#ifndef TESSERA_COMPILED
-#include <tessera/text/model-inl.hpp>
-#endif

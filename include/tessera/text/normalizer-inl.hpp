@@ -1,139 +1,23 @@
 #pragma once
-#include <algorithm>
-
 #include <tessera/text/normalizer.hpp>
+#include <tessera/text/normalizer_bert-inl.hpp>
+#include <tessera/text/normalizer_charsmap-inl.hpp>
+#include <tessera/text/normalizer_forms-inl.hpp>
+#include <tessera/text/normalizer_simple-inl.hpp>
 
 namespace tessera::text {
 
 namespace detail {
 
-/// Walks the characters of a text: f(code point, origin).
-template <class F>
-void each_character(const NormalizedText& in, const F& f) {
-  for (std::size_t i = 0, n = 0; i < in.bytes.size(); i += n) {
-    const unicode::CodePoint c = unicode::decode(in.bytes, i, n);
-    f(c, in.tracked ? in.origin[i] : Span{});
-  }
-}
-
-/// Clean-up, spaces around CJK ideographs, accents off, lower case: the four steps of BERT, in one pass.
-/// Source: google-research/bert, tokenization.BasicTokenizer, as the tokenizers package does it.
-class BertNormalizer : public Normalizer {
- public:
-  struct Settings {
-    bool clean_text, chinese_chars, strip_accents, lowercase;
-    bool operator==(const Settings&) const = default;
-  };
-  explicit BertNormalizer(const Settings& s)
-      : clean_(s.clean_text), chinese_(s.chinese_chars), strip_(s.strip_accents), lower_(s.lowercase) {
-    for (unsigned c = 0; c < 128; ++c) {
-      const auto flags = unicode::flags(c);
-      ascii_[c] = static_cast<char>(clean_ && (flags & unicode::kCleanRemoved)   ? 0
-                                    : clean_ && (flags & unicode::kCleanToSpace) ? ' '
-                                    : lower_ && c >= 'A' && c <= 'Z'             ? c + 32
-                                                                                 : c);
-    }
-    drops_nul_ = ascii_[0] == 0 && clean_;
-  }
-  Settings settings() const { return {clean_, chinese_, strip_, lower_}; }
-
-  void normalize(const NormalizedText& in, NormalizedText& out) const override {
-    using namespace unicode;
-    out.clear();
-    out.tracked = in.tracked;
-    out.bytes.reserve(in.bytes.size() + 16);
-    std::vector<Mark> marks;    // combining marks since the last starter, to be sorted by class
-    std::vector<Span> origins;  // of the input characters that those marks came from
-    Span last;
-    const auto finish = [&](CodePoint c, Span from) {
-      if (strip_ && is(c, kMarkNonspacing)) return;
-      if (!lower_) return out.append(c, from);
-      lower(c, [&](CodePoint l) { out.append(l, from); });
-    };
-    // Origins are dealt out by position, not carried along: the first mark after sorting has that of the first before it. A
-    // mark that a decomposition added shares its predecessor's. So does the tokenizers package.
-    const auto flush = [&] {
-      std::stable_sort(marks.begin(), marks.end(), [](const Mark& a, const Mark& b) { return a.order < b.order; });
-      std::size_t next = 0;
-      for (const Mark& m : marks) {
-        if (!m.added) last = origins[next++];
-        finish(m.c, last);
-      }
-      marks.clear();
-      origins.clear();
-    };
-    const auto put = [&](CodePoint c, Span from) {
-      if (!strip_) return finish(c, from);
-      bool added = false;
-      decompose(c, [&](CodePoint d) {
-        const std::uint8_t order = combining_class(d);
-        if (order != 0) {
-          marks.push_back({d, order, added});
-          if (!added) origins.push_back(from);
-        } else {
-          if (!marks.empty()) flush();
-          last = from;
-          finish(d, from);
-        }
-        added = true;
-      });
-    };
-    for (std::size_t i = 0, n = 1; i < in.bytes.size(); i += n) {
-      const auto first = static_cast<unsigned char>(in.bytes[i]);
-      const Span from = in.tracked ? in.origin[i] : Span{};
-      if (first < 128) {
-        n = 1;
-        const char c = ascii_[first];
-        if (c == 0 && (first != 0 || drops_nul_)) continue;
-        if (!marks.empty()) flush();
-        last = from;
-        out.bytes += c;
-        if (out.tracked) out.origin.push_back(from);
-        continue;
-      }
-      CodePoint c = decode(in.bytes, i, n);
-      const std::uint8_t what = flags(c);
-      if (clean_ && (what & kCleanRemoved)) continue;
-      if (clean_ && (what & kCleanToSpace)) c = ' ';
-      if (chinese_ && (what & kChinese)) {
-        put(' ', from);
-        put(c, from);
-        put(' ', from);
-      } else {
-        put(c, from);
-      }
-    }
-    flush();
-  }
-
- private:
-  struct Mark {
-    unicode::CodePoint c;
-    std::uint8_t order;
-    bool added;
-  };
-  bool clean_, chinese_, strip_, lower_, drops_nul_ = false;
-  char ascii_[128];
-};
-
-class Lowercase : public Normalizer {
- public:
-  void normalize(const NormalizedText& in, NormalizedText& out) const override {
-    out.clear();
-    out.tracked = in.tracked;
-    each_character(
-        in, [&](unicode::CodePoint c, Span from) { unicode::lower(c, [&](unicode::CodePoint l) { out.append(l, from); }); });
-  }
-};
-
 class NormalizerSequence : public Normalizer {
  public:
+  /// \param steps at least one.
   explicit NormalizerSequence(std::vector<std::unique_ptr<Normalizer>> steps) : steps_(std::move(steps)) {}
   void normalize(const NormalizedText& in, NormalizedText& out) const override {
-    out = in;
+    steps_.front()->normalize(in, out);
     NormalizedText next;
-    for (const auto& step : steps_) {
-      step->normalize(out, next);
+    for (std::size_t i = 1; i < steps_.size(); ++i) {
+      steps_[i]->normalize(out, next);
       std::swap(out, next);
     }
   }
@@ -142,6 +26,23 @@ class NormalizerSequence : public Normalizer {
   std::vector<std::unique_ptr<Normalizer>> steps_;
 };
 
+inline std::unique_ptr<Normalizer> in_sequence(std::vector<std::unique_ptr<Normalizer>> steps) {
+  if (steps.empty()) return nullptr;
+  if (steps.size() == 1) return std::move(steps.front());
+  return std::make_unique<NormalizerSequence>(std::move(steps));
+}
+
+inline std::unique_ptr<Normalizer> make_replace(const io::Json& json) {
+  const io::Json* pattern = io::detail::field(json, "pattern");
+  const io::Json& p = pattern ? *pattern : io::Json();
+  std::string content = io::get_string(json, "content");
+  if (p.is_object() && p.contains("String"))
+    return std::make_unique<Replace>(Literal{io::get_string(p, "String")}, std::move(content));
+  if (p.is_object() && p.contains("Regex"))
+    return std::make_unique<Replace>(Regex::compile(io::get_string(p, "Regex")), std::move(content));
+  throw Error(Code::kFormat, "tokenizer: a Replace normalizer needs a pattern with a String or a Regex");
+}
+
 }  // namespace detail
 
 inline std::unique_ptr<Normalizer> bert_normalizer(bool clean_text, bool chinese_chars, bool strip_accents, bool lowercase) {
@@ -149,7 +50,7 @@ inline std::unique_ptr<Normalizer> bert_normalizer(bool clean_text, bool chinese
       detail::BertNormalizer::Settings{clean_text, chinese_chars, strip_accents, lowercase});
 }
 
-inline std::unique_ptr<Normalizer> make_normalizer(const io::Json& json) {
+inline std::unique_ptr<Normalizer> make_normalizer(const io::Json& json, const NormalizerOptions& options) {
   if (json.is_null()) return nullptr;
   const std::string type = io::get_string(json, "type");
   if (type == "BertNormalizer") {
@@ -157,24 +58,43 @@ inline std::unique_ptr<Normalizer> make_normalizer(const io::Json& json) {
     return bert_normalizer(io::get_bool(json, "clean_text", true), io::get_bool(json, "handle_chinese_chars", true),
                            io::get_bool(json, "strip_accents", lower), lower);  // null: as lowercase
   }
-  if (type == "Lowercase") return std::make_unique<detail::Lowercase>();
+  if (type == "NFC") return std::make_unique<detail::UnicodeForm>(true, false);
+  if (type == "NFD") return std::make_unique<detail::UnicodeForm>(false, false);
+  if (type == "NFKC") return std::make_unique<detail::UnicodeForm>(true, true);
+  if (type == "NFKD") return std::make_unique<detail::UnicodeForm>(false, true);
+  if (type == "Lowercase") return detail::make_lowercase();
+  if (type == "StripAccents") return detail::make_strip_accents();
+  if (type == "Nmt") return detail::make_nmt();
+  if (type == "ByteLevel") return std::make_unique<detail::ByteLevelText>();
+  if (type == "Strip")
+    return std::make_unique<detail::Strip>(io::get_bool(json, "strip_left", false),
+                                           io::get_bool(json, "strip_right", false));
+  if (type == "Prepend") return std::make_unique<detail::Prepend>(io::get_string(json, "prepend"));
+  if (type == "Replace") return detail::make_replace(json);
+  if (type == "Precompiled") {
+    const std::string map = io::get_string(json, "precompiled_charsmap", "");
+    if (map.empty()) return nullptr;
+    return std::make_unique<detail::Precompiled>(Charsmap::parse(map), options.longest_charsmap_match);
+  }
   if (type == "Sequence") {
     if (!json.contains("normalizers") || !json["normalizers"].is_array())
       throw Error(Code::kFormat, "tokenizer: a normalizer Sequence without its list");
     std::vector<std::unique_ptr<Normalizer>> steps;
     for (const io::Json& step : json["normalizers"])
-      if (auto n = make_normalizer(step)) steps.push_back(std::move(n));
-    return std::make_unique<detail::NormalizerSequence>(std::move(steps));
+      if (auto n = make_normalizer(step, options)) steps.push_back(std::move(n));
+    return detail::in_sequence(std::move(steps));
   }
   throw Error(Code::kUnsupported,
-              "tokenizer: normalizer '" + type + "' is not supported; known: BertNormalizer, Lowercase, Sequence");
+              "tokenizer: normalizer '" + type +
+                  "' is not supported; known: BertNormalizer, ByteLevel, Lowercase, NFC, NFD, NFKC, NFKD, Nmt, Precompiled, "
+                  "Prepend, Replace, Sequence, Strip, StripAccents");
 }
 
 inline std::unique_ptr<Normalizer> lowercase_then(std::unique_ptr<Normalizer> next) {
   std::vector<std::unique_ptr<Normalizer>> steps;
-  steps.push_back(std::make_unique<detail::Lowercase>());
+  steps.push_back(detail::make_lowercase());
   if (next) steps.push_back(std::move(next));
-  return std::make_unique<detail::NormalizerSequence>(std::move(steps));
+  return detail::in_sequence(std::move(steps));
 }
 
 }  // namespace tessera::text

@@ -23,6 +23,12 @@ struct NormalizedText {
   std::vector<Span> origin;  ///< as long as bytes, or empty when offsets are not wanted
   bool tracked = false;
 
+  /// Empty, to become `in` changed.
+  void begin_like(const NormalizedText& in) {
+    clear();
+    tracked = in.tracked;
+    bytes.reserve(in.bytes.size() + 16);
+  }
   void clear() {
     bytes.clear();
     origin.clear();
@@ -59,8 +65,14 @@ class Normalizer {
   virtual void normalize(const NormalizedText& in, NormalizedText& out) const = 0;
 };
 
+struct NormalizerOptions {
+  /// Precompiled replaces the longest known prefix, as sentencepiece does, and not, as the tokenizers package does, grapheme
+  /// clusters of less than 6 bytes by the shortest.
+  bool longest_charsmap_match = false;
+};
+
 /// From a tokenizer.json's "normalizer"; null for none. \throws Error kUnsupported naming an unknown type, kFormat.
-std::unique_ptr<Normalizer> make_normalizer(const io::Json& json);
+std::unique_ptr<Normalizer> make_normalizer(const io::Json& json, const NormalizerOptions& options = {});
 /// The same before another one (sentence-transformers' do_lower_case), or alone.
 std::unique_ptr<Normalizer> lowercase_then(std::unique_ptr<Normalizer> next);
 /// BertNormalizer with these settings.

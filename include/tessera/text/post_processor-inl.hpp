@@ -1,4 +1,6 @@
 #pragma once
+#include <algorithm>
+
 #include <tessera/io/json-inl.hpp>  // strict reading, which compiled builds do not declare elsewhere
 #include <tessera/text/post_processor.hpp>
 
@@ -65,23 +67,59 @@ inline PostProcessor PostProcessor::roberta(TokenId cls, TokenId sep) {
 }
 
 inline PostProcessor PostProcessor::from_json(const io::Json& json) {
-  if (json.is_null()) return {};
+  PostProcessor out;
+  bool has_template = false;
+  if (!json.is_null()) out.add(json, has_template);
+  return out;
+}
+
+inline void PostProcessor::add(const io::Json& json, bool& has_template) {
   const std::string type = io::get_string(json, "type");
-  if (type == "BertProcessing") return bert(detail::special_id(json, "cls"), detail::special_id(json, "sep"));
-  // trim_offsets moves offsets over whitespace at a token's ends, which WordPiece tokens do not have.
-  if (type == "RobertaProcessing") return roberta(detail::special_id(json, "cls"), detail::special_id(json, "sep"));
-  if (type == "TemplateProcessing") {
+  if (type == "Sequence") {
+    const io::Json* list = io::detail::field(json, "processors");
+    if (!list || !list->is_array()) throw Error(Code::kFormat, "tokenizer: a post-processor Sequence without its list");
+    for (const io::Json& step : *list) add(step, has_template);
+    return;
+  }
+  if ((type == "ByteLevel" || type == "RobertaProcessing") && io::get_bool(json, "trim_offsets", true))
+    trims_.push_back(io::get_bool(json, "add_prefix_space", true));
+  if (type == "ByteLevel") return;
+  PostProcessor made;
+  if (type == "BertProcessing") {
+    made = bert(detail::special_id(json, "cls"), detail::special_id(json, "sep"));
+  } else if (type == "RobertaProcessing") {
+    made = roberta(detail::special_id(json, "cls"), detail::special_id(json, "sep"));
+  } else if (type == "TemplateProcessing") {
     const io::Json none = io::Json::object();
     const io::Json& specials = json.contains("special_tokens") ? json["special_tokens"] : none;
-    return {detail::template_parts(json.value("single", io::Json()), specials),
+    made = {detail::template_parts(json.value("single", io::Json()), specials),
             detail::template_parts(json.value("pair", io::Json()), specials)};
+  } else {
+    throw Error(Code::kUnsupported, "tokenizer: post-processor '" + type +
+                                        "' is not supported; known: BertProcessing, ByteLevel, RobertaProcessing, Sequence, "
+                                        "TemplateProcessing");
   }
-  if (type == "Sequence") {
-    const io::Json list = json.value("processors", io::Json::array());
-    if (list.is_array() && list.size() == 1) return from_json(list[0]);
-  }
-  throw Error(Code::kUnsupported, "tokenizer: post-processor '" + type +
-                                      "' is not supported; known: TemplateProcessing, BertProcessing, RobertaProcessing");
+  if (has_template)
+    throw Error(Code::kUnsupported, "tokenizer: a post-processor Sequence with two steps that add tokens is not supported");
+  has_template = true;
+  single_ = std::move(made.single_);
+  pair_ = std::move(made.pair_);
+}
+
+// A token's offsets without the white space at its ends. The one blank that a ByteLevel may have put before the text has no
+// place in it and is not taken off.
+inline void PostProcessor::trim(Encoding& e) const {
+  for (Encoding& o : e.overflowing) trim(o);
+  for (const bool prefix_space : trims_)
+    for (std::size_t i = 0; i < e.blanks.size(); ++i) {
+      auto& [begin, end] = e.offsets[i];
+      std::int64_t leading = e.blanks[i][0];
+      const std::int64_t trailing = e.blanks[i][1];
+      if ((i == 0 || begin == 0) && prefix_space && leading == 1) leading = 0;
+      begin = std::min(begin + leading, end);
+      if (end >= trailing) end = std::max(end - trailing, begin);
+    }
+  e.blanks.clear();
 }
 
 inline std::size_t PostProcessor::added(bool pair) const noexcept {
@@ -92,7 +130,8 @@ inline std::size_t PostProcessor::added(bool pair) const noexcept {
 
 inline Encoding PostProcessor::process(const Encoding& first, const Encoding* second, bool add_special_tokens) const {
   const std::vector<Part>& parts = second ? pair_ : single_;
-  const auto typed = [](Encoding e, std::int32_t type) {
+  const auto typed = [this](Encoding e, std::int32_t type) {
+    if (trims()) trim(e);
     std::fill(e.type_ids.begin(), e.type_ids.end(), type);
     for (Encoding& o : e.overflowing) std::fill(o.type_ids.begin(), o.type_ids.end(), type);
     return e;

@@ -1,4 +1,5 @@
-// Special tokens around the texts: templates, and what BertProcessing and RobertaProcessing are as templates.
+// Special tokens around the texts: templates, what BertProcessing and RobertaProcessing are as templates, and trimmed
+// offsets.
 #pragma once
 #include <string>
 #include <vector>
@@ -27,6 +28,8 @@ class PostProcessor {
   /// <s> A </s>, and <s> A </s> </s> B </s>, all of type 0.
   static PostProcessor roberta(TokenId cls, TokenId sep);
 
+  /// Whether process() needs Encoding::blanks.
+  bool trims() const noexcept { return !trims_.empty(); }
   /// Special tokens that process() adds.
   std::size_t added(bool pair) const noexcept;
   /// \param second null for a single text.
@@ -34,7 +37,10 @@ class PostProcessor {
   const std::vector<Part>& single() const noexcept { return single_; }
 
  private:
+  void add(const io::Json& json, bool& has_template);
+  void trim(Encoding& e) const;
   std::vector<Part> single_, pair_;
+  std::vector<bool> trims_;  // offsets are drawn in over white space; true: a first blank may be one that was added
 };
 
 }  // namespace tessera::text

@@ -1,62 +1,116 @@
 #pragma once
 #include <algorithm>
+#include <mutex>
 
+#include <tessera/text/piece_cache.hpp>
+#include <tessera/text/pre_tokenizer-inl.hpp>  // what compiled builds do not declare elsewhere
 #include <tessera/text/tokenizer.hpp>
 
 namespace tessera::text {
 
 struct Tokenizer::Scratch {
   NormalizedText raw, text;
-  std::vector<Piece> pieces;
+  PreTokens pre;
+  PieceCache cache;
   std::vector<PieceToken> tokens;
   ModelScratch model;
 };
+
+struct Tokenizer::ScratchPool {
+  std::mutex mutex;
+  std::vector<std::unique_ptr<Scratch>> idle;
+};
+
+/// Scratch for the length of a call.
+class Tokenizer::Lease {
+ public:
+  explicit Lease(ScratchPool& pool) : pool_(pool) {
+    const std::lock_guard lock(pool_.mutex);
+    if (pool_.idle.empty()) {
+      scratch_ = std::make_unique<Scratch>();
+    } else {
+      scratch_ = std::move(pool_.idle.back());
+      pool_.idle.pop_back();
+    }
+  }
+  ~Lease() {
+    // What a huge text made grow is not kept.
+    if (scratch_->raw.bytes.capacity() + scratch_->text.bytes.capacity() > std::size_t{8} << 20) return;
+    const std::lock_guard lock(pool_.mutex);
+    if (pool_.idle.size() < 64) pool_.idle.push_back(std::move(scratch_));
+  }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  Scratch& operator*() const noexcept { return *scratch_; }
+
+ private:
+  ScratchPool& pool_;
+  std::unique_ptr<Scratch> scratch_;
+};
+
+namespace detail {
+
+/// Characters of white space, the byte-level blank among them, at both ends of a token.
+inline std::array<std::uint32_t, 2> blanks(std::string_view token) {
+  std::array<std::uint32_t, 2> count{};
+  const auto blank = [](unicode::CodePoint c) { return c == 0x120 || unicode::is(c, unicode::kWhitespace); };
+  for (std::size_t i = 0, n = 0; i < token.size() && blank(unicode::decode(token, i, n)); i += n) ++count[0];
+  for (std::size_t i = token.size(), n = 0; i > 0 && blank(unicode::decode_before(token, i, n)); i -= n) ++count[1];
+  return count;
+}
+
+}  // namespace detail
 
 inline std::string_view Tokenizer::checked(std::string_view text, bool replace, std::string& storage) const {
   constexpr std::size_t kMost = std::size_t{1} << 30;  // offsets are 32 bits
   if (text.size() > kMost)
     throw Error(Code::kLimit, "tokenizer: a text of " + std::to_string(text.size()) + " bytes, the limit is 1 GiB");
-  std::size_t bad = 0, at = unicode::valid_prefix(text, 0, bad);
+  std::size_t bad = 0;
+  const std::size_t at = unicode::valid_prefix(text, 0, bad);
   if (at == text.size()) return text;
   if (!replace) throw Error(Code::kBadArgument, "the text is not valid UTF-8 at byte " + std::to_string(at));
-  storage.assign(text.substr(0, at));
-  while (at < text.size()) {
-    storage += "\xef\xbf\xbd";
-    const std::size_t next = at + bad, end = unicode::valid_prefix(text, next, bad);
-    storage.append(text.substr(next, end - next));
-    at = end;
-  }
-  return storage;
+  return storage = repaired(text);
 }
 
-// Calls f(id, span of input bytes) for each token: added tokens of the raw text, then, between them, normalisation, added
-// tokens of the normalised text, pre-tokenisation, the model.
+// Calls f(id, span of input bytes, the text matched if an added token) for each token: added tokens of the raw text, then,
+// between them, normalisation, added tokens of the normalised text, pre-tokenisation, the model.
 template <class F>
 void Tokenizer::each_token(std::string_view text, bool split_special, Scratch& s, const F& f) const {
-  const bool tracked = s.raw.tracked;
-  raw_.split(text, split_special, [&](std::size_t begin, std::size_t end, const AddedToken* found) {
-    if (found) return f(found->id, Span{static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end)});
-    s.raw.assign(text.substr(begin, end - begin), static_cast<std::uint32_t>(begin));
-    if (normalizer_) {
-      s.text.tracked = tracked;
-      normalizer_->normalize(s.raw, s.text);
-    } else {
-      std::swap(s.raw, s.text);
-      s.raw.tracked = tracked;
+  const bool tracked = s.raw.tracked || (pre_tokenizer_ && pre_tokenizer_->needs_origin());
+  const bool rewrites = pre_tokenizer_ && pre_tokenizer_->rewrites();
+  const auto pieces = [&](const NormalizedText& in, const std::vector<Piece>& list) {
+    const std::string_view now = in.bytes;
+    for (const Piece& p : list) {
+      s.tokens.clear();
+      s.cache.tokenize(*model_, now.substr(p.begin, p.end - p.begin), s.model, s.tokens);
+      for (const PieceToken& t : s.tokens) f(t.id, in.range(p.begin + t.begin, p.begin + t.end), std::string_view());
     }
+  };
+  s.raw.tracked = s.text.tracked = s.pre.text.tracked = tracked;
+  raw_.split(text, split_special, [&](std::size_t begin, std::size_t end, const AddedToken* found) {
+    const std::string_view part = text.substr(begin, end - begin);
+    if (found) return f(found->id, Span{static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end)}, part);
+    s.raw.assign(part, static_cast<std::uint32_t>(begin));
+    if (normalizer_)
+      normalizer_->normalize(s.raw, s.text);
+    else
+      std::swap(s.raw, s.text);
     const std::string_view now = s.text.bytes;
     normalized_.split(now, split_special, [&](std::size_t from, std::size_t to, const AddedToken* token) {
-      if (token) return f(token->id, s.text.range(from, to));
-      s.pieces.clear();
-      if (pre_tokenizer_)
-        pre_tokenizer_->split(now, from, to, s.pieces);
-      else
-        s.pieces.push_back({from, to});
-      for (const Piece& p : s.pieces) {
-        s.tokens.clear();
-        model_->tokenize(now.substr(p.begin, p.end - p.begin), s.model, s.tokens);
-        for (const PieceToken& t : s.tokens) f(t.id, s.text.range(p.begin + t.begin, p.begin + t.end));
+      if (token) return f(token->id, s.text.range(from, to), now.substr(from, to - from));
+      s.pre.pieces.clear();
+      if (rewrites) {
+        s.pre.text.clear();
+        detail::copy_bytes(s.text, from, to, s.pre.text);
+        s.pre.pieces.push_back({0, to - from});
+        pre_tokenizer_->run(s.pre);
+        return pieces(s.pre.text, s.pre.pieces);
       }
+      if (pre_tokenizer_)
+        pre_tokenizer_->split(now, from, to, s.pre.pieces);
+      else
+        s.pre.pieces.push_back({from, to});
+      pieces(s.text, s.pre.pieces);
     });
   });
 }
@@ -64,9 +118,11 @@ void Tokenizer::each_token(std::string_view text, bool split_special, Scratch& s
 inline void Tokenizer::encode_ids(std::string_view text, std::vector<TokenId>& ids, std::int64_t max_length) const {
   std::string storage;
   text = checked(text, false, storage);
-  Scratch scratch;
+  const Lease lease(*pool_);
+  Scratch& scratch = *lease;
+  scratch.raw.tracked = false;
   std::vector<TokenId> own;
-  each_token(text, false, scratch, [&](TokenId id, Span) { own.push_back(id); });
+  each_token(text, false, scratch, [&](TokenId id, Span, std::string_view) { own.push_back(id); });
   if (max_length > 0) {
     const auto most = static_cast<std::size_t>(max_length), added = post_.added(false);
     if (most < added)
@@ -89,10 +145,14 @@ inline void Tokenizer::encode_ids(std::string_view text, std::vector<TokenId>& i
 inline Encoding Tokenizer::tokens_of(std::string_view text, const EncodeOptions& o) const {
   std::string storage;
   text = checked(text, o.replace_invalid, storage);
-  Scratch scratch;
+  const Lease lease(*pool_);
+  Scratch& scratch = *lease;
   scratch.raw.tracked = true;
   Encoding e;
-  each_token(text, o.split_special_tokens, scratch, [&](TokenId id, Span s) { e.push(id, 0, false, {s.begin, s.end}); });
+  each_token(text, o.split_special_tokens, scratch, [&](TokenId id, Span s, std::string_view matched) {
+    e.push(id, 0, false, {s.begin, s.end});
+    if (post_.trims()) e.blanks.push_back(detail::blanks(matched.data() ? matched : vocabulary_->token(id)));
+  });
   if (o.bytes) return e;
   // Bytes to code points: the number of characters that begin before.
   std::vector<std::uint32_t> points;
@@ -153,52 +213,38 @@ inline void Tokenizer::set_truncation(std::optional<Truncation> t) {
   truncation_ = t;
 }
 
+inline void Tokenizer::set_contract(TextContract contract) {
+  const bool clip = contract == TextContract::clip || contract == TextContract::open_clip;
+  Padding p;
+  p.length = clip ? 77 : 64;
+  p.id = contract == TextContract::siglip ? 1 : 0;
+  if (contract == TextContract::clip) {
+    const auto& last = post_.single().back();
+    if (last.kind != PostProcessor::Part::kSpecial || last.ids.empty())
+      throw Error(Code::kBadArgument, "tokenizer: CLIP's contract needs an end token, and the post-processor adds none");
+    p.id = last.ids.back();
+  }
+  set_truncation(Truncation{.max_length = p.length});
+  set_padding(p);
+}
+
 inline std::optional<TokenId> Tokenizer::token_to_id(std::string_view token) const {
   const TokenId id = vocabulary_->find(token);
   return id < 0 ? std::nullopt : std::optional<TokenId>(id);
 }
 
-namespace detail {
-
-inline void replace_all(std::string& s, std::string_view what, std::string_view with) {
-  std::string out;
-  std::size_t at = 0;
-  for (std::size_t found; (found = s.find(what, at)) != s.npos; at = found + what.size())
-    out.append(s, at, found - at).append(with);
-  if (at > 0) s = out.append(s, at);
-}
-
-/// The WordPiece decoder's clean-up of one token.
-inline void clean_up(std::string& s) {
-  static constexpr const char* kRules[][2] = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
-                                              {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
-                                              {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
-  for (const auto& rule : kRules) replace_all(s, rule[0], rule[1]);
-}
-
-}  // namespace detail
-
 inline std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special_tokens) const {
-  std::string text;
-  bool first = true;
+  std::vector<std::string> tokens;
   for (const TokenId id : ids) {
     const std::string_view token = vocabulary_->token(id);
     if (!token.data()) continue;
     if (skip_special_tokens && std::binary_search(special_ids_.begin(), special_ids_.end(), id)) continue;
     const auto changed = normalized_content_.find(id);
-    std::string piece(changed == normalized_content_.end() ? token : changed->second);
-    if (!decoder_) {
-      text.append(first ? "" : " ").append(piece);
-    } else {
-      if (!first && !decoder_prefix_.empty() && piece.starts_with(decoder_prefix_))
-        piece.erase(0, decoder_prefix_.size());
-      else if (!first)
-        piece.insert(0, " ");
-      if (cleanup_) detail::clean_up(piece);
-      text += piece;
-    }
-    first = false;
+    tokens.emplace_back(changed == normalized_content_.end() ? token : changed->second);
   }
+  if (decoder_) decoder_->run(tokens);
+  std::string text;
+  for (std::size_t i = 0; i < tokens.size(); ++i) text.append(i > 0 && !decoder_ ? " " : "").append(tokens[i]);
   return text;
 }
 

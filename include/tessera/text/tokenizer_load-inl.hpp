@@ -3,84 +3,14 @@
 #include <filesystem>
 
 #include <tessera/core/mmap.hpp>
-#include <tessera/io/json-inl.hpp>          // strict reading, which compiled builds do not declare elsewhere
-#include <tessera/text/normalizer-inl.hpp>  // an override looks at BertNormalizer's settings
-#include <tessera/text/tokenizer.hpp>
+#include <tessera/io/json-inl.hpp>               // strict reading, which compiled builds do not declare elsewhere
+#include <tessera/text/normalizer_bert-inl.hpp>  // an override looks at BertNormalizer's settings
+#include <tessera/text/tokenizer-inl.hpp>        // the pool
+#include <tessera/text/tokenizer_json.hpp>
 
 namespace tessera::text {
 
 namespace detail {
-
-/// Reads a tokenizer.json like io::parse_json, but takes model.vocab, when it is an object, straight into a Vocabulary: the
-/// document of a large one would cost more than everything else.
-class TokenizerJson {
- public:
-  TokenizerJson(io::Json& root, Vocabulary& vocabulary, int depth) : inner_(root, depth), vocabulary_(vocabulary) {}
-  bool null() { return scalar() && inner_.null(); }
-  bool boolean(bool v) { return scalar() && inner_.boolean(v); }
-  bool number_integer(std::int64_t v) { return in_vocab_ ? entry(v) : inner_.number_integer(v); }
-  bool number_unsigned(std::uint64_t v) {
-    return in_vocab_ ? entry(static_cast<std::int64_t>(std::min<std::uint64_t>(v, INT64_MAX))) : inner_.number_unsigned(v);
-  }
-  bool number_float(double v, const std::string& s) { return scalar() && inner_.number_float(v, s); }
-  bool string(std::string& v) { return scalar() && inner_.string(v); }
-  bool binary(nlohmann::json::binary_t& v) { return inner_.binary(v); }
-  bool start_object(std::size_t n) {
-    if (in_vocab_) return bad("an object in model.vocab");
-    if (depth_ == 2 && path_[0] == "model" && path_[1] == "vocab") {
-      in_vocab_ = true;
-      return inner_.null();  // its place in the document
-    }
-    ++depth_;
-    path_.resize(static_cast<std::size_t>(depth_));
-    return inner_.start_object(n);
-  }
-  bool end_object() {
-    if (in_vocab_) {
-      in_vocab_ = false;
-      return true;
-    }
-    path_.resize(static_cast<std::size_t>(--depth_));
-    return inner_.end_object();
-  }
-  bool start_array(std::size_t n) {
-    if (in_vocab_) return bad("a list in model.vocab");
-    ++depth_;
-    path_.resize(static_cast<std::size_t>(depth_));
-    return inner_.start_array(n);
-  }
-  bool end_array() {
-    path_.resize(static_cast<std::size_t>(--depth_));
-    return inner_.end_array();
-  }
-  bool key(std::string& k) {
-    if (in_vocab_) {
-      token_ = std::move(k);
-      return true;
-    }
-    path_[static_cast<std::size_t>(depth_) - 1] = k;
-    return inner_.key(k);
-  }
-  bool parse_error(std::size_t at, const std::string& token, const nlohmann::detail::exception& e) {
-    return inner_.parse_error(at, token, e);
-  }
-  std::string problem() const { return problem_.empty() ? inner_.problem() : problem_; }
-
- private:
-  bool bad(const char* what) { return problem_ = what, false; }
-  bool scalar() { return in_vocab_ ? bad("an id in model.vocab that is not an integer") : true; }
-  bool entry(std::int64_t id) {
-    if (vocabulary_.find(token_) >= 0) return bad("a token that stands twice in model.vocab");
-    vocabulary_.add(token_, id);
-    return true;
-  }
-  io::detail::StrictJson inner_;
-  Vocabulary& vocabulary_;
-  std::vector<std::string> path_;
-  int depth_ = 0;
-  bool in_vocab_ = false;
-  std::string token_, problem_;
-};
 
 inline const io::Json& member(const io::Json& json, const char* key) {
   static const io::Json null;
@@ -96,12 +26,13 @@ inline Tokenizer Tokenizer::parse(std::string_view text, const std::string& name
   if (text.starts_with("version https://git-lfs"))
     throw Error(Code::kFormat, name + ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder");
   t.vocabulary_->reserve(std::min<std::size_t>(text.size() / 16, std::size_t{1} << 20));
-  detail::TokenizerJson handler(json, *t.vocabulary_, 128);
+  ModelTables tables;
+  detail::TokenizerJson handler(json, *t.vocabulary_, tables, 128);
   const bool odd = text.starts_with("\xef\xbb\xbf") || text.find('\0') != text.npos;
   try {
     if (odd || !io::Json::sax_parse(text.begin(), text.end(), &handler))
       throw Error(Code::kFormat, "not a tokenizer.json: " + (odd ? "a byte order mark or NUL byte" : handler.problem()));
-    t.build(json, options);
+    t.build(json, tables, options);
   } catch (const Error& e) {
     throw Error(e.code(), name + ": " + e.what());
   }
@@ -118,12 +49,15 @@ inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& opt
   if (folder && fs::exists(config_path, error)) config = io::read_json(config_path);
   if (folder && !fs::exists(file, error)) {
     if (fs::exists(path + "/vocab.txt", error)) return from_vocab_txt(path, config, options);
-    throw Error(Code::kNotFound,
-                path + ": no tokenizer.json and no vocab.txt in it; the tokenizer's files belong beside the weights");
+    if (fs::exists(path + "/vocab.json", error)) return from_merges_txt(path, config, options);
+    throw Error(Code::kNotFound, path +
+                                     ": no tokenizer.json, vocab.txt or vocab.json with merges.txt in it; the tokenizer's "
+                                     "files belong beside the weights");
   }
   const MappedFile mapped = MappedFile::open(file.c_str());
   const std::string_view text(reinterpret_cast<const char*>(mapped.data()), mapped.bytes());
   Tokenizer t = parse(text, file, options);
+  if (folder && !options.strict_file) t.add_missing_tokens(path, config);
   if (config.is_object() && !options.strict_file) {
     try {
       t.override_by(config);
@@ -134,25 +68,18 @@ inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& opt
   return t;
 }
 
-inline void Tokenizer::build(const io::Json& json, const LoadOptions& options) {
+inline void Tokenizer::build(const io::Json& json, const ModelTables& tables, const LoadOptions& options) {
   if (!json.is_object()) throw Error(Code::kFormat, "the document is not an object");
-  const io::Json& model = detail::member(json, "model");
-  if (vocabulary_->size() == 0 && model.is_object() && model.contains("vocab") && model["vocab"].is_array())
-    throw Error(Code::kUnsupported, "tokenizer: model 'Unigram' is not supported; known: WordPiece, WordLevel");
-  model_ = make_model(model, *vocabulary_);
+  model_ = make_model(detail::member(json, "model"), *vocabulary_, tables);
+  vocabulary_->end_model();
   normalizer_ = make_normalizer(detail::member(json, "normalizer"));
   if (options.lowercase) normalizer_ = lowercase_then(std::move(normalizer_));
-  pre_tokenizer_ = make_pre_tokenizer(detail::member(json, "pre_tokenizer"));
+  const io::Json& pre = detail::member(json, "pre_tokenizer");
+  auto* bpe = dynamic_cast<Bpe*>(model_.get());
+  pre_tokenizer_ = make_pre_tokenizer(pre, bpe && ends_in_byte_level(pre) && bpe->take_raw_bytes());
   post_ = PostProcessor::from_json(detail::member(json, "post_processor"));
   read_limits(json);
-  if (const io::Json& decoder = detail::member(json, "decoder"); !decoder.is_null()) {
-    const std::string type = io::get_string(decoder, "type");
-    if (type != "WordPiece")
-      throw Error(Code::kUnsupported, "tokenizer: decoder '" + type + "' is not supported; known: WordPiece");
-    decoder_ = true;
-    decoder_prefix_ = io::get_string(decoder, "prefix", "##");
-    cleanup_ = io::get_bool(decoder, "cleanup", true);
-  }
+  decoder_ = make_decoder(detail::member(json, "decoder"));
   read_added_tokens(detail::member(json, "added_tokens"));
   finish();
 }
@@ -212,6 +139,7 @@ inline void Tokenizer::add_token(AddedToken t) {
 
 inline void Tokenizer::finish() {
   vocabulary_->index_ids();
+  pool_ = std::make_shared<ScratchPool>();
   raw_ = normalized_ = AddedTokenMatcher();
   special_ids_.clear();
   normalized_content_.clear();
@@ -254,48 +182,6 @@ inline void Tokenizer::override_by(const io::Json& config) {
       "tokenize_chinese_chars differ");
   normalizer_ = bert_normalizer(now.clean_text, now.chinese_chars, now.strip_accents, now.lowercase);
   finish();
-}
-
-inline Tokenizer Tokenizer::from_vocab_txt(const std::string& folder, const io::Json& config, const LoadOptions& options) {
-  const std::string path = folder + "/vocab.txt";
-  const MappedFile file = MappedFile::open(path.c_str());
-  const std::string_view text(reinterpret_cast<const char*>(file.data()), file.bytes());
-  if (text.starts_with("version https://git-lfs"))
-    throw Error(Code::kFormat, path + ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder");
-  std::size_t bad = 0;
-  if (unicode::valid_prefix(text, 0, bad) != text.size()) throw Error(Code::kFormat, path + ": not valid UTF-8");
-  Tokenizer t;
-  std::int64_t id = 0;
-  for (std::size_t at = 0; at < text.size(); ++id) {
-    std::size_t end = text.find('\n', at);
-    if (end == text.npos) end = text.size();
-    std::string_view line = text.substr(at, end - at);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    t.vocabulary_->add(line, id);
-    at = end + 1;
-  }
-  const io::Json& c = config.is_object() ? config : io::Json::object();
-  const auto special = [&](const char* key, const char* absent) {
-    const io::Json& v = detail::member(c, key);
-    return v.is_object() ? io::get_string(v, "content", absent) : io::get_string(c, key, absent);
-  };
-  const std::string names[] = {special("pad_token", "[PAD]"), special("unk_token", "[UNK]"), special("cls_token", "[CLS]"),
-                               special("sep_token", "[SEP]"), special("mask_token", "[MASK]")};
-  for (const std::string& name : names) {
-    const TokenId known = t.vocabulary_->find(name);
-    if (known < 0) throw Error(Code::kFormat, path + ": the special token '" + name + "' is not in it");
-    t.add_token({name, known, false, false, false, false, true});
-  }
-  const bool lower = io::get_bool(c, "do_lower_case", true) || options.lowercase;
-  t.model_ = wordpiece(*t.vocabulary_, names[1], "##", 100);
-  t.normalizer_ =
-      bert_normalizer(true, io::get_bool(c, "tokenize_chinese_chars", true), io::get_bool(c, "strip_accents", lower), lower);
-  t.pre_tokenizer_ = make_pre_tokenizer({{"type", "BertPreTokenizer"}});
-  t.post_ = PostProcessor::bert(t.vocabulary_->find(names[2]), t.vocabulary_->find(names[3]));
-  t.decoder_ = t.cleanup_ = true;
-  t.decoder_prefix_ = "##";
-  t.finish();
-  return t;
 }
 
 }  // namespace tessera::text

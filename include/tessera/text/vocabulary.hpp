@@ -47,6 +47,13 @@ class Vocabulary {
     const std::uint32_t entry = slots_[find_slot(token, hash(token))];
     return entry == kFree ? -1 : entries_[entry].id;
   }
+  /// The tokens so far are the model's; find_model() looks among them alone, find() also among those added later.
+  void end_model() noexcept { model_ = entries_.size(); }
+  TokenId find_model(std::string_view token) const noexcept {
+    if (slots_.empty()) return -1;
+    const std::uint32_t entry = slots_[find_slot(token, hash(token))];
+    return entry == kFree || entry >= model_ ? -1 : entries_[entry].id;
+  }
   /// Makes token() usable; call after the last add().
   void index_ids() {
     TokenId top = -1;
@@ -120,7 +127,7 @@ class Vocabulary {
   std::string pool_;
   std::vector<Entry> entries_;
   std::vector<std::uint32_t> slots_, by_id_;
-  std::size_t longest_ = 0;
+  std::size_t longest_ = 0, model_ = ~std::size_t{0};
   bool by_id_valid_ = false;
 };
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Writes tables.inc: what the tokenizers package does with every code point, observed by running it.
 
-    python3 generate.py ORACLE.json.gz > tables.inc
+    python3 generate.py unicode_oracle.json.gz unicode_observed.json.gz > tables.inc     (both in tests/data/tokenizers)
 
-The oracle (unicode_oracle.json.gz) lists, for each component, the code points that it changes. The package mixes several
-Unicode versions, so no library's tables would do. Combining classes are not observable one code point at a time; they come
-from perl's Unicode database (perl 5.36, Unicode 14), restricted to the characters of Unicode 9, which is the version that the
-package normalises by.
+The oracle lists, for each component, the code points that it changes; observe.py adds what the regex engine, the scripts and
+the grapheme clusters make of each. The package mixes several Unicode versions (8, 9, 16 and 17), so no library's tables would
+do. Combining classes are not observable one code point at a time; they come from perl's Unicode database (perl 5.36, Unicode
+14), restricted to the characters of Unicode 9, which is the version that the package normalises by. A combining class never
+changes once it is assigned.
 """
 import gzip
 import json
@@ -14,6 +15,7 @@ import subprocess
 import sys
 
 LIMIT = 0x110000
+HANGUL = range(0xAC00, 0xD7A4)
 FLAGS = [  # bit, set in the oracle
     ("kCleanRemoved", "bert_clean_removed"),
     ("kCleanToSpace", "bert_clean_to_space"),
@@ -22,15 +24,19 @@ FLAGS = [  # bit, set in the oracle
     ("kPunctuation", "bert_punctuation"),
     ("kWhitespace", "char_is_whitespace"),
     ("kWord", "rust_regex_w"),
+    ("kNumeric", "char_is_numeric"),
 ]
-BLOCK = 128
+CATEGORIES = "Cn Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co".split()
+CLUSTERS = "kOther kControl kExtend kJoiner kSpacing kPrepend kRegional kPictograph kLeading kVowel kTrailing kLv kLvt".split()
+BLOCK = 128  # of two-stage tables
+SMALL = 64   # of three-stage ones
 
 
-def two_stage(values):
-    """Blocks of 128 values, equal ones shared."""
+def blocks_of(values, size):
+    """Blocks of `size` values, equal ones shared."""
     index, blocks, seen = [], [], {}
-    for at in range(0, LIMIT, BLOCK):
-        block = tuple(values[at:at + BLOCK])
+    for at in range(0, len(values), size):
+        block = tuple(values[at:at + size])
         if block not in seen:
             seen[block] = len(seen)
             blocks.extend(block)
@@ -38,13 +44,31 @@ def two_stage(values):
     return index, blocks
 
 
-def emit(name, kind, values):
+def emit(name, values, kind=None):
+    top = max(values)
+    kind = kind or ("std::uint8_t" if top < 1 << 8 else "std::uint16_t" if top < 1 << 16 else "std::uint32_t")
     print(f"inline constexpr {kind} {name}[] = {{{','.join(map(str, values))}}};")
 
 
-def narrow(values):
-    top = max(values)
-    return "std::uint8_t" if top < 1 << 8 else "std::uint16_t" if top < 1 << 16 else "std::uint32_t"
+def emit_two_stage(name, values):
+    index, blocks = blocks_of(values, BLOCK)
+    emit(f"k{name}Index", index)
+    emit(f"k{name}Blocks", blocks)
+
+
+def emit_three_stage(name, values):
+    index, blocks = blocks_of(values, SMALL)
+    pages, index = blocks_of(index, SMALL)
+    emit(f"k{name}Pages", pages)
+    emit(f"k{name}Index", index)
+    emit(f"k{name}Blocks", blocks)
+
+
+def emit_ranges(name, values):
+    """Where the value changes, and to what."""
+    starts = [c for c in range(LIMIT) if c == 0 or values[c] != values[c - 1]]
+    emit(f"k{name}Starts", starts)
+    emit(f"k{name}Values", [values[c] for c in starts])
 
 
 def combining_classes():
@@ -59,41 +83,137 @@ def combining_classes():
     return {int(a): int(b) for a, b in (line.split() for line in out.splitlines())}
 
 
+def points(ranges):
+    return (c for first, last in ranges for c in range(first, last + 1))
+
+
+def mark(values, ranges, bits):
+    for c in points(ranges):
+        values[c] |= bits
+
+
+def cluster_classes(seen):
+    """Grapheme_Cluster_Break, from how each code point joined its neighbours."""
+    sets = {name: set(points(ranges)) for name, ranges in seen.items()}
+    before_v, before_t = sets["before_v"] - sets["prepends"], sets["before_t"] - sets["prepends"]
+    out = [0] * LIMIT
+
+    def put(name, members):
+        for c in members:
+            assert out[c] == 0, (name, hex(c))
+            out[c] = CLUSTERS.index(name)
+
+    put("kControl", sets["control"] | {0})  # a charsmap ends at NUL
+    put("kJoiner", {0x200D})
+    put("kExtend", sets["extend"])
+    put("kSpacing", sets["attaches"] - sets["extend"] - {0x200D})
+    put("kPrepend", sets["prepends"])
+    put("kRegional", range(0x1F1E6, 0x1F200))
+    put("kPictograph", sets["pictographic"] - sets["attaches"])
+    syllables = set(HANGUL)
+    put("kLeading", before_v - before_t)
+    put("kVowel", (before_v & before_t) - syllables)
+    put("kLv", before_v & before_t & syllables)
+    put("kLvt", (before_t - before_v) & syllables)
+    put("kTrailing", before_t - before_v - syllables)
+    for c in sets["consonant"]:
+        out[c] |= 16
+    for c in sets["linker"]:
+        out[c] |= 32
+    for c in sets["conjunct_extend"]:
+        out[c] |= 48
+    return out
+
+
+def compositions(maps):
+    """Primary composites: what NFC leaves alone and NFD takes apart. The first of the pair is what NFC makes of all but the
+    last; the second never decomposes."""
+    nfd = {int(c, 16): tuple(text) for c, text in maps["nfd"].items()}
+    changed = {int(c, 16) for c in maps["nfc"]}
+    whole = {text: c for c, text in nfd.items() if c not in changed}
+    out = []
+    for text, c in whole.items():
+        if c in HANGUL:
+            continue
+        first = text[0] if len(text) == 2 else whole[text[:-1]]
+        out.append((first, text[-1], c))
+    return sorted(out)
+
+
+def emit_names(kind, name, rows):
+    print(f"inline constexpr {kind} {name}[] = {{" + ",".join(f'{{"{n}",{v}}}' for n, v in sorted(rows)) + "};")
+
+
 def main():
     oracle = json.load(gzip.open(sys.argv[1], "rt"))
+    seen = json.load(gzip.open(sys.argv[2], "rt"))
+    sets, maps = oracle["sets"], oracle["maps"]
     flags = [0] * LIMIT
     for bit, (_, name) in enumerate(FLAGS):
-        for first, last in oracle["sets"][name]:
-            for c in range(first, last + 1):
-                flags[c] |= 1 << bit
+        mark(flags, sets[name], 1 << bit)
     # Mapped texts: the pool holds length, then code points; 0 is "itself".
     pool, known = [0], {}
+
+    def pooled(text):
+        if text not in known:
+            known[text] = len(pool)
+            pool.extend((len(text),) + text)
+        return known[text]
 
     def mapping(table):
         values = [0] * LIMIT
         for code, text in table.items():
-            points = tuple(text)
-            if points not in known and not 0xAC00 <= int(code, 16) <= 0xD7A3:
-                known[points] = len(pool)
-                pool.extend((len(points),) + points)
-            if not 0xAC00 <= int(code, 16) <= 0xD7A3:  # Hangul syllables decompose by arithmetic
-                values[int(code, 16)] = known[points]
+            if int(code, 16) not in HANGUL:  # syllables decompose by arithmetic
+                values[int(code, 16)] = pooled(tuple(text))
         return values
 
-    lower, nfd = mapping(oracle["maps"]["lowercase"]), mapping(oracle["maps"]["nfd"])
+    lower, nfd, nfkd = mapping(maps["lowercase"]), mapping(maps["nfd"]), mapping(maps["nfkd"])
+    fold = [0] * LIMIT
+    for group in seen["fold"]:
+        for c in group:
+            fold[c] = pooled(tuple(sorted(group)))
     classes = combining_classes()
     ccc = [classes.get(c, 0) for c in range(LIMIT)]
 
-    print("// Generated by generate.py from unicode_oracle.json.gz "
+    properties = [0] * LIMIT
+    for number, name in enumerate(CATEGORIES):
+        mark(properties, seen["onig"][name], number)
+    for bit, name in ((32, "Alphabetic"), (64, "Uppercase"), (128, "Lowercase")):
+        mark(properties, seen["onig"][name], bit)
+    pairs = compositions(maps)
+    clusters = cluster_classes(seen["clusters"])
+    mark(clusters, sets["stripaccents_removed"], 64)
+    for c in {second for _, second, _ in pairs} | {int(c, 16) for c in maps["nfc"]} | set(classes) | set(range(0x1161, 0x11C3)):
+        clusters[c] |= 128
+
+    names = sorted(seen["scripts"])
+    scripts, script_classes = [0] * LIMIT, [0] * LIMIT
+    for number, name in enumerate(names):
+        mark(scripts, seen["scripts"][name], number + 1)
+    for number, ranges in enumerate(seen["unicode_scripts"]):
+        mark(script_classes, ranges, number)
+    plain = lambda name: name.lower().replace("_", "")
+    rows = [(plain(n), i + 1) for i, n in enumerate(names)]
+    rows += [(plain(a), names.index(n) + 1) for a, n in seen["script_aliases"].items()]
+
+    print("// Generated by generate.py from unicode_oracle.json.gz and unicode_observed.json.gz "
           f"(tokenizers {oracle['tokenizers']}). Not edited by hand; one array a line.")
     for bit, (name, source) in enumerate(FLAGS):
         print(f"inline constexpr std::uint8_t {name} = {1 << bit};  // {source}")
-    print(f"inline constexpr unsigned kBlock = {BLOCK};")
+    for number, name in enumerate(CATEGORIES):
+        print(f"inline constexpr std::uint32_t k{name} = 1u << {number};")
+    print("enum Cluster : std::uint8_t { " + ", ".join(CLUSTERS) + " };")
+    print(f"inline constexpr unsigned kBlock = {BLOCK}, kSmallBlock = {SMALL};")
     for name, values in (("Flags", flags), ("Lower", lower), ("Nfd", nfd), ("Class", ccc)):
-        index, blocks = two_stage(values)
-        emit(f"k{name}Index", narrow(index), index)
-        emit(f"k{name}Blocks", narrow(blocks), blocks)
-    emit("kMapped", narrow(pool), pool)
+        emit_two_stage(name, values)
+    for name, values in (("Nfkd", nfkd), ("Property", properties), ("Cluster", clusters), ("Fold", fold)):
+        emit_three_stage(name, values)
+    for name, values in (("Script", scripts), ("ScriptClass", script_classes)):
+        emit_ranges(name, values)
+    emit("kMapped", pool)
+    emit("kComposed", [v for pair in pairs for v in pair])
+    print("struct ScriptName { const char* name; std::uint8_t script; };")
+    emit_names("ScriptName", "kScriptNames", rows)
 
 
 main()

@@ -1,9 +1,13 @@
+// WordPiece, the model of BERT.
 #pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include <tessera/text/model.hpp>
+#include <tessera/text/unicode.hpp>
 
 namespace tessera::text {
-
-namespace detail {
 
 /// Greedy longest match from the left; a word that cannot be matched to its end is one unknown token.
 /// Source: Schuster, Nakajima, "Japanese and Korean voice search", 2012; Wu et al., arXiv:1609.08144, section 4.1.
@@ -38,7 +42,7 @@ class WordPiece : public Model {
       }
       TokenId id = -1;
       for (; end > shift + begin; end = previous(buffer, end)) {
-        id = vocabulary_.find(std::string_view(buffer).substr(from, end - from));
+        id = vocabulary_.find_model(std::string_view(buffer).substr(from, end - from));
         if (id >= 0) break;
       }
       if (id < 0) {
@@ -65,45 +69,5 @@ class WordPiece : public Model {
   TokenId unk_;
   std::size_t max_chars_;
 };
-
-/// Whole pieces or unknown.
-class WordLevel : public Model {
- public:
-  WordLevel(const Vocabulary& vocabulary, const std::string& unk) : vocabulary_(vocabulary), unk_(vocabulary.find(unk)) {}
-  void tokenize(std::string_view piece, ModelScratch&, std::vector<PieceToken>& out) const override {
-    const TokenId id = vocabulary_.find(piece);
-    if (id < 0 && unk_ < 0)
-      throw Error(Code::kBadArgument, "tokenizer: a word is unknown and the vocabulary has no unknown token");
-    out.push_back({id < 0 ? unk_ : id, 0, piece.size()});
-  }
-
- private:
-  const Vocabulary& vocabulary_;
-  TokenId unk_;
-};
-
-}  // namespace detail
-
-inline std::unique_ptr<Model> wordpiece(const Vocabulary& vocabulary, const std::string& unk, const std::string& prefix,
-                                        std::size_t max_chars) {
-  return std::make_unique<detail::WordPiece>(vocabulary, unk, prefix, max_chars);
-}
-
-inline std::unique_ptr<Model> make_model(const io::Json& json, const Vocabulary& vocabulary) {
-  if (!json.is_object()) throw Error(Code::kFormat, "tokenizer: no model");
-  std::string type = io::get_string(json, "type", "");
-  if (type.empty())
-    type = json.contains("merges")                      ? "BPE"
-           : json.contains("continuing_subword_prefix") ? "WordPiece"
-           : json.contains("unk_id")                    ? "Unigram"
-                                                        : "WordLevel";
-  if (type == "WordPiece")
-    return wordpiece(vocabulary, io::get_string(json, "unk_token", "[UNK]"),
-                     io::get_string(json, "continuing_subword_prefix", "##"),
-                     static_cast<std::size_t>(io::get_int(json, "max_input_chars_per_word", 0, std::int64_t{1} << 30, 100)));
-  if (type == "WordLevel")
-    return std::make_unique<detail::WordLevel>(vocabulary, io::get_string(json, "unk_token", "[UNK]"));
-  throw Error(Code::kUnsupported, "tokenizer: model '" + type + "' is not supported; known: WordPiece, WordLevel");
-}
 
 }  // namespace tessera::text

@@ -1,0 +1,79 @@
+// Byte pair encoding: the model of GPT-2, RoBERTa, CLIP, Llama, Mistral, Qwen and others.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <tessera/io/json.hpp>
+#include <tessera/text/model.hpp>
+
+namespace tessera::text {
+
+/// Merges as read: left and right parts, the first has rank 0.
+struct MergeList {
+  std::string pool;
+  std::vector<std::array<std::uint32_t, 3>> parts{};  // begin, begin of the right part, end
+  void add(std::string_view left, std::string_view right) {
+    const auto at = static_cast<std::uint32_t>(pool.size());
+    pool.append(left).append(right);
+    parts.push_back({at, at + static_cast<std::uint32_t>(left.size()), static_cast<std::uint32_t>(pool.size())});
+  }
+  /// One line of a merges.txt, "left right". \throws Error kFormat for other than two parts.
+  void add_line(std::string_view line);
+};
+
+struct BpeSettings {
+  std::string unk_token;  ///< empty: unknown characters vanish
+  bool has_unk = false;
+  std::string prefix, suffix;  ///< of characters that are not the first of a piece, and of the last
+  bool fuse_unk = false, byte_fallback = false, ignore_merges = false;
+};
+
+/// Merges the best-ranked pair, leftmost first, until none is left; O(n log n) in the piece's length.
+/// Source: Sennrich, Haddow, Birch, arXiv:1508.07909, section 3.2.
+class Bpe : public Model {
+ public:
+  /// \throws Error kFormat for a merge whose parts or result the vocabulary lacks.
+  Bpe(const Vocabulary& vocabulary, const MergeList& merges, BpeSettings settings);
+  void tokenize(std::string_view piece, ModelScratch& scratch, std::vector<PieceToken>& out) const override;
+
+  /// Takes pieces as raw bytes instead of their byte-level characters, where every byte has a token. \return whether it
+  /// does.
+  bool take_raw_bytes();
+
+ private:
+  struct Merge {
+    std::uint32_t rank, id;
+  };
+  static constexpr std::uint32_t kNoRank = 0xffffffffu;
+  static std::uint64_t key(TokenId left, TokenId right) noexcept {
+    return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
+  }
+  const Merge* find(TokenId left, TokenId right) const noexcept;
+  void insert(std::uint64_t k, Merge m);
+  TokenId character(std::string_view c, bool first, bool last, std::string& buffer) const;
+  void read_characters(std::string_view piece, ModelScratch& scratch) const;
+  void merge_short(std::vector<BpeSymbol>& symbols) const;
+  void merge_long(std::vector<BpeSymbol>& symbols, std::vector<std::pair<std::uint64_t, std::uint32_t>>& heap) const;
+
+  const Vocabulary& vocabulary_;
+  BpeSettings settings_;
+  TokenId unk_ = -1;
+  TokenId fallback_[256];
+  TokenId bytes_[2][2][256];  // raw bytes by first, last
+  TokenId ascii_[2][2][128];  // characters by first, last
+  bool raw_ = false, all_fallback_ = false;
+  std::vector<std::pair<std::uint64_t, Merge>> table_;
+};
+
+/// From a tokenizer.json's "model". \throws Error kFormat, kUnsupported for dropout.
+BpeSettings bpe_settings(const io::Json& json);
+
+}  // namespace tessera::text
+
+#ifndef TESSERA_COMPILED
+#include <tessera/text/bpe-inl.hpp>
+#endif

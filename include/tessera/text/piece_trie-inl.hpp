@@ -1,0 +1,156 @@
+#pragma once
+#include <algorithm>
+#include <bit>
+
+#include <tessera/text/piece_trie.hpp>
+
+namespace tessera::text {
+
+class PieceTrie::Builder {
+ public:
+  Builder(PieceTrie& trie, const std::vector<std::string_view>& pieces) : trie_(trie) {
+    std::vector<Sorted> sorted;
+    sorted.reserve(pieces.size());
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      if (pieces[i].empty()) continue;
+      sorted.push_back({head(pieces[i], 0), head(pieces[i], 8), static_cast<std::uint32_t>(i)});
+      bytes += pieces[i].size();
+    }
+    std::sort(sorted.begin(), sorted.end(), [&](const Sorted& a, const Sorted& b) {
+      if (a.head != b.head) return a.head < b.head;
+      if (a.next != b.next) return a.next < b.next;
+      const int order = pieces[a.piece].compare(pieces[b.piece]);
+      return order != 0 ? order < 0 : a.piece < b.piece;
+    });
+    // All texts in order, one after another, for the passes to come; of equal ones the last piece.
+    trie_.text_.reserve(bytes);
+    keys_.reserve(sorted.size());
+    for (const Sorted& s : sorted) {
+      const std::string_view text = pieces[s.piece];
+      if (!keys_.empty() && keys_.back().text == text) {
+        keys_.back().piece = s.piece;
+        continue;
+      }
+      const std::size_t at = trie_.text_.size();
+      trie_.text_.append(text);
+      keys_.push_back({std::string_view(trie_.text_).substr(at), s.piece});
+    }
+    trie_.tails_.resize(pieces.size());
+    trie_.units_.reserve(keys_.size() * 2 + 512);
+  }
+
+  void run() {
+    take(0, kNone);
+    std::vector<Range> open{{0, 0, keys_.size(), 0}};
+    std::vector<Range> below;
+    while (!open.empty()) {
+      const Range r = open.back();
+      open.pop_back();
+      children(r, below);
+      for (const Range& child : below)
+        if (!leaf(child)) open.push_back(child);
+    }
+    trie_.units_.resize(last_ + 257);
+    trie_.units_.shrink_to_fit();
+  }
+
+ private:
+  struct Sorted {
+    std::uint64_t head, next;  // the first bytes, so that most comparisons need no look at the text
+    std::uint32_t piece;
+  };
+  struct Key {
+    std::string_view text;  // in trie_.text_
+    std::uint32_t piece;
+  };
+  struct Range {  // keys_[begin, end) share `depth` bytes, which lead to `node`
+    std::uint32_t node;
+    std::size_t begin, end;
+    std::size_t depth;
+  };
+  static std::uint64_t head(std::string_view s, std::size_t from) noexcept {
+    std::uint64_t h = 0;
+    for (std::size_t i = from; i < from + 8; ++i) h = h << 8 | (i < s.size() ? static_cast<unsigned char>(s[i]) : 0u);
+    return h;
+  }
+  unsigned char byte(std::size_t key, std::size_t depth) const noexcept {
+    return static_cast<unsigned char>(keys_[key].text[depth]);
+  }
+
+  // Places the children of a node; `below` gets their ranges.
+  void children(Range r, std::vector<Range>& below) {
+    below.clear();
+    if (r.begin < r.end && keys_[r.begin].text.size() == r.depth) trie_.units_[r.node].piece = keys_[r.begin++].piece;
+    labels_.clear();
+    for (std::size_t i = r.begin; i < r.end;) {
+      const unsigned char label = byte(i, r.depth);
+      std::size_t end = i + 1;
+      while (end < r.end && byte(end, r.depth) == label) ++end;
+      labels_.push_back(label);
+      below.push_back({0, i, end, r.depth + 1});
+      i = end;
+    }
+    const std::size_t base = find_base();
+    trie_.units_[r.node].children = static_cast<std::uint32_t>(base);
+    for (std::size_t i = 0; i < labels_.size(); ++i) {
+      below[i].node = static_cast<std::uint32_t>(base + labels_[i]);
+      take(below[i].node, r.node);
+    }
+  }
+
+  bool leaf(const Range& r) {
+    if (r.end - r.begin > 1) return false;
+    const Key& key = keys_[r.begin];
+    const auto at = static_cast<std::size_t>(key.text.data() - trie_.text_.data());
+    trie_.units_[r.node].piece = key.piece;
+    trie_.tails_[key.piece] = {static_cast<std::uint32_t>(at + r.depth),
+                               static_cast<std::uint32_t>(key.text.size() - r.depth)};
+    return true;
+  }
+
+  // A base from which all labels are free. A search starts where the last one for as many labels (one, or more) got to and
+  // ends after some tries beyond all that is taken: building stays linear.
+  std::size_t find_base() {
+    if (labels_.empty()) return 0;
+    constexpr int kTries = 64;
+    const std::size_t first = labels_.front();
+    std::size_t& start = start_[labels_.size() > 1];
+    while (start < free_.size() && free_[start] == 0) ++start;
+    int tries = 0;
+    for (std::size_t word = start; word < free_.size(); ++word, ++tries) {
+      for (std::uint64_t bits = free_[word]; bits != 0; bits &= bits - 1) {
+        const std::size_t place = word * 64 + static_cast<std::size_t>(std::countr_zero(bits));
+        if (place < first) continue;
+        const std::size_t base = place - first;
+        if (std::all_of(labels_.begin() + 1, labels_.end(), [&](unsigned char l) { return is_free(base + l); })) return base;
+        ++tries;
+      }
+      if (tries > kTries) {
+        start = word;
+        break;
+      }
+    }
+    return last_ + 1 > first ? last_ + 1 - first : 1;
+  }
+  bool is_free(std::size_t place) const noexcept {
+    return place / 64 >= free_.size() || (free_[place / 64] >> (place % 64) & 1) != 0;
+  }
+  void take(std::size_t place, std::uint32_t parent) {
+    if (place / 64 >= free_.size()) free_.resize(place / 64 + 8, ~std::uint64_t{0});
+    free_[place / 64] &= ~(std::uint64_t{1} << (place % 64));
+    if (place >= trie_.units_.size()) trie_.units_.resize(std::max(place + 1, trie_.units_.size() * 2));
+    trie_.units_[place].parent = parent;
+    last_ = std::max(last_, place);
+  }
+
+  PieceTrie& trie_;
+  std::vector<Key> keys_;
+  std::vector<unsigned char> labels_;
+  std::vector<std::uint64_t> free_;
+  std::size_t start_[2] = {0, 0}, last_ = 0;
+};
+
+inline PieceTrie::PieceTrie(const std::vector<std::string_view>& pieces) { Builder(*this, pieces).run(); }
+
+}  // namespace tessera::text
