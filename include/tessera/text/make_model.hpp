@@ -11,10 +11,11 @@
 
 namespace tessera::text {
 
-/// From a tokenizer.json's "model", whose "vocab" and "merges" are already in `vocabulary` and `merges` where they are
-/// large. Without a "type" it is inferred from the fields, as the tokenizers package does.
+/// From a tokenizer.json's "model", whose "vocab" is already in `vocabulary` or, when it is a list, in `pieces`, and whose
+/// "merges" are in `merges`. Without a "type" it is inferred from the fields, as the tokenizers package does.
 /// \throws Error kUnsupported naming an unknown type, kFormat.
-std::unique_ptr<Model> make_model(const io::Json& json, Vocabulary& vocabulary, const MergeList& merges);
+std::unique_ptr<Model> make_model(const io::Json& json, Vocabulary& vocabulary, const MergeList& merges,
+                                  const std::vector<ScoredPiece>& pieces);
 /// The type of a "model" object.
 std::string model_type(const io::Json& json);
 

@@ -70,7 +70,8 @@ class Tokenizer {
   struct Scratch;
   struct ScratchPool;
   class Lease;
-  void build(const io::Json& json, const MergeList& merges, const LoadOptions& options);
+  void build(const io::Json& json, const MergeList& merges, const std::vector<ScoredPiece>& pieces,
+             const LoadOptions& options);
   void read_added_tokens(const io::Json& list);
   void read_limits(const io::Json& json);
   void add_token(AddedToken token);

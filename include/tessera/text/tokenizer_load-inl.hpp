@@ -11,22 +11,29 @@ namespace tessera::text {
 
 namespace detail {
 
-/// Reads a tokenizer.json like io::parse_json, but takes model.vocab, when it is an object, and model.merges straight into
-/// their tables: the document of a large one would cost more than everything else.
+/// Reads a tokenizer.json like io::parse_json, but takes model.vocab and model.merges straight into their tables: the
+/// document of a large one would cost more than everything else.
 class TokenizerJson {
  public:
-  TokenizerJson(io::Json& root, Vocabulary& vocabulary, MergeList& merges, int depth)
-      : inner_(root, depth), vocabulary_(vocabulary), merges_(merges) {}
+  TokenizerJson(io::Json& root, Vocabulary& vocabulary, MergeList& merges, std::vector<ScoredPiece>& pieces, int depth)
+      : inner_(root, depth), vocabulary_(vocabulary), merges_(merges), pieces_(pieces) {}
   bool null() { return scalar() && inner_.null(); }
   bool boolean(bool v) { return scalar() && inner_.boolean(v); }
-  bool number_integer(std::int64_t v) { return place_ == kVocab ? entry(v) : scalar() && inner_.number_integer(v); }
+  bool number_integer(std::int64_t v) {
+    if (place_ == kPiece) return score(static_cast<double>(v));
+    return place_ == kVocab ? entry(v) : scalar() && inner_.number_integer(v);
+  }
   bool number_unsigned(std::uint64_t v) {
+    if (place_ == kPiece) return score(static_cast<double>(v));
     return place_ == kVocab ? entry(static_cast<std::int64_t>(std::min<std::uint64_t>(v, INT64_MAX)))
                             : scalar() && inner_.number_unsigned(v);
   }
-  bool number_float(double v, const std::string& s) { return scalar() && inner_.number_float(v, s); }
+  bool number_float(double v, const std::string& s) {
+    return place_ == kPiece ? score(v) : scalar() && inner_.number_float(v, s);
+  }
   bool string(std::string& v) {
     if (place_ == kMerges) return merges_.add_line(v), true;
+    if (place_ == kPiece && parts_ == 0) return pieces_.push_back({v, 0}), parts_ = 1, true;
     if (place_ != kPair) return scalar() && inner_.string(v);
     if (parts_ == 2) return bad("a merge of more than two tokens");
     pair_[parts_++] = v;
@@ -49,7 +56,12 @@ class TokenizerJson {
   }
   bool start_array(std::size_t n) {
     if (place_ == kMerges) return place_ = kPair, parts_ = 0, true;
+    if (place_ == kPieces) return place_ = kPiece, parts_ = 0, true;
     if (place_ != kOutside) return bad("a list in model.vocab or in a merge");
+    if (at("vocab")) {
+      place_ = kPieces;
+      return inner_.boolean(true);  // its place in the document
+    }
     if (at("merges")) {
       place_ = kMerges;
       return inner_.boolean(true);  // its place in the document
@@ -58,7 +70,9 @@ class TokenizerJson {
     return inner_.start_array(n);
   }
   bool end_array() {
-    if (place_ == kMerges) return place_ = kOutside, true;
+    if (place_ == kMerges || place_ == kPieces) return place_ = kOutside, true;
+    if (place_ == kPiece)
+      return parts_ == 2 ? (place_ = kPieces, true) : bad("an entry of model.vocab that is not [text, score]");
     if (place_ == kPair) {
       if (parts_ != 2) return bad("a merge of less than two tokens");
       merges_.add(pair_[0], pair_[1]);
@@ -88,8 +102,15 @@ class TokenizerJson {
   }
   bool bad(const char* what) { return problem_ = what, false; }
   bool scalar() {
-    return place_ == kOutside || bad(place_ == kVocab ? "an id in model.vocab that is not an integer"
-                                                      : "a merge that is neither a string nor a list");
+    return place_ == kOutside ||
+           bad(place_ == kVocab                        ? "an id in model.vocab that is not an integer"
+               : place_ == kPieces || place_ == kPiece ? "an entry of model.vocab that is not [text, score]"
+                                                       : "a merge that is neither a string nor a list");
+  }
+  bool score(double v) {
+    if (parts_ != 1) return scalar();
+    pieces_.back().score = v;
+    return parts_ = 2, true;
   }
   bool entry(std::int64_t id) {
     if (vocabulary_.find(token_) >= 0) return bad("a token that stands twice in model.vocab");
@@ -99,9 +120,10 @@ class TokenizerJson {
   io::detail::StrictJson inner_;
   Vocabulary& vocabulary_;
   MergeList& merges_;
+  std::vector<ScoredPiece>& pieces_;
   std::vector<std::string> path_;
   int depth_ = 0;
-  enum Place { kOutside, kVocab, kMerges, kPair } place_ = kOutside;
+  enum Place { kOutside, kVocab, kPieces, kPiece, kMerges, kPair } place_ = kOutside;
   std::size_t parts_ = 0;
   std::string token_, problem_, pair_[2];
 };
@@ -121,12 +143,13 @@ inline Tokenizer Tokenizer::parse(std::string_view text, const std::string& name
     throw Error(Code::kFormat, name + ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder");
   t.vocabulary_->reserve(std::min<std::size_t>(text.size() / 16, std::size_t{1} << 20));
   MergeList merges;
-  detail::TokenizerJson handler(json, *t.vocabulary_, merges, 128);
+  std::vector<ScoredPiece> pieces;
+  detail::TokenizerJson handler(json, *t.vocabulary_, merges, pieces, 128);
   const bool odd = text.starts_with("\xef\xbb\xbf") || text.find('\0') != text.npos;
   try {
     if (odd || !io::Json::sax_parse(text.begin(), text.end(), &handler))
       throw Error(Code::kFormat, "not a tokenizer.json: " + (odd ? "a byte order mark or NUL byte" : handler.problem()));
-    t.build(json, merges, options);
+    t.build(json, merges, pieces, options);
   } catch (const Error& e) {
     throw Error(e.code(), name + ": " + e.what());
   }
@@ -159,9 +182,10 @@ inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& opt
   return t;
 }
 
-inline void Tokenizer::build(const io::Json& json, const MergeList& merges, const LoadOptions& options) {
+inline void Tokenizer::build(const io::Json& json, const MergeList& merges, const std::vector<ScoredPiece>& pieces,
+                             const LoadOptions& options) {
   if (!json.is_object()) throw Error(Code::kFormat, "the document is not an object");
-  model_ = make_model(detail::member(json, "model"), *vocabulary_, merges);
+  model_ = make_model(detail::member(json, "model"), *vocabulary_, merges, pieces);
   vocabulary_->end_model();
   normalizer_ = make_normalizer(detail::member(json, "normalizer"));
   if (options.lowercase) normalizer_ = lowercase_then(std::move(normalizer_));

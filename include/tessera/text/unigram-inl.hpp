@@ -131,23 +131,12 @@ inline std::unique_ptr<Model> make_unigram(const std::vector<ScoredPiece>& piece
   return std::make_unique<detail::Unigram>(pieces, options, vocabulary);
 }
 
-inline std::unique_ptr<Model> make_unigram(const io::Json& model, Vocabulary& vocabulary) {
-  const io::Json* vocab = io::detail::field(model, "vocab");
-  if (!vocab || !vocab->is_array())
-    throw Error(Code::kFormat, "tokenizer: a Unigram model needs a vocab, a list of [text, score]");
-  std::vector<ScoredPiece> pieces;
-  pieces.reserve(vocab->size());
-  for (const io::Json& entry : *vocab) {
-    if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number())
-      throw Error(Code::kFormat,
-                  "tokenizer: entry " + std::to_string(pieces.size()) + " of a Unigram vocab is not [text, score]");
-    pieces.push_back({entry[0].get_ref<const std::string&>(), entry[1].get<double>()});
-  }
+inline UnigramOptions unigram_options(const io::Json& model) {
   UnigramOptions options;
   if (const io::Json* unk = io::detail::field(model, "unk_id"); unk && !unk->is_null())
     options.unk = static_cast<std::size_t>(io::get_int(model, "unk_id", 0, std::int64_t{1} << 40));
   options.byte_fallback = io::get_bool(model, "byte_fallback", false);
-  return make_unigram(pieces, options, vocabulary);
+  return options;
 }
 
 }  // namespace tessera::text

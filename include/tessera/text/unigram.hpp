@@ -26,8 +26,8 @@ struct UnigramOptions {
 /// than 2 GiB of text.
 std::unique_ptr<Model> make_unigram(const std::vector<ScoredPiece>& pieces, const UnigramOptions& options,
                                     Vocabulary& vocabulary);
-/// From a tokenizer.json's "model" whose "vocab" is a list of [text, score]. \throws Error kFormat.
-std::unique_ptr<Model> make_unigram(const io::Json& model, Vocabulary& vocabulary);
+/// From a tokenizer.json's "model". \throws Error kFormat.
+UnigramOptions unigram_options(const io::Json& model);
 
 }  // namespace tessera::text
 
