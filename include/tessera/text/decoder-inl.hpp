@@ -4,7 +4,7 @@
 #include <tessera/io/json-inl.hpp>
 #include <tessera/text/byte_alphabet.hpp>
 #include <tessera/text/decoder.hpp>
-#include <tessera/text/pre_tokenizer_split.hpp>
+#include <tessera/text/pre_tokenizer_split-inl.hpp>
 
 namespace tessera::text {
 

@@ -14,19 +14,23 @@ inline std::string model_type(const io::Json& json) {
                                                       : "WordLevel";
 }
 
-inline std::unique_ptr<Model> make_model(const io::Json& json, Vocabulary& vocabulary, const MergeList& merges,
-                                         const std::vector<ScoredPiece>& pieces) {
+inline std::unique_ptr<Model> make_model(const io::Json& json, Vocabulary& vocabulary, const ModelTables& tables) {
   const std::string type = model_type(json);
-  if ((type == "Unigram") != (vocabulary.size() == 0) && (vocabulary.size() > 0 || !pieces.empty()))
-    throw Error(Code::kFormat,
-                "tokenizer: the vocab of a Unigram model is a list of [text, score], that of others an object");
-  if (type == "BPE") return std::make_unique<Bpe>(vocabulary, merges, bpe_settings(json));
+  if ((type == "Unigram") == tables.pieces.empty())
+    throw Error(Code::kFormat, "tokenizer: the vocab of a Unigram model is a list of [text, score], of others an object");
+  if (type == "BPE") return std::make_unique<Bpe>(vocabulary, tables.merges, bpe_settings(json));
   if (type == "WordPiece")
     return std::make_unique<WordPiece>(
         vocabulary, io::get_string(json, "unk_token", "[UNK]"), io::get_string(json, "continuing_subword_prefix", "##"),
         static_cast<std::size_t>(io::get_int(json, "max_input_chars_per_word", 0, std::int64_t{1} << 30, 100)));
   if (type == "WordLevel") return std::make_unique<WordLevel>(vocabulary, io::get_string(json, "unk_token", "[UNK]"));
-  if (type == "Unigram") return make_unigram(pieces, unigram_options(json), vocabulary);
+  if (type == "Unigram") {
+    UnigramOptions options;
+    if (io::detail::field(json, "unk_id"))
+      options.unk = static_cast<std::size_t>(io::get_int(json, "unk_id", 0, std::int64_t{1} << 40));
+    options.byte_fallback = io::get_bool(json, "byte_fallback", false);
+    return make_unigram(tables.pieces, options, vocabulary);
+  }
   throw Error(Code::kUnsupported,
               "tokenizer: model '" + type + "' is not supported; known: BPE, Unigram, WordLevel, WordPiece");
 }

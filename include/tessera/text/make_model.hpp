@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <tessera/io/json.hpp>
 #include <tessera/text/bpe.hpp>
@@ -11,11 +12,15 @@
 
 namespace tessera::text {
 
-/// From a tokenizer.json's "model", whose "vocab" is already in `vocabulary` or, when it is a list, in `pieces`, and whose
-/// "merges" are in `merges`. Without a "type" it is inferred from the fields, as the tokenizers package does.
-/// \throws Error kUnsupported naming an unknown type, kFormat.
-std::unique_ptr<Model> make_model(const io::Json& json, Vocabulary& vocabulary, const MergeList& merges,
-                                  const std::vector<ScoredPiece>& pieces);
+/// The large parts of a "model", read apart from its other fields.
+struct ModelTables {
+  MergeList merges;
+  std::vector<ScoredPiece> pieces;  ///< of Unigram
+};
+
+/// From a tokenizer.json's "model"; its "vocab" and "merges" are in `vocabulary` and `tables`. Without a "type" it is
+/// inferred from the fields, as the tokenizers package does. \throws Error kUnsupported naming an unknown type, kFormat.
+std::unique_ptr<Model> make_model(const io::Json& json, Vocabulary& vocabulary, const ModelTables& tables);
 /// The type of a "model" object.
 std::string model_type(const io::Json& json);
 

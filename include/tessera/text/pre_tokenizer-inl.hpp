@@ -2,7 +2,7 @@
 #include <tessera/io/json-inl.hpp>
 #include <tessera/text/byte_alphabet.hpp>
 #include <tessera/text/pre_tokenizer.hpp>
-#include <tessera/text/pre_tokenizer_split.hpp>
+#include <tessera/text/pre_tokenizer_split-inl.hpp>
 
 namespace tessera::text {
 
@@ -148,12 +148,8 @@ inline std::unique_ptr<PreTokenizer> make_metaspace(const io::Json& json) {
                                    ? Metaspace::kNever
                                    : throw Error(Code::kFormat, "tokenizer: Metaspace's prepend_scheme is '" + scheme +
                                                                     "', expected always, first or never");
-  if (!io::get_bool(json, "add_prefix_space", true)) {
-    if (json.contains("prepend_scheme") && prepend != Metaspace::kNever)
-      throw Error(Code::kFormat, "tokenizer: Metaspace's add_prefix_space is false and its prepend_scheme '" + scheme + "'");
-    if (!json.contains("prepend_scheme"))
-      throw Error(Code::kFormat, "tokenizer: Metaspace's add_prefix_space is false without the prepend_scheme 'never'");
-  }
+  if (!io::get_bool(json, "add_prefix_space", true) && prepend != Metaspace::kNever)
+    throw Error(Code::kFormat, "tokenizer: Metaspace's add_prefix_space is false and its prepend_scheme '" + scheme + "'");
   return std::make_unique<Metaspace>(mark, prepend, io::get_bool(json, "split", true));
 }
 

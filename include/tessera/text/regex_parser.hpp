@@ -180,18 +180,8 @@ class RegexParser {
     if (const CodePoint many = fold_set(set)) unsupported("(?i) on " + shown(many) + ", which matches several characters,");
     // A run of letters may match one character, as "ss" the sharp s.
     folded_.push_back(set.ranges().front().first);
-    const auto& table = unicode::kManyFolds;
-    for (std::size_t i = 0; i < std::size(table); i += 2 + table[i + 1]) {
-      const std::size_t n = table[i + 1];
-      if (folded_.size() < n) continue;
-      bool same = true;
-      for (std::size_t k = 0; k < n && same; ++k) {
-        CodeSet letter(table[i + 2 + k], table[i + 2 + k]);
-        fold_set(letter);
-        same = letter.ranges().front().first == folded_[folded_.size() - n + k];
-      }
-      if (same) unsupported("(?i) on letters that match " + shown(table[i]) + " as one character");
-    }
+    if (const CodePoint one = folded_from(folded_))
+      unsupported("(?i) on letters that match " + shown(one) + " as one character");
     return set_node(std::move(set));
   }
   static std::string shown(CodePoint c) {
@@ -220,6 +210,9 @@ class RegexParser {
       folded_.clear();
       if (nodes_[static_cast<std::size_t>(body)].kind >= RegexNode::kAssert)
         fail(Code::kFormat, "a quantifier on an anchor");
+      // Oniguruma leaves such a loop early or not by the size of its byte code.
+      if (n.most > 1 && !(n.least <= 1 && n.most == kForever) && may_be_empty(nodes_, body))
+        unsupported("a counted repetition of what may match nothing");
       n.children = {body};
       if (interval && peek("?") && n.least == n.most) {  // {n}? is {n} or nothing
         body = node(std::move(n));

@@ -1,6 +1,7 @@
 // Named sets of code points, and sets without regard to case, as the regular expressions of tokenizer.json have them.
 #pragma once
 #include <string>
+#include <vector>
 
 #include <tessera/text/code_set.hpp>
 
@@ -54,6 +55,23 @@ inline unicode::CodePoint fold_set(unicode::CodeSet& set) {
   const auto& many = unicode::kManyFolds;
   for (std::size_t i = 0; i < std::size(many); i += 2 + many[i + 1])
     if (set.contains(many[i])) return many[i];
+  return 0;
+}
+
+/// The character that the last of these letters, each the least of those it matches, match as a whole under (?i), or 0.
+inline unicode::CodePoint folded_from(const std::vector<unicode::CodePoint>& letters) {
+  const auto& table = unicode::kManyFolds;
+  for (std::size_t i = 0; i < std::size(table); i += 2 + table[i + 1]) {
+    const std::size_t n = table[i + 1];
+    if (letters.size() < n) continue;
+    bool same = true;
+    for (std::size_t k = 0; k < n && same; ++k) {
+      unicode::CodeSet letter(table[i + 2 + k], table[i + 2 + k]);
+      fold_set(letter);
+      same = letter.ranges().front().first == letters[letters.size() - n + k];
+    }
+    if (same) return table[i];
+  }
   return 0;
 }
 

@@ -1,5 +1,6 @@
 // What a regular expression is made of, between its parser and its compiler.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -38,5 +39,19 @@ struct RegexNode {
   RegexMode mode = RegexMode::greedy;
   std::vector<int> children{};
 };
+
+/// Whether a node may match nothing.
+inline bool may_be_empty(const std::vector<RegexNode>& nodes, int at) {
+  const RegexNode& n = nodes[static_cast<std::size_t>(at)];
+  const auto empty = [&](int child) { return may_be_empty(nodes, child); };
+  switch (n.kind) {
+    case RegexNode::kSet: return false;
+    case RegexNode::kRepeat: return n.least == 0 || empty(n.children[0]);
+    case RegexNode::kConcat: return std::all_of(n.children.begin(), n.children.end(), empty);
+    case RegexNode::kAlternatives: return std::any_of(n.children.begin(), n.children.end(), empty);
+    case RegexNode::kAtomic: return empty(n.children[0]);
+    default: return true;
+  }
+}
 
 }  // namespace tessera::text::detail

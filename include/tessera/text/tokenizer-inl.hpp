@@ -213,6 +213,21 @@ inline void Tokenizer::set_truncation(std::optional<Truncation> t) {
   truncation_ = t;
 }
 
+inline void Tokenizer::set_contract(TextContract contract) {
+  const bool clip = contract == TextContract::clip || contract == TextContract::open_clip;
+  Padding p;
+  p.length = clip ? 77 : 64;
+  p.id = contract == TextContract::siglip ? 1 : 0;
+  if (contract == TextContract::clip) {
+    const auto& last = post_.single().back();
+    if (last.kind != PostProcessor::Part::kSpecial || last.ids.empty())
+      throw Error(Code::kBadArgument, "tokenizer: CLIP's contract needs an end token, and the post-processor adds none");
+    p.id = last.ids.back();
+  }
+  set_truncation(Truncation{.max_length = p.length});
+  set_padding(p);
+}
+
 inline std::optional<TokenId> Tokenizer::token_to_id(std::string_view token) const {
   const TokenId id = vocabulary_->find(token);
   return id < 0 ? std::nullopt : std::optional<TokenId>(id);

@@ -33,10 +33,19 @@ struct EncodeOptions {
   bool padding = true;
 };
 
+/// How the text towers of image-text models cut and pad, whatever the file says.
+enum class TextContract {
+  clip,       ///< 77 tokens, the last always the end token; padded with the end token (transformers)
+  open_clip,  ///< the same, padded with 0 (OpenAI and open_clip; without their ftfy and html clean-up)
+  siglip,     ///< 64 tokens, padded with 1 to exactly that; the model takes no mask
+  siglip2,    ///< 64 tokens, padded with 0 on the right
+};
+
 /// A tokenizer: const after loading and safe to share between threads.
 class Tokenizer {
  public:
-  /// \param path tokenizer.json, or a folder with it or with a BERT vocab.txt, and perhaps tokenizer_config.json.
+  /// \param path tokenizer.json, or a folder with it with a BERT vocab.txt, or with vocab.json and
+  /// merges.txt, and perhaps tokenizer_config.json and added_tokens.json.
   /// \throws Error kNotFound, kFormat, kUnsupported naming the component.
   static Tokenizer load(const std::string& path, const LoadOptions& options = {});
   /// From the text of a tokenizer.json. \param name what errors call it.
@@ -61,6 +70,8 @@ class Tokenizer {
   /// \throws Error kBadArgument for a stride beyond max_length minus the special tokens of a single text.
   void set_truncation(std::optional<Truncation> t);
   void set_padding(std::optional<Padding> p) { padding_ = p; }
+  /// \throws Error kBadArgument for clip when the post-processor adds no end token.
+  void set_contract(TextContract contract);
   const std::optional<Truncation>& truncation() const noexcept { return truncation_; }
   const std::optional<Padding>& padding() const noexcept { return padding_; }
   /// What was read otherwise than tokenizer.json says, in sentences.
@@ -70,13 +81,14 @@ class Tokenizer {
   struct Scratch;
   struct ScratchPool;
   class Lease;
-  void build(const io::Json& json, const MergeList& merges, const std::vector<ScoredPiece>& pieces,
-             const LoadOptions& options);
+  void build(const io::Json& json, const ModelTables& tables, const LoadOptions& options);
   void read_added_tokens(const io::Json& list);
   void read_limits(const io::Json& json);
   void add_token(AddedToken token);
   void finish();
   void override_by(const io::Json& config);
+  void add_missing_tokens(const std::string& folder, const io::Json& config);
+  static Tokenizer from_merges_txt(const std::string& folder, const io::Json& config, const LoadOptions& options);
   static Tokenizer from_vocab_txt(const std::string& folder, const io::Json& config, const LoadOptions& options);
   std::string_view checked(std::string_view text, bool replace, std::string& storage) const;
   template <class F>
@@ -104,5 +116,6 @@ class Tokenizer {
 
 #ifndef TESSERA_COMPILED
 #include <tessera/text/tokenizer-inl.hpp>
+#include <tessera/text/tokenizer_folder-inl.hpp>
 #include <tessera/text/tokenizer_load-inl.hpp>
 #endif

@@ -6,127 +6,11 @@
 #include <tessera/io/json-inl.hpp>               // strict reading, which compiled builds do not declare elsewhere
 #include <tessera/text/normalizer_bert-inl.hpp>  // an override looks at BertNormalizer's settings
 #include <tessera/text/tokenizer-inl.hpp>        // the pool
+#include <tessera/text/tokenizer_json.hpp>
 
 namespace tessera::text {
 
 namespace detail {
-
-/// Reads a tokenizer.json like io::parse_json, but takes model.vocab and model.merges straight into their tables: the
-/// document of a large one would cost more than everything else.
-class TokenizerJson {
- public:
-  TokenizerJson(io::Json& root, Vocabulary& vocabulary, MergeList& merges, std::vector<ScoredPiece>& pieces, int depth)
-      : inner_(root, depth), vocabulary_(vocabulary), merges_(merges), pieces_(pieces) {}
-  bool null() { return scalar() && inner_.null(); }
-  bool boolean(bool v) { return scalar() && inner_.boolean(v); }
-  bool number_integer(std::int64_t v) {
-    if (place_ == kPiece) return score(static_cast<double>(v));
-    return place_ == kVocab ? entry(v) : scalar() && inner_.number_integer(v);
-  }
-  bool number_unsigned(std::uint64_t v) {
-    if (place_ == kPiece) return score(static_cast<double>(v));
-    return place_ == kVocab ? entry(static_cast<std::int64_t>(std::min<std::uint64_t>(v, INT64_MAX)))
-                            : scalar() && inner_.number_unsigned(v);
-  }
-  bool number_float(double v, const std::string& s) {
-    return place_ == kPiece ? score(v) : scalar() && inner_.number_float(v, s);
-  }
-  bool string(std::string& v) {
-    if (place_ == kMerges) return merges_.add_line(v), true;
-    if (place_ == kPiece && parts_ == 0) return pieces_.push_back({v, 0}), parts_ = 1, true;
-    if (place_ != kPair) return scalar() && inner_.string(v);
-    if (parts_ == 2) return bad("a merge of more than two tokens");
-    pair_[parts_++] = v;
-    return true;
-  }
-  bool binary(nlohmann::json::binary_t& v) { return inner_.binary(v); }
-  bool start_object(std::size_t n) {
-    if (place_ != kOutside) return bad("an object in model.vocab or model.merges");
-    if (at("vocab")) {
-      place_ = kVocab;
-      return inner_.null();  // its place in the document
-    }
-    deeper();
-    return inner_.start_object(n);
-  }
-  bool end_object() {
-    if (place_ == kVocab) return place_ = kOutside, true;
-    path_.resize(static_cast<std::size_t>(--depth_));
-    return inner_.end_object();
-  }
-  bool start_array(std::size_t n) {
-    if (place_ == kMerges) return place_ = kPair, parts_ = 0, true;
-    if (place_ == kPieces) return place_ = kPiece, parts_ = 0, true;
-    if (place_ != kOutside) return bad("a list in model.vocab or in a merge");
-    if (at("vocab")) {
-      place_ = kPieces;
-      return inner_.boolean(true);  // its place in the document
-    }
-    if (at("merges")) {
-      place_ = kMerges;
-      return inner_.boolean(true);  // its place in the document
-    }
-    deeper();
-    return inner_.start_array(n);
-  }
-  bool end_array() {
-    if (place_ == kMerges || place_ == kPieces) return place_ = kOutside, true;
-    if (place_ == kPiece)
-      return parts_ == 2 ? (place_ = kPieces, true) : bad("an entry of model.vocab that is not [text, score]");
-    if (place_ == kPair) {
-      if (parts_ != 2) return bad("a merge of less than two tokens");
-      merges_.add(pair_[0], pair_[1]);
-      return place_ = kMerges, true;
-    }
-    path_.resize(static_cast<std::size_t>(--depth_));
-    return inner_.end_array();
-  }
-  bool key(std::string& k) {
-    if (place_ == kVocab) {
-      token_ = std::move(k);
-      return true;
-    }
-    path_[static_cast<std::size_t>(depth_) - 1] = k;
-    return inner_.key(k);
-  }
-  bool parse_error(std::size_t where, const std::string& token, const nlohmann::detail::exception& e) {
-    return inner_.parse_error(where, token, e);
-  }
-  std::string problem() const { return problem_.empty() ? inner_.problem() : problem_; }
-
- private:
-  bool at(const char* key) const { return depth_ == 2 && path_[0] == "model" && path_[1] == key; }
-  void deeper() {
-    ++depth_;
-    path_.resize(static_cast<std::size_t>(depth_));
-  }
-  bool bad(const char* what) { return problem_ = what, false; }
-  bool scalar() {
-    return place_ == kOutside ||
-           bad(place_ == kVocab                        ? "an id in model.vocab that is not an integer"
-               : place_ == kPieces || place_ == kPiece ? "an entry of model.vocab that is not [text, score]"
-                                                       : "a merge that is neither a string nor a list");
-  }
-  bool score(double v) {
-    if (parts_ != 1) return scalar();
-    pieces_.back().score = v;
-    return parts_ = 2, true;
-  }
-  bool entry(std::int64_t id) {
-    if (vocabulary_.find(token_) >= 0) return bad("a token that stands twice in model.vocab");
-    vocabulary_.add(token_, id);
-    return true;
-  }
-  io::detail::StrictJson inner_;
-  Vocabulary& vocabulary_;
-  MergeList& merges_;
-  std::vector<ScoredPiece>& pieces_;
-  std::vector<std::string> path_;
-  int depth_ = 0;
-  enum Place { kOutside, kVocab, kPieces, kPiece, kMerges, kPair } place_ = kOutside;
-  std::size_t parts_ = 0;
-  std::string token_, problem_, pair_[2];
-};
 
 inline const io::Json& member(const io::Json& json, const char* key) {
   static const io::Json null;
@@ -142,14 +26,13 @@ inline Tokenizer Tokenizer::parse(std::string_view text, const std::string& name
   if (text.starts_with("version https://git-lfs"))
     throw Error(Code::kFormat, name + ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder");
   t.vocabulary_->reserve(std::min<std::size_t>(text.size() / 16, std::size_t{1} << 20));
-  MergeList merges;
-  std::vector<ScoredPiece> pieces;
-  detail::TokenizerJson handler(json, *t.vocabulary_, merges, pieces, 128);
+  ModelTables tables;
+  detail::TokenizerJson handler(json, *t.vocabulary_, tables, 128);
   const bool odd = text.starts_with("\xef\xbb\xbf") || text.find('\0') != text.npos;
   try {
     if (odd || !io::Json::sax_parse(text.begin(), text.end(), &handler))
       throw Error(Code::kFormat, "not a tokenizer.json: " + (odd ? "a byte order mark or NUL byte" : handler.problem()));
-    t.build(json, merges, pieces, options);
+    t.build(json, tables, options);
   } catch (const Error& e) {
     throw Error(e.code(), name + ": " + e.what());
   }
@@ -166,12 +49,15 @@ inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& opt
   if (folder && fs::exists(config_path, error)) config = io::read_json(config_path);
   if (folder && !fs::exists(file, error)) {
     if (fs::exists(path + "/vocab.txt", error)) return from_vocab_txt(path, config, options);
-    throw Error(Code::kNotFound,
-                path + ": no tokenizer.json and no vocab.txt in it; the tokenizer's files belong beside the weights");
+    if (fs::exists(path + "/vocab.json", error)) return from_merges_txt(path, config, options);
+    throw Error(Code::kNotFound, path +
+                                     ": no tokenizer.json, vocab.txt or vocab.json with merges.txt in it; the tokenizer's "
+                                     "files belong beside the weights");
   }
   const MappedFile mapped = MappedFile::open(file.c_str());
   const std::string_view text(reinterpret_cast<const char*>(mapped.data()), mapped.bytes());
   Tokenizer t = parse(text, file, options);
+  if (folder && !options.strict_file) t.add_missing_tokens(path, config);
   if (config.is_object() && !options.strict_file) {
     try {
       t.override_by(config);
@@ -182,10 +68,9 @@ inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& opt
   return t;
 }
 
-inline void Tokenizer::build(const io::Json& json, const MergeList& merges, const std::vector<ScoredPiece>& pieces,
-                             const LoadOptions& options) {
+inline void Tokenizer::build(const io::Json& json, const ModelTables& tables, const LoadOptions& options) {
   if (!json.is_object()) throw Error(Code::kFormat, "the document is not an object");
-  model_ = make_model(detail::member(json, "model"), *vocabulary_, merges, pieces);
+  model_ = make_model(detail::member(json, "model"), *vocabulary_, tables);
   vocabulary_->end_model();
   normalizer_ = make_normalizer(detail::member(json, "normalizer"));
   if (options.lowercase) normalizer_ = lowercase_then(std::move(normalizer_));
@@ -297,47 +182,6 @@ inline void Tokenizer::override_by(const io::Json& config) {
       "tokenize_chinese_chars differ");
   normalizer_ = bert_normalizer(now.clean_text, now.chinese_chars, now.strip_accents, now.lowercase);
   finish();
-}
-
-inline Tokenizer Tokenizer::from_vocab_txt(const std::string& folder, const io::Json& config, const LoadOptions& options) {
-  const std::string path = folder + "/vocab.txt";
-  const MappedFile file = MappedFile::open(path.c_str());
-  const std::string_view text(reinterpret_cast<const char*>(file.data()), file.bytes());
-  if (text.starts_with("version https://git-lfs"))
-    throw Error(Code::kFormat, path + ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder");
-  std::size_t bad = 0;
-  if (unicode::valid_prefix(text, 0, bad) != text.size()) throw Error(Code::kFormat, path + ": not valid UTF-8");
-  Tokenizer t;
-  std::int64_t id = 0;
-  for (std::size_t at = 0; at < text.size(); ++id) {
-    std::size_t end = text.find('\n', at);
-    if (end == text.npos) end = text.size();
-    std::string_view line = text.substr(at, end - at);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    t.vocabulary_->add(line, id);
-    at = end + 1;
-  }
-  const io::Json& c = config.is_object() ? config : io::Json::object();
-  const auto special = [&](const char* key, const char* absent) {
-    const io::Json& v = detail::member(c, key);
-    return v.is_object() ? io::get_string(v, "content", absent) : io::get_string(c, key, absent);
-  };
-  const std::string names[] = {special("pad_token", "[PAD]"), special("unk_token", "[UNK]"), special("cls_token", "[CLS]"),
-                               special("sep_token", "[SEP]"), special("mask_token", "[MASK]")};
-  for (const std::string& name : names) {
-    const TokenId known = t.vocabulary_->find(name);
-    if (known < 0) throw Error(Code::kFormat, path + ": the special token '" + name + "' is not in it");
-    t.add_token({name, known, false, false, false, false, true});
-  }
-  const bool lower = io::get_bool(c, "do_lower_case", true) || options.lowercase;
-  t.model_ = std::make_unique<WordPiece>(*t.vocabulary_, names[1], "##", 100);
-  t.normalizer_ =
-      bert_normalizer(true, io::get_bool(c, "tokenize_chinese_chars", true), io::get_bool(c, "strip_accents", lower), lower);
-  t.pre_tokenizer_ = make_pre_tokenizer({{"type", "BertPreTokenizer"}});
-  t.post_ = PostProcessor::bert(t.vocabulary_->find(names[2]), t.vocabulary_->find(names[3]));
-  t.decoder_ = make_decoder({{"type", "WordPiece"}});
-  t.finish();
-  return t;
 }
 
 }  // namespace tessera::text

@@ -131,12 +131,4 @@ inline std::unique_ptr<Model> make_unigram(const std::vector<ScoredPiece>& piece
   return std::make_unique<detail::Unigram>(pieces, options, vocabulary);
 }
 
-inline UnigramOptions unigram_options(const io::Json& model) {
-  UnigramOptions options;
-  if (const io::Json* unk = io::detail::field(model, "unk_id"); unk && !unk->is_null())
-    options.unk = static_cast<std::size_t>(io::get_int(model, "unk_id", 0, std::int64_t{1} << 40));
-  options.byte_fallback = io::get_bool(model, "byte_fallback", false);
-  return options;
-}
-
 }  // namespace tessera::text

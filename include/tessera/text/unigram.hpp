@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include <tessera/io/json.hpp>
 #include <tessera/text/model.hpp>
 #include <tessera/text/vocabulary.hpp>
 
@@ -26,8 +25,6 @@ struct UnigramOptions {
 /// than 2 GiB of text.
 std::unique_ptr<Model> make_unigram(const std::vector<ScoredPiece>& pieces, const UnigramOptions& options,
                                     Vocabulary& vocabulary);
-/// From a tokenizer.json's "model". \throws Error kFormat.
-UnigramOptions unigram_options(const io::Json& model);
 
 }  // namespace tessera::text
 

@@ -1,4 +1,3 @@
-// Pre-tokenizers that only cut. pre_tokenizer-inl.hpp has those that also change the text.
 #pragma once
 #include <memory>
 #include <string>
