@@ -2,6 +2,7 @@
 // bytes and where each came from; and what no fixture can say.
 #include <algorithm>
 #include <cctype>
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -99,6 +100,22 @@ INSTANTIATE_TEST_SUITE_P(Fixtures, ByteFixture, ::testing::ValuesIn(byte_fixture
       name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
   return name;
 });
+
+TEST(Normalizer, LongTextTakesLinearTime) {
+  for (const std::string& name : byte_fixtures()) {
+    const auto n =
+        make_normalizer(io::Json::parse(test::read_gzip(data_folder() + name + ".tokenizer.json.gz"))["normalizer"]);
+    for (const char* unit :
+         {"a", " ", "\xcc\x81", "\xcc\xa3\xcc\x81", "\xf0\x9f\x91\xa9\xe2\x80\x8d", "\xe0\xa4\x95\xe0\xa5\x8d"}) {
+      NormalizedText in, out;
+      while (in.bytes.size() < (std::size_t{1} << 20)) in.bytes += unit;
+      const auto start = std::chrono::steady_clock::now();
+      n->normalize(in, out);
+      EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 1.0)
+          << name << " '" << unit << "'";
+    }
+  }
+}
 
 TEST(Normalizer, OriginsAreThoseOfTheWholeText) {
   const NormalizedText got = run(*make_normalizer({{"type", "NFD"}}), "a\xc3\xa9", 40);

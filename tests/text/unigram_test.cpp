@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <tessera/text/piece_trie.hpp>
+#include <tessera/text/tokenizer.hpp>
 #include <tessera/text/unigram.hpp>
 
 namespace tessera::text {
@@ -82,12 +83,18 @@ TEST(Unigram, RefusesWhatItCannotMean) {
   EXPECT_THROW((void)make_unigram({{"a", 0}}, {.unk = 1}, v), Error);
   EXPECT_THROW((void)make_unigram({}, {.unk = 0}, v), Error);
   for (const char* bad :
-       {R"({})", R"({"vocab": {}})", R"({"vocab": [["a"]]})", R"({"vocab": [["a", "b"]]})", R"({"vocab": [[1, 2]]})",
-        R"({"vocab": [["a", 0]], "unk_id": -1})", R"({"vocab": [["a", 0]], "unk_id": 1})"}) {
-    io::Json model = io::Json::parse(bad);
-    model["type"] = "Unigram";
-    EXPECT_THROW((void)Tokenizer::parse(io::Json{{"model", model}}.dump(), "bad"), Error) << bad;
+       {R"({})", R"({"vocab": []})", R"({"vocab": {}})", R"({"vocab": [["a"]]})", R"({"vocab": [["a", "b"]]})",
+        R"({"vocab": [[1, 2]]})", R"({"vocab": [["a", 0, 0]]})", R"({"vocab": [["a", true]]})", R"({"vocab": [[["a", 0]]]})",
+        R"({"vocab": ["a", 0]})", R"({"vocab": [{"a": 0}]})", R"({"vocab": [null]})", R"({"vocab": [["a", null]]})",
+        R"({"vocab": [["a", 0]], "unk_id": -1})"}) {
+    io::Json json = io::Json::parse(bad);
+    if (!json.contains("unk_id")) json["unk_id"] = 0;
+    const std::string text = R"({"model": )" + json.dump() + "}";
+    EXPECT_THROW((void)Tokenizer::parse(text, "bad"), Error) << text;
   }
+  const Tokenizer good =
+      Tokenizer::parse(R"({"model": {"unk_id": 0, "vocab": [["a", 0], ["b", -1.5], ["c", -1]]}})", "good");
+  EXPECT_EQ(good.encode("cab").ids, (Ids{2, 0, 1}));
 }
 
 TEST(PieceTrie, FindsWhatASearchOfAllFinds) {
