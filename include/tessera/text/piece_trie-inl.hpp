@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include <tessera/text/piece_trie.hpp>
@@ -17,12 +18,7 @@ class PieceTrie::Builder {
       sorted.push_back({head(pieces[i], 0), head(pieces[i], 8), static_cast<std::uint32_t>(i)});
       bytes += pieces[i].size();
     }
-    std::sort(sorted.begin(), sorted.end(), [&](const Sorted& a, const Sorted& b) {
-      if (a.head != b.head) return a.head < b.head;
-      if (a.next != b.next) return a.next < b.next;
-      const int order = pieces[a.piece].compare(pieces[b.piece]);
-      return order != 0 ? order < 0 : a.piece < b.piece;
-    });
+    sort(sorted, pieces);
     // All texts in order, one after another, for the passes to come; of equal ones the last piece.
     trie_.text_.reserve(bytes);
     keys_.reserve(sorted.size());
@@ -69,6 +65,27 @@ class PieceTrie::Builder {
     std::size_t begin, end;
     std::size_t depth;
   };
+  // By radix on the first 8 bytes, a byte a pass, then by comparison where those are equal.
+  static void sort(std::vector<Sorted>& v, const std::vector<std::string_view>& pieces) {
+    std::vector<Sorted> other(v.size());
+    for (int shift = 0; shift < 64; shift += 8) {
+      std::array<std::size_t, 257> begin{};
+      for (const Sorted& s : v) ++begin[(s.head >> shift & 255) + 1];
+      if (std::find(begin.begin(), begin.end(), v.size()) != begin.end()) continue;  // one value only
+      for (std::size_t i = 1; i < begin.size(); ++i) begin[i] += begin[i - 1];
+      for (const Sorted& s : v) other[begin[s.head >> shift & 255]++] = s;
+      v.swap(other);
+    }
+    for (auto first = v.begin(); first != v.end();) {
+      const auto last = std::find_if(first, v.end(), [&](const Sorted& s) { return s.head != first->head; });
+      std::sort(first, last, [&](const Sorted& a, const Sorted& b) {
+        if (a.next != b.next) return a.next < b.next;
+        const int order = pieces[a.piece].compare(pieces[b.piece]);
+        return order != 0 ? order < 0 : a.piece < b.piece;
+      });
+      first = last;
+    }
+  }
   static std::uint64_t head(std::string_view s, std::size_t from) noexcept {
     std::uint64_t h = 0;
     for (std::size_t i = from; i < from + 8; ++i) h = h << 8 | (i < s.size() ? static_cast<unsigned char>(s[i]) : 0u);
