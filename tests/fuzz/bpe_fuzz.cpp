@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <tessera/text.hpp>
+#include <tessera/text/byte_alphabet.hpp>
 
 namespace {
 
