@@ -23,7 +23,9 @@ class RegexCompiler {
     out_.pattern_ = pattern;
     for (const unicode::CodeSet& s : parser.sets()) out_.sets_.push_back(table(s));
     out_.word_ = static_cast<std::uint32_t>(out_.sets_.size());
-    out_.sets_.push_back(table(unicode::CodeSet::where(unicode::is_onig_word)));
+    unicode::CodeSet word;
+    detail::named_set("\\w", true, word);
+    out_.sets_.push_back(table(word));
     emit(root);
     push({.op = Regex::Op::match});
     out_.find_first_bytes();

@@ -267,10 +267,7 @@ class RegexParser {
       case 'h':
       case 'H': return named("xdigit", c == 'H');
       case 'w':
-      case 'W':
-        set = CodeSet::where(unicode::is_onig_word);
-        if (c == 'W') set = set.complement();
-        return true;
+      case 'W': return named("\\w", c == 'W');
       case 'p':
       case 'P': {
         if (!eat("{")) unsupported(name(2) + " without braces");

@@ -1,14 +1,17 @@
 // Named sets of code points, and sets without regard to case, as the regular expressions of tokenizer.json have them.
 #pragma once
+#include <map>
+#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <tessera/text/code_set.hpp>
 
 namespace tessera::text::detail {
 
-/// The set of a property or POSIX name, lower case without blanks, '_' and '-'; false for an unknown one.
-inline bool named_set(const std::string& name, bool bracket, unicode::CodeSet& out) {
+/// What named_set() finds out, from all code points.
+inline bool make_named_set(const std::string& name, bool bracket, unicode::CodeSet& out) {
   using namespace unicode;
   const auto where = [&](const auto& f) { return out = CodeSet::where(f), true; };
   const auto categories = [&](CategoryMask m) { return where([m](CodePoint c) { return has_category(c, m); }); };
@@ -23,6 +26,7 @@ inline bool named_set(const std::string& name, bool bracket, unicode::CodeSet& o
   if (name == "graph") return categories(~(kCn | kCc | kZ));
   if (name == "print") return categories(~(kCn | kCc | kZl | kZp));
   if (name == "word") return where(is_posix_word);
+  if (name == "\\w") return where(is_onig_word);
   if (name == "xdigit") return out = CodeSet('0', '9').add(CodeSet('A', 'F')).add(CodeSet('a', 'f')), true;
   if (name == "ascii") return out = CodeSet(0, 127), true;
   if (name == "punct") return categories(bracket ? kP | kS : kP);
@@ -32,6 +36,18 @@ inline bool named_set(const std::string& name, bool bracket, unicode::CodeSet& o
   if (const auto mask = category_by_name(name)) return categories(*mask);
   const int number = script_by_name(name);
   return number >= 0 && where([number](CodePoint c) { return script(c) == number; });
+}
+
+/// The set of a property or POSIX name, lower case without blanks, '_' and '-'; false for an unknown one.
+inline bool named_set(const std::string& name, bool bracket, unicode::CodeSet& out) {
+  static std::mutex mutex;
+  static std::map<std::pair<std::string, bool>, unicode::CodeSet> known;  // a pattern names the same few many times
+  const std::lock_guard lock(mutex);
+  const auto at = known.find({name, bracket});
+  if (at != known.end()) return out = at->second, true;
+  if (!make_named_set(name, bracket, out)) return false;
+  known.emplace(std::pair{name, bracket}, out);
+  return true;
 }
 
 /// Adds what single members match under (?i). \return a member that matches several characters there, or 0.

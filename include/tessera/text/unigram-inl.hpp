@@ -5,6 +5,7 @@
 #include <limits>
 
 #include <tessera/text/piece_trie.hpp>
+#include <tessera/text/unicode.hpp>
 #include <tessera/text/unigram.hpp>
 
 namespace tessera::text {
