@@ -1,7 +1,7 @@
 #pragma once
 #include <algorithm>
 
-#include <tessera/text/normalizer.hpp>
+#include <tessera/text/normalized_text.hpp>
 
 namespace tessera::text::detail {
 

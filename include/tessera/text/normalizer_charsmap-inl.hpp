@@ -1,7 +1,7 @@
 #pragma once
 #include <tessera/text/charsmap.hpp>
 #include <tessera/text/grapheme.hpp>
-#include <tessera/text/normalizer.hpp>
+#include <tessera/text/normalized_text.hpp>
 #include <tessera/text/normalizer_replacing.hpp>
 
 namespace tessera::text::detail {

@@ -1,7 +1,7 @@
 #pragma once
 #include <algorithm>
 
-#include <tessera/text/normalizer.hpp>
+#include <tessera/text/normalized_text.hpp>
 #include <tessera/text/normalizer_replacing.hpp>
 
 namespace tessera::text::detail {

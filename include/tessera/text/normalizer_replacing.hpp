@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include <tessera/text/normalizer.hpp>
+#include <tessera/text/normalized_text.hpp>
 
 namespace tessera::text::detail {
 

@@ -1,9 +1,10 @@
 #pragma once
 #include <algorithm>
+#include <memory>
 #include <variant>
 
 #include <tessera/text/byte_alphabet.hpp>
-#include <tessera/text/normalizer.hpp>
+#include <tessera/text/normalized_text.hpp>
 #include <tessera/text/normalizer_replacing.hpp>
 #include <tessera/text/regex.hpp>
 

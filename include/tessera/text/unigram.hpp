@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <tessera/text/model.hpp>
+#include <tessera/text/unicode.hpp>
 #include <tessera/text/vocabulary.hpp>
 
 namespace tessera::text {
