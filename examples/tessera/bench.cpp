@@ -1,5 +1,6 @@
 // tessera bench: seconds of a forward pass over random token ids.
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -29,8 +30,10 @@ std::vector<long> sequence_lengths(const BenchOptions& o) {
       std::getline(file, word);
       continue;
     }
-    all.push_back(std::strtol(word.c_str(), nullptr, 10));
-    if (all.back() < 1) throw Failure{kOther, o.lengths + ": '" + word + "' is not a length"};
+    const char* end = word.data() + word.size();
+    const auto [next, error] = std::from_chars(word.data(), end, all.emplace_back());
+    if (error != std::errc() || next != end || all.back() < 1)
+      throw Failure{kOther, o.lengths + ": '" + word + "' is not a length; expected whole numbers from 1, # for comments"};
   }
   if (all.empty()) throw Failure{kOther, o.lengths + ": no lengths in it"};
   return all;
@@ -40,13 +43,13 @@ int run_bench(const BenchOptions& o) {
   using namespace tessera;
   Context ctx = o.run.context();
   const auto model =
-      or_exit(kRefused, [&] { return models::load_text_model(ctx, io::ModelFolder::open(o.run.model), o.run.load()); });
+      or_refuse([&] { return models::load_text_model(ctx, io::ModelFolder::open(o.run.model), o.run.load()); });
   const auto& config = model.transformer->config();
   std::vector<index_t> cu{0};
   for (const long n : sequence_lengths(o)) {
     if (n > config.max_positions)
-      throw Failure{kUsage,
-                    "--seq " + std::to_string(n) + ": the model has " + std::to_string(config.max_positions) + " positions"};
+      throw Failure{kUsage, (o.lengths.empty() ? "--seq" : o.lengths) + " " + std::to_string(n) + ": the model has " +
+                                std::to_string(config.max_positions) + " positions"};
     cu.push_back(cu.back() + n);
   }
   std::vector<std::int32_t> ids(static_cast<std::size_t>(cu.back()));
@@ -67,14 +70,15 @@ int run_bench(const BenchOptions& o) {
   };
   forward(3);
   if (o.stdio) {
-    std::puts("ready");
-    std::fflush(stdout);
+    print_line("ready");
+    finish_stdout();
     char line[64];
     while (std::fgets(line, sizeof line, stdin)) {
       long times = 0;
-      if (std::sscanf(line, "go %ld", &times) != 1 || times < 1) throw Failure{kUsage, "expected a line 'go N'"};
+      if (std::sscanf(line, "go %ld", &times) != 1 || times < 1)
+        throw Failure{kUsage, "--stdio: expected a line 'go N' with N from 1"};
       std::printf("%.9f\n", forward(times));
-      std::fflush(stdout);
+      finish_stdout();
     }
     return kDone;
   }

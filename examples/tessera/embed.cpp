@@ -1,19 +1,18 @@
 // tessera embed: one embedding a text.
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "digest.hpp"
 #include "embed_output.hpp"
 #include "lines.hpp"
 #include "progress.hpp"
+#include "shard.hpp"
 #include "signals.hpp"
 #include "tool.hpp"
 
@@ -30,87 +29,30 @@ struct Options {
   bool no_normalize = false, jsonl = false, resume = false;
 };
 
-/// Inputs [first, last) of the whole, and the names of the part's files.
-struct Shard {
-  long long first = 0, last = -1, index = 0, of = 1;
-  std::string manifest;
-};
-
-long long count_lines(const std::string& path, bool jsonl) {
-  Lines lines(path, jsonl);
-  std::string line;
-  long long n = 0;
-  while (lines.next_raw(line)) ++n;
-  return n;
-}
-
-Shard read_shard(Options& o) {
-  Shard s;
-  int used = 0;
-  if (std::sscanf(o.shard.c_str(), "%lld/%lld%n", &s.index, &s.of, &used) != 2 || used != static_cast<int>(o.shard.size()) ||
-      s.of < 1 || s.of > 99999 || s.index < 0 || s.index >= s.of)
-    throw Failure{kUsage, "--shard " + o.shard + ": expected i/n with 0 <= i < n"};
-  if (o.text == "-") throw Failure{kUsage, "--shard needs an input file: standard input cannot be counted first"};
-  const long long n = count_lines(o.text, o.jsonl);
-  s.first = s.index * n / s.of;
-  s.last = (s.index + 1) * n / s.of;
-  std::error_code error;
-  std::filesystem::create_directories(o.out, error);
-  if (!std::filesystem::is_directory(o.out, error))
-    throw Failure{kOutput, o.out + ": cannot make this folder for the parts"};
-  char name[64];
-  std::snprintf(name, sizeof name, "/part-%05lld-of-%05lld", s.index, s.of);
-  s.manifest = o.out + name + ".manifest.json";
-  o.out += std::string(name) + ".npy";
-  return s;
-}
-
-/// What a finished part was made of; equal manifests mean equal bytes.
+/// What a part is made of; equal manifests mean equal bytes.
 io::Json manifest_of(const Options& o, const Shard& s) {
-  Digest inputs, model, options;
-  Lines lines(o.text, o.jsonl);
-  std::string line;
-  for (long long i = 0; i < s.last && lines.next_raw(line); ++i)
-    if (i >= s.first) inputs.add(line);
-  const auto folder = io::ModelFolder::open(o.run.model);
-  std::map<std::string, std::filesystem::path> files;  // in the order of their names
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(
-           folder.root(), std::filesystem::directory_options::skip_permission_denied))
-    if (entry.is_regular_file() && (entry.path().extension() == ".json" || entry.path().extension() == ".safetensors" ||
-                                    entry.path().extension() == ".txt"))
-      files[std::filesystem::relative(entry.path(), folder.root()).string()] = entry.path();
-  for (const auto& [name, path] : files) {
-    const auto file = MappedFile::open(path.c_str());
-    model.add(name);
-    model.add({reinterpret_cast<const char*>(file.data()), file.bytes()});
-  }
   const auto& e = o.embed;
-  options.add(e.prompt + "\n" + e.prompt_name + "\n" + o.pooling);
-  options.add(std::to_string(e.max_length) + " " + std::to_string(e.dims) + " " + std::to_string(e.layers) + " " +
-              std::to_string(e.normalize) + " " + std::to_string(o.jsonl) + " " + o.run.dtype);
-  return {{"inputs", inputs.hex()}, {"model", model.hex()}, {"options", options.hex()}, {"shard", s.index}, {"of", s.of},
-          {"first", s.first},       {"last", s.last}};
-}
-
-/// Whether the part and its manifest are there and of the same making.
-bool finished(const Options& o, const Shard& s, const io::Json& manifest, bool& skipped) {
-  std::error_code error;
-  if (!std::filesystem::exists(s.manifest, error) || !std::filesystem::exists(o.out, error)) return false;
-  try {
-    io::Json old = io::read_json(s.manifest);
-    const auto rows = old.at("rows").get<index_t>();
-    skipped = !old.at("skipped").empty();
-    old.erase("rows"), old.erase("skipped");
-    return old == manifest && io::NpyFile::open(o.out).array().extent[0] == rows;
-  } catch (const std::exception&) {
-    return false;  // not one of ours, or damaged: made again
-  }
+  Digest options;
+  options.add(e.prompt.value_or(""));
+  for (const std::string& word : {e.prompt_name, o.pooling, o.run.dtype}) options.add(word);
+  for (const index_t n :
+       {index_t{e.prompt.has_value()}, e.max_length, e.dims, e.layers, index_t{e.normalize}, index_t{o.jsonl},
+        index_t{TESSERA_VERSION_MAJOR}, index_t{TESSERA_VERSION_MINOR}, index_t{TESSERA_VERSION_PATCH}})
+    options.add(std::to_string(n));
+  return {{"inputs", digest_inputs(s, Lines(o.text, o.jsonl))},
+          {"model", digest_model(o.run.model)},
+          {"options", options.hex()},
+          {"shard", s.index},
+          {"of", s.of},
+          {"first", s.first},
+          {"last", s.last}};
 }
 
 /// Texts that wait to go through the model together.
 struct Batch {
-  std::vector<std::string> texts;
+  std::vector<std::string> texts, names;
   std::vector<long long> inputs;
+  std::size_t bytes = 0;
 };
 
 struct Embedder {
@@ -118,7 +60,7 @@ struct Embedder {
   const models::TextEncoder& model;
   const Options& o;
   EmbedOutput& out;
-  bool nonfinite = false;
+  std::vector<long long> nonfinite;
 
   void run(Batch& batch) {
     const std::vector<std::string_view> views(batch.texts.begin(), batch.texts.end());
@@ -128,85 +70,115 @@ struct Embedder {
     model.embed_tokens(ctx, tokens, o.embed, View<float, 2>(rows.data(), n, dim));
     for (index_t i = 0; i < n; ++i) {
       const float* row = rows.data() + i * dim;
-      const long long input = batch.inputs[static_cast<std::size_t>(i)];
       bool finite = true;
       for (index_t c = 0; c < dim; ++c) finite = finite && std::isfinite(row[c]);
       if (finite) {
-        out.row(input, row);
+        out.row(row);
       } else {
-        out.skip(input, "its embedding holds NaN or infinity");
-        nonfinite = true;
+        const auto at = static_cast<std::size_t>(i);
+        out.skip(batch.inputs[at], batch.names[at], "its embedding holds NaN or infinity");
+        nonfinite.push_back(batch.inputs[at]);
       }
     }
     batch = {};
   }
 };
 
+/// Refuses, before any work, options that this model cannot serve.
+void check_options(Context& ctx, const models::TextEncoder& model, const Options& o) {
+  const auto layers = model.model().transformer->config().layers;
+  if (o.embed.layers > layers)
+    throw Failure{kUsage, "--layers " + std::to_string(o.embed.layers) + ": this model has " + std::to_string(layers)};
+  or_exit(kUsage, [&] {
+    (void)model.dim(o.embed);
+    (void)model.tokenize(ctx, {}, o.embed);  // the prompt's name, the length
+    std::vector<text::TokenId> ids;
+    model.tokenizer().encode_ids("", ids, o.embed.max_length);  // room for the special tokens
+  });
+}
+
+/// What happened, in one line: on a terminal only, as the bar is.
+void summary(const EmbedOutput& out, const Progress& progress) {
+  if (!progress.shown()) return;
+  char text[128];
+  std::snprintf(text, sizeof text, "%lld texts in %.1f s (%.0f/s), %zu skipped", out.rows(), progress.seconds(),
+                static_cast<double>(out.rows()) / progress.seconds(), out.skipped().size());
+  say(text);
+}
+
+int outcome(bool skipped, bool nonfinite) { return nonfinite ? kNonFinite : skipped ? kSkipped : kDone; }
+
+void commit(EmbedOutput& out, const Shard& shard) {
+  if (!shard.manifest.empty()) std::remove(shard.manifest.c_str());  // it speaks of the part that is replaced now
+  out.commit();
+}
+
+/// Keeps the rows that are done; an older output is not given up for none.
+int stop(EmbedOutput& out, const Shard& shard) {
+  std::error_code error;
+  if (out.rows() > 0 || !std::filesystem::exists(shard.part, error)) {
+    commit(out, shard);
+    say("stopped by a signal; " + shard.part + " holds the " + std::to_string(out.rows()) + " rows that were done");
+  } else {
+    say("stopped by a signal before the first row; " + shard.part + " is as it was");
+  }
+  return signal_exit();
+}
+
 int run_embed(Options o) {
   static const std::map<std::string, ops::Pooling> kPooling = {
       {"cls", ops::Pooling::cls}, {"mean", ops::Pooling::mean}, {"last", ops::Pooling::last}, {"max", ops::Pooling::max}};
   if (!o.pooling.empty()) o.embed.pooling = kPooling.at(o.pooling);
   o.embed.normalize = !o.no_normalize;
-  if (o.resume && o.shard.empty()) throw Failure{kUsage, "--resume works with --shard"};
+  if (o.resume && o.shard.empty()) throw Failure{kUsage, "--resume keeps parts, so it needs --shard i/n"};
   catch_signals();
   Context ctx = o.run.context();
   Shard shard;
   io::Json manifest;
-  if (!o.shard.empty()) {
-    shard = read_shard(o);
-    manifest = or_exit(kRefused, [&] { return manifest_of(o, shard); });
-    bool skipped = false;
-    if (o.resume && finished(o, shard, manifest, skipped)) {
-      std::fprintf(stderr, "tessera: %s is finished and kept\n", o.out.c_str());
-      return skipped ? kSkipped : kDone;
+  if (o.shard.empty()) {
+    shard.part = o.out;
+  } else {
+    shard = open_shard(o.shard, o.text, o.jsonl, o.out);
+    manifest = or_refuse([&] { return manifest_of(o, shard); });
+    const Finished state = o.resume && !interrupted() ? finished(shard, manifest) : Finished{};
+    if (state.kept) {
+      say(shard.part + " is finished and kept");
+      return outcome(state.skipped, state.nonfinite);
     }
-    std::remove(shard.manifest.c_str());
   }
-  const auto model = or_exit(kRefused, [&] { return models::TextEncoder::load(ctx, o.run.model, o.run.load()); });
-  or_exit(kUsage,
-          [&] { (void)model.tokenize(ctx, std::vector<std::string_view>{""}, o.embed); });  // options that it cannot serve
-  EmbedOutput out(o.out, or_exit(kUsage, [&] { return model.dim(o.embed); }));
   Lines lines(o.text, o.jsonl);
-  Embedder embedder{ctx, model, o, out};
+  const auto model = or_refuse([&] { return models::TextEncoder::load(ctx, o.run.model, o.run.load()); });
+  check_options(ctx, model, o);
+  EmbedOutput out(shard.part, model.dim(o.embed), shard.first);
+  Embedder embedder{ctx, model, o, out, {}};
   Progress progress;
   Batch batch;
   std::string line, text, why;
-  std::size_t bytes = 0;
   const auto full = static_cast<std::size_t>(o.embed.batch_tokens) * 4;  // some four bytes a token
-  for (long long i = 0; (shard.last < 0 || i < shard.last) && !interrupted() && lines.next_raw(line); ++i) {
-    if (i < shard.first) continue;
+  for (long long i = 0; !shard.after(i) && !interrupted() && lines.next_raw(line); ++i) {
+    if (!shard.contains(i)) continue;
+    const std::string name = lines.where() + " (input " + std::to_string(i) + ")";
     if (!lines.text(line, text, why)) {
-      out.skip(i, why);
+      out.skip(i, name, why);
       continue;
     }
-    bytes += std::min(text.size(), static_cast<std::size_t>(model.max_length()) * 8) + 8;
+    batch.bytes += std::min(text.size(), static_cast<std::size_t>(model.max_length()) * 8) + 8;
     batch.texts.push_back(text);
+    batch.names.push_back(name);
     batch.inputs.push_back(i);
-    if (bytes < full) continue;
+    if (batch.bytes < full) continue;
     embedder.run(batch);
-    bytes = 0;
-    progress.update(out.seen(), lines.fraction());
+    progress.update(out.seen(), shard.last < 0
+                                    ? lines.fraction()
+                                    : static_cast<double>(out.seen()) / static_cast<double>(shard.last - shard.first));
   }
   if (!interrupted() && !batch.texts.empty()) embedder.run(batch);
   progress.clear();
-  out.commit();
-  if (interrupted()) {
-    std::fprintf(stderr, "tessera: stopped by a signal; %s holds the %lld rows that were done\n", o.out.c_str(), out.rows());
-    return signal_exit();
-  }
-  if (!o.shard.empty()) {
-    manifest["rows"] = out.rows();
-    manifest["skipped"] = out.skipped();
-    or_exit(kOutput, [&] {
-      const std::string text_of = manifest.dump(1) + "\n";
-      io::AtomicFile file(shard.manifest);
-      file.write(text_of.data(), text_of.size());
-      file.commit();
-    });
-  }
-  std::fprintf(stderr, "tessera: %lld texts in %.1f s (%.0f/s), %zu skipped\n", out.rows(), progress.seconds(),
-               static_cast<double>(out.rows()) / progress.seconds(), out.skipped().size());
-  return embedder.nonfinite ? kNonFinite : out.skipped().empty() ? kDone : kSkipped;
+  if (interrupted()) return stop(out, shard);
+  commit(out, shard);
+  if (!shard.manifest.empty()) write_manifest(shard, manifest, out, embedder.nonfinite);
+  summary(out, progress);
+  return outcome(!out.skipped().empty(), !embedder.nonfinite.empty());
 }
 
 }  // namespace
@@ -224,8 +196,9 @@ void add_embed(CLI::App& app, int& exit) {
   app.add_option("--pooling", o->pooling, "instead of the model's own")
       ->check(CLI::IsMember({"cls", "mean", "last", "max"}));
   app.add_flag("--no-normalize", o->no_normalize, "leave out the final normalisation");
-  app.add_option("--prompt", o->embed.prompt, "put before every text");
-  app.add_option("--prompt-name", o->embed.prompt_name, "one of the model's prompts")->excludes("--prompt");
+  auto* prompt = app.add_option_function<std::string>(
+      "--prompt", [o](const std::string& s) { o->embed.prompt = s; }, "put before every text; \"\" for none");
+  app.add_option("--prompt-name", o->embed.prompt_name, "one of the model's prompts")->excludes(prompt);
   app.add_option("--max-length", o->embed.max_length, "tokens that a text is cut to")->check(CLI::Range(1, 1 << 24));
   app.add_option("--batch-tokens", o->embed.batch_tokens, "tokens that go through the model at once")
       ->check(CLI::Range(1, 1 << 24));

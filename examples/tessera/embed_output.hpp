@@ -1,6 +1,9 @@
 // Rows of one output file, and which inputs they came from.
 #pragma once
+#include <algorithm>
 #include <cstdio>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,50 +12,59 @@
 namespace tool {
 
 /// A .npy file that grows row by row, and, when some input left no row, `.rows.jsonl` beside it: {"row": r, "input": i}.
+/// Inputs come in order, so only the skipped ones need be kept.
 class EmbedOutput {
  public:
-  EmbedOutput(const std::string& path, tessera::index_t columns)
+  /// \param first the number of the first input.
+  EmbedOutput(const std::string& path, tessera::index_t columns, long long first)
       : path_(path),
-        columns_(columns),
+        first_(first),
         file_(or_exit(kOutput, [&] { return std::make_unique<tessera::io::NpyWriter>(path, columns); })) {}
 
-  void row(long long input, const float* values) {
+  void row(const float* values) {
     or_exit(kOutput, [&] { file_->append(values, 1); });
-    inputs_.push_back(input);
   }
   /// Names on stderr an input that leaves no row.
-  void skip(long long input, const std::string& why) {
-    std::fprintf(stderr, "tessera: input %lld skipped: %s\n", input, why.c_str());
-    skipped_.push_back(input);
+  void skip(long long input, const std::string& name, const std::string& why) {
+    say(name + " skipped: " + why);
+    skipped_.insert(std::upper_bound(skipped_.begin(), skipped_.end(), input), input);
   }
+  /// In order.
   const std::vector<long long>& skipped() const { return skipped_; }
-  long long rows() const { return static_cast<long long>(inputs_.size()); }
+  long long rows() const { return file_->rows(); }
   long long seen() const { return rows() + static_cast<long long>(skipped_.size()); }
+  static std::string map_of(const std::string& path) { return path + ".rows.jsonl"; }
 
   void commit() {
     or_exit(kOutput, [&] {
-      const std::string map = path_ + ".rows.jsonl";
-      if (!skipped_.empty()) {
-        tessera::io::AtomicFile rows(map);
-        std::string text;
-        for (std::size_t r = 0; r < inputs_.size(); ++r) {
-          text += "{\"row\": " + std::to_string(r) + ", \"input\": " + std::to_string(inputs_[r]) + "}\n";
-          if (text.size() > (1u << 16)) rows.write(text.data(), text.size()), text.clear();
-        }
-        rows.write(text.data(), text.size());
-        rows.commit();
-      } else {
-        std::remove(map.c_str());  // of an earlier run
-      }
+      const std::string name = map_of(path_);
+      std::optional<tessera::io::AtomicFile> map;
+      if (!skipped_.empty()) write_map(map.emplace(name));  // a full disk is found before anything is in place
       file_->commit();
+      if (map)
+        map->commit();
+      else
+        std::remove(name.c_str());  // of an earlier run
     });
   }
 
  private:
+  void write_map(tessera::io::AtomicFile& map) const {
+    std::string text;
+    auto skipped = skipped_.begin();
+    long long input = first_;
+    for (long long r = 0; r < rows(); ++r, ++input) {
+      for (; skipped != skipped_.end() && *skipped == input; ++skipped) ++input;
+      text += "{\"row\": " + std::to_string(r) + ", \"input\": " + std::to_string(input) + "}\n";
+      if (text.size() > (1u << 16)) map.write(text.data(), text.size()), text.clear();
+    }
+    map.write(text.data(), text.size());
+  }
+
   std::string path_;
-  tessera::index_t columns_;
+  long long first_;
   std::unique_ptr<tessera::io::NpyWriter> file_;
-  std::vector<long long> inputs_, skipped_;
+  std::vector<long long> skipped_;
 };
 
 }  // namespace tool

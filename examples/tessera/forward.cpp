@@ -1,5 +1,7 @@
 // tessera forward: the tool for checking a model against another program. Tensors in and out bear transformers' names.
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <list>
 #include <memory>
 #include <optional>
@@ -46,6 +48,16 @@ std::optional<std::vector<std::int32_t>> integers(const io::SafeTensors& file, c
   return out;
 }
 
+/// Refuses a tensor that would be left unread, such as a name with a typing mistake.
+void check_names(const io::SafeTensors& file) {
+  static constexpr const char* kKnown[] = {"input_ids", "attention_mask", "token_type_ids", "position_ids"};
+  for (const std::string& name : file.names())
+    if (std::find(std::begin(kKnown), std::end(kKnown), name) == std::end(kKnown))
+      throw Failure{kOther, file.name() + ": tensor " + name +
+                                " is not read; known: input_ids, attention_mask, token_type_ids, position_ids"};
+  if (!file.find("input_ids")) throw Failure{kOther, file.name() + ": no tensor input_ids"};
+}
+
 /// Outputs as they are made, each padded [B, T, C].
 struct Outputs {
   const models::PaddedBatch& batch;
@@ -70,16 +82,16 @@ struct Outputs {
 int run_forward(const ForwardOptions& o) {
   Context ctx = o.run.context();
   const auto in = or_exit(kOther, [&] { return io::SafeTensors::open(o.in); });
-  const auto model =
-      or_exit(kRefused, [&] { return models::load_text_model(ctx, io::ModelFolder::open(o.run.model), o.run.load()); });
+  check_names(in);
   index_t rows = -1, columns = -1;
   const auto ids = integers(in, "input_ids", rows, columns);
-  if (!ids) throw Failure{kOther, o.in + ": no tensor input_ids"};
   const auto mask = integers(in, "attention_mask", rows, columns), types = integers(in, "token_type_ids", rows, columns),
              positions = integers(in, "position_ids", rows, columns);
   const auto view = [&](const auto& v) {
     return v ? View<const std::int32_t, 2>(v->data(), rows, columns) : View<const std::int32_t, 2>();
   };
+  const auto model =
+      or_refuse([&] { return models::load_text_model(ctx, io::ModelFolder::open(o.run.model), o.run.load()); });
   const models::PaddedBatch batch(view(ids), view(mask), view(types), view(positions));
   const index_t c = model.transformer->config().block.channels;
   Outputs outputs{batch, rows, columns, {}, {}};
@@ -89,8 +101,6 @@ int run_forward(const ForwardOptions& o) {
   std::vector<float> packed(static_cast<std::size_t>(batch.tokens() * c));
   const View<float, 2> hidden(packed.data(), batch.tokens(), c);
   or_exit(kOther, [&] { model.transformer->forward(ctx, batch.inputs(), hidden, forward); });
-  if (!ops::all_finite(ctx, View<const float, 1>(packed.data(), static_cast<index_t>(packed.size()))))
-    throw Failure{kNonFinite, "the last hidden state holds NaN or infinity"};
   outputs.add("last_hidden_state", hidden);
   std::vector<float> pooled(static_cast<std::size_t>(rows * c));
   if (model.pooler) {
@@ -100,6 +110,9 @@ int run_forward(const ForwardOptions& o) {
       if (!batch.has_first(b)) std::fill_n(p[b].data, c, 0.f);
     outputs.tensors.push_back({"pooler_output", io::any_view(View<const float, 2>(p))});
   }
+  for (const auto& t : outputs.tensors)
+    if (!ops::all_finite(ctx, View<const float, 1>(reinterpret_cast<const float*>(t.view.data), t.view.size())))
+      throw Failure{kNonFinite, o.in + ": " + t.name + " holds NaN or infinity; nothing is written"};
   or_exit(kOutput, [&] { io::write_safetensors(o.out, outputs.tensors); });
   return kDone;
 }

@@ -26,16 +26,8 @@ int machine() {
   return kDone;
 }
 
-/// A name that cannot play with the terminal.
-std::string printable(const std::string& name) {
-  std::string s = name;
-  for (char& c : s)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  return s;
-}
-
 int file(const std::string& path) {
-  const auto f = or_exit(kRefused, [&] { return io::SafeTensors::open(path); });
+  const auto f = or_refuse([&] { return io::SafeTensors::open(path); });
   index_t total = 0;
   for (const auto& name : f.names()) {
     const AnyView& v = f.at(name);
@@ -50,35 +42,50 @@ int file(const std::string& path) {
   return kDone;
 }
 
-int folder(const std::string& path, bool allow_nonfinite) {
-  Context ctx;
-  const auto where = or_exit(kRefused, [&] { return io::ModelFolder::open(path); });
-  const auto model =
-      or_exit(kRefused, [&] { return models::TextEncoder::load(ctx, path, {.allow_nonfinite = allow_nonfinite}); });
-  const auto& stack = *model.model().transformer;
-  const auto& c = stack.config();
-  std::map<std::string, index_t> types;
-  const auto checkpoint = where.has("modules.json") && !where.has("config.json") ? nullptr : where.checkpoint();
-  if (checkpoint)
-    for (const auto& name : checkpoint->names()) types[dtype_name(checkpoint->at(name).dtype)] += checkpoint->at(name).bytes;
-  std::printf("architecture: %s, %lld layers, %lld channels, %lld heads of %lld, mlp %lld\n", model.model().family.c_str(),
+void describe(const models::TextModel& model) {
+  const auto& c = model.transformer->config();
+  std::printf("architecture: %s, %lld layers, %lld channels, %lld heads of %lld, mlp %lld\n", model.family.c_str(),
               static_cast<long long>(c.layers), static_cast<long long>(c.block.channels),
               static_cast<long long>(c.block.heads), static_cast<long long>(c.block.head_dim),
               static_cast<long long>(c.block.mlp_width));
-  std::printf("parameters: %.2f million\n", static_cast<double>(stack.parameters()) / 1e6);
-  for (const auto& [type, bytes] : types)
-    std::printf("in the files: %s, %.1f MB\n", type.c_str(), static_cast<double>(bytes) / 1e6);
+  std::printf("parameters: %.2f million\n", static_cast<double>(model.transformer->parameters()) / 1e6);
   std::printf("packed weights: f32, %.1f MB; embedding tables are read from the file\n",
-              static_cast<double>(stack.bytes()) / 1e6);
+              static_cast<double>(model.transformer->bytes()) / 1e6);
+}
+
+void describe(const models::TextEncoder& model) {
+  describe(model.model());
   std::printf("embedding: %lld numbers; texts are cut to %lld tokens (the model has %lld positions)\n",
               static_cast<long long>(model.dim()), static_cast<long long>(model.max_length()),
-              static_cast<long long>(c.max_positions));
+              static_cast<long long>(model.model().transformer->config().max_positions));
   std::printf("vocabulary: %zu tokens\n", model.tokenizer().vocab_size());
   for (const auto& [name, prompt] : model.prompts())
     std::printf("prompt %s: \"%s\"\n", printable(name).c_str(), printable(prompt).c_str());
-  for (const auto& note : model.tokenizer().notes()) std::printf("note: %s\n", note.c_str());
-  const io::Json config = where.config();
-  if (config.contains("auto_map")) std::printf("note: the folder names code of its own (auto_map); it is not run\n");
+  for (const auto& note : model.tokenizer().notes()) std::printf("note: %s\n", printable(note).c_str());
+}
+
+/// Element types of the weights that lie in the folder itself, as old sentence-transformers folders have none.
+void describe_files(const io::ModelFolder& where) {
+  if (!where.has("config.json")) return;
+  const auto checkpoint = where.checkpoint();
+  std::map<std::string, index_t> types;
+  for (const auto& name : checkpoint->names()) types[dtype_name(checkpoint->at(name).dtype)] += checkpoint->at(name).bytes;
+  for (const auto& [type, bytes] : types)
+    std::printf("in the files: %s, %.1f MB\n", type.c_str(), static_cast<double>(bytes) / 1e6);
+  if (where.config().contains("auto_map")) std::printf("note: the folder names code of its own (auto_map); it is not run\n");
+}
+
+int folder(const std::string& path, bool allow_nonfinite) {
+  Context ctx;
+  const models::LoadOptions load{.allow_nonfinite = allow_nonfinite};
+  const auto where = or_refuse([&] { return io::ModelFolder::open(path); });
+  if (where.has("modules.json") || where.has("tokenizer.json") || where.has("vocab.txt")) {
+    describe(or_refuse([&] { return models::TextEncoder::load(ctx, path, load); }));
+  } else {
+    describe(or_refuse([&] { return models::load_text_model(ctx, where, load); }));
+    std::printf("note: no tokenizer in the folder, so it serves forward and bench, not embed\n");
+  }
+  or_refuse([&] { describe_files(where); });
   return kDone;
 }
 
@@ -90,7 +97,9 @@ struct InspectOptions {
 int run_inspect(const InspectOptions& o) {
   if (o.machine == !o.path.empty()) throw Failure{kUsage, "inspect takes a model folder, a .safetensors file or --machine"};
   if (o.machine) return machine();
-  return o.path.ends_with(".safetensors") ? file(o.path) : folder(o.path, o.allow_nonfinite);
+  std::error_code error;
+  const bool weights = o.path.ends_with(".safetensors") || std::filesystem::is_regular_file(o.path, error);
+  return weights ? file(o.path) : folder(o.path, o.allow_nonfinite);
 }
 
 }  // namespace

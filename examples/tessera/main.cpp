@@ -1,11 +1,48 @@
 // tessera: embeddings from the command line. `tessera --help` lists the commands.
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
+#include <new>
 #include <string>
 
 #include "tool.hpp"
 
+namespace {
+
+/// What the system does to a program before and beside its work.
+void settle() {
+  // A closed standard stream would lend its number to the next file, and messages would end up there.
+  for (int fd = 0; fd <= 2; ++fd)
+    if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);  // using it stays an error
+  signal(SIGPIPE, SIG_IGN);  // a reader that goes away, a file beyond its limit: errors of the write, not ends
+  signal(SIGXFSZ, SIG_IGN);
+}
+
+int parse(CLI::App& app, int argc, char** argv, const int& exit) {
+  try {
+    app.parse(argc, argv);
+    tool::finish_stdout();
+    return exit;
+  } catch (const CLI::Success& e) {  // --help, --version
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    throw tool::Failure{tool::kUsage, e.what() + std::string(" (tessera --help explains)")};
+  } catch (const tessera::Error& e) {
+    throw tool::Failure{e.code() == tessera::Code::kNonFinite ? tool::kNonFinite : tool::kOther, e.what()};
+  } catch (const std::bad_alloc&) {
+    throw tool::Failure{tool::kOther, "out of memory; a smaller --batch-tokens or fewer --threads need less"};
+  } catch (const std::exception& e) {
+    throw tool::Failure{tool::kOther, e.what()};
+  }
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  settle();
   CLI::App app("Embeddings from Hugging Face model folders, on this machine alone");
   app.require_subcommand(1);
   app.set_version_flag("--version", std::to_string(TESSERA_VERSION_MAJOR) + "." + std::to_string(TESSERA_VERSION_MINOR) +
@@ -21,21 +58,9 @@ int main(int argc, char** argv) {
   tool::add_inspect(*app.add_subcommand("inspect", "what a model folder, a safetensors file or this machine is"), exit);
   tool::add_bench(*app.add_subcommand("bench", "time of a forward pass"), exit);
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& e) {  // --help, --version
-    return app.exit(e);
-  } catch (const CLI::ParseError& e) {
-    std::fprintf(stderr, "tessera: %s (tessera --help explains)\n", e.what());
-    return tool::kUsage;
+    return parse(app, argc, argv, exit);
   } catch (const tool::Failure& f) {
-    std::fprintf(stderr, "tessera: %s\n", f.sentence.c_str());
+    if (!f.sentence.empty()) tool::say(f.sentence);
     return f.code;
-  } catch (const tessera::Error& e) {
-    std::fprintf(stderr, "tessera: %s\n", e.what());
-    return e.code() == tessera::Code::kNonFinite ? tool::kNonFinite : tool::kOther;
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "tessera: %s\n", e.what());
-    return tool::kOther;
   }
-  return exit;
 }

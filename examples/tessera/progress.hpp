@@ -49,6 +49,7 @@ class Progress {
     std::fflush(stderr);
     drawn_ = false;
   }
+  bool shown() const { return shown_; }
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
  private:

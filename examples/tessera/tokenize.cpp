@@ -1,5 +1,4 @@
 // tessera tokenize: one JSON object a line of standard input.
-#include <cerrno>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -11,14 +10,30 @@ namespace tool {
 
 namespace {
 
+using namespace tessera;
+
 struct TokenizeOptions {
   std::string model;
   bool no_special = false, no_truncation = false, jsonl = false;
 };
 
+/// What a line asks for, encoded. \throws Failure saying why it cannot be.
+text::Encoding encode_line(const text::Tokenizer& tokenizer, const std::string& line, bool jsonl,
+                           const text::EncodeOptions& options) {
+  if (!jsonl) return tokenizer.encode(line, options);
+  io::Json json;
+  std::string why;
+  if (!Lines::json(line, json, why)) throw Failure{kSkipped, why};
+  if (json.is_string()) return tokenizer.encode(json.get<std::string>(), options);
+  const bool object = json.is_object(), pair = object && json.contains("pair") && !json["pair"].is_null();
+  if (!object || !json.contains("text") || !json["text"].is_string() || (pair && !json["pair"].is_string()))
+    throw Failure{kSkipped, R"(expected a JSON string or {"text": "...", "pair": "..."})"};
+  const auto first = json["text"].get<std::string>();
+  return pair ? tokenizer.encode_pair(first, json["pair"].get<std::string>(), options) : tokenizer.encode(first, options);
+}
+
 int run_tokenize(const TokenizeOptions& o) {
-  using namespace tessera;
-  auto tokenizer = or_exit(kRefused, [&] { return text::Tokenizer::load(io::ModelFolder::open(o.model).root()); });
+  const auto tokenizer = or_refuse([&] { return text::Tokenizer::load(io::ModelFolder::open(o.model).root()); });
   text::EncodeOptions encode;
   encode.add_special_tokens = !o.no_special;
   encode.truncation = !o.no_truncation;
@@ -26,33 +41,20 @@ int run_tokenize(const TokenizeOptions& o) {
   Lines lines("-", o.jsonl);
   bool skipped = false;
   std::string line;
-  for (long number = 1; lines.next_raw(line); ++number) {
+  while (lines.next_raw(line)) {
     text::Encoding e;
     try {
-      if (!o.jsonl) {
-        e = tokenizer.encode(line, encode);
-      } else {
-        const io::Json json = io::parse_json(line, "the line");
-        if (json.is_string())
-          e = tokenizer.encode(json.get<std::string>(), encode);
-        else if (json.is_object() && json.contains("pair") && !json["pair"].is_null())
-          e = tokenizer.encode_pair(io::get_string(json, "text"), io::get_string(json, "pair"), encode);
-        else
-          e = tokenizer.encode(io::get_string(json, "text"), encode);
-      }
-    } catch (const Error& error) {
-      std::fprintf(stderr, "tessera: line %ld skipped: %s\n", number, error.what());
+      e = or_exit(kSkipped, [&] { return encode_line(tokenizer, line, o.jsonl, encode); });
+    } catch (const Failure& f) {
+      say(lines.where() + " skipped: " + f.sentence);
       skipped = true;
       continue;
     }
     io::Json tokens = io::Json::array();
     for (const auto id : e.ids) tokens.push_back(std::string(tokenizer.id_to_token(id)));
     const io::Json out = {{"ids", e.ids}, {"tokens", tokens}, {"offsets", e.offsets}};
-    const std::string text = out.dump(-1, ' ', false, io::Json::error_handler_t::replace) + "\n";
-    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
-      throw Failure{kOutput, "standard output cannot be written"};
+    print_line(out.dump(-1, ' ', false, io::Json::error_handler_t::replace));
   }
-  if (std::fflush(stdout) != 0) throw Failure{kOutput, "standard output cannot be written"};
   return skipped ? kSkipped : kDone;
 }
 

@@ -1,6 +1,9 @@
 // What the commands of the tool share: exit codes, common options, how errors end a command.
 #pragma once
+#include <cerrno>
 #include <cstdint>
+#include <cstdio>
+#include <cstring>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -9,13 +12,32 @@
 
 namespace tool {
 
-enum Exit : int { kDone = 0, kOther = 1, kUsage = 2, kSkipped = 3, kRefused = 4, kOutput = 5, kNonFinite = 6 };
+enum Exit : int {
+  kDone = 0,
+  kOther = 1,
+  kUsage = 2,
+  kSkipped = 3,
+  kRefused = 4,
+  kOutput = 5,
+  kNonFinite = 6,
+  kPipe = 141,  // the reader of standard output went away: quietly, as a program that SIGPIPE ends
+};
 
-/// Ends a command with a sentence on stderr and this exit code.
+/// Ends a command with a sentence on stderr (none when empty) and this exit code.
 struct Failure {
   int code;
   std::string sentence;
 };
+
+/// Text of others (names in files, paths) that cannot play with the terminal: one line of it.
+inline std::string printable(std::string s) {
+  for (char& c : s)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return s;
+}
+
+/// One line on stderr.
+inline void say(const std::string& sentence) { std::fprintf(stderr, "tessera: %s\n", printable(sentence).c_str()); }
 
 /// Runs f and turns an Error into a Failure with `code`.
 template <class F>
@@ -25,6 +47,27 @@ auto or_exit(int code, const F& f) -> decltype(f()) {
   } catch (const tessera::Error& e) {
     throw Failure{code, e.what()};
   }
+}
+
+/// The same for what loads a model.
+template <class F>
+auto or_refuse(const F& f) -> decltype(f()) {
+  try {
+    return f();
+  } catch (const tessera::Error& e) {
+    const bool nonfinite = e.code() == tessera::Code::kNonFinite;
+    throw Failure{kRefused, e.what() + std::string(nonfinite ? " (the option is --allow-nonfinite)" : "")};
+  }
+}
+
+/// Ends the command when standard output did not take all that was printed.
+inline void finish_stdout() {
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return;
+  if (errno == EPIPE) throw Failure{kPipe, ""};
+  throw Failure{kOutput, std::string("standard output: cannot write: ") + std::strerror(errno)};
+}
+inline void print_line(const std::string& line) {
+  if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() || std::fputc('\n', stdout) == EOF) finish_stdout();
 }
 
 /// --model, --threads, --device, --dtype: how a model is run.
@@ -43,10 +86,9 @@ struct RunOptions {
   tessera::Context context() const {
     if (dtype != "f32")
       throw Failure{kOther, "--dtype " + dtype + ": only f32 is available in this version; leave the option out"};
-    return or_exit(kOther, [&] {
-      return tessera::Context(tessera::ContextOptions{
-          .device = device == "cuda" ? tessera::Device::cuda : tessera::Device::cpu, .threads = threads});
-    });
+    if (device != "cpu")
+      throw Failure{kOther, "--device " + device + ": this build has no cuda; leave the option out to use the cpu"};
+    return or_exit(kOther, [&] { return tessera::Context(tessera::ContextOptions{.threads = threads}); });
   }
   tessera::models::LoadOptions load() const { return {.allow_nonfinite = allow_nonfinite}; }
 };

@@ -19,7 +19,11 @@ inline Isa isa_from_name(const char* name) {
 
 inline Isa default_isa() {
   const char* forced = std::getenv("TESSERA_ISA");  // NOLINT(concurrency-mt-unsafe): read once per Context, before threads
-  if (forced && *forced) return isa_from_name(forced);
+  if (forced && *forced) try {
+      return isa_from_name(forced);
+    } catch (const Error& e) {
+      throw Error(e.code(), std::string("TESSERA_ISA: ") + e.what());
+    }
   const IsaList list = available_isas();
   return list.isa[list.count - 1];
 }

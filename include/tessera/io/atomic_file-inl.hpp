@@ -17,11 +17,12 @@ inline void AtomicFile::fail(const char* what) const {
 
 inline AtomicFile::AtomicFile(const std::string& path) : path_(path), temporary_(path + ".tmpXXXXXX") {
   struct stat st {};
-  if (::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) {
-    errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
-    fail("write");  // a rename would replace a device or a pipe by a file
-  }
+  if (path.empty()) throw Error(Code::kIo, "the output has an empty name; name a file");
+  if (::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode))  // a rename would replace a device or a pipe by a file
+    throw Error(Code::kIo, path + ": cannot write: " +
+                               (S_ISDIR(st.st_mode) ? "a folder; name a file in it" : "not a regular file; name one"));
   fd_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
+  if (fd_ < 0 && errno == ENOENT) throw Error(Code::kIo, path + ": cannot write: its folder does not exist; make it first");
   if (fd_ < 0) fail("write");
   const mode_t mask = ::umask(0);
   ::umask(mask);
@@ -59,7 +60,8 @@ inline void AtomicFile::overwrite(std::size_t offset, const void* data, std::siz
 }
 
 inline void AtomicFile::commit() {
-  if (::fsync(fd_) != 0) fail("sync");
+  while (::fsync(fd_) != 0)
+    if (errno != EINTR) fail("sync");
   const int fd = fd_;
   fd_ = -1;
   const bool closed = ::close(fd) == 0;

@@ -34,6 +34,32 @@ inline std::string contained_path(const std::string& folder, const std::string& 
   throw escape("a link that leaves the folder");
 }
 
+namespace detail {
+
+/// What to do with a folder whose weights are of another format; "" when there are none of a format that is known.
+inline std::string other_weights(const std::string& folder) {
+  static constexpr struct {
+    const char *ending, *advice;
+  } kOthers[] = {
+      {".bin",
+       "only PyTorch .bin weights; convert once in Python with model.save_pretrained(folder, safe_serialization=True)"},
+      {".pt",
+       "only PyTorch .pt weights; convert once in Python with model.save_pretrained(folder, safe_serialization=True)"},
+      {".h5",
+       "only TensorFlow weights; convert once in Python with from_pretrained(..., from_tf=True) and save_pretrained()"},
+      {".msgpack",
+       "only Flax weights; convert once in Python with from_pretrained(..., from_flax=True) and save_pretrained()"},
+      {".onnx", "only an ONNX graph; get the model's safetensors files, tessera reads weights, not graphs"},
+      {".gguf", "only GGUF weights; get the model's original safetensors files"}};
+  std::error_code error;
+  for (const auto& other : kOthers)
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+      if (entry.path().extension() == other.ending) return other.advice;
+  return {};
+}
+
+}  // namespace detail
+
 inline Checkpoint Checkpoint::open(const std::string& folder) {
   namespace fs = std::filesystem;
   Checkpoint c;
@@ -73,24 +99,10 @@ inline Checkpoint Checkpoint::open(const std::string& folder) {
     return c;
   }
   if (!fs::is_directory(folder, error)) throw Error(Code::kNotFound, folder + ": no such model folder");
-  static constexpr struct {
-    const char *ending, *advice;
-  } kOthers[] = {
-      {".bin",
-       "only PyTorch .bin weights; convert once in Python with model.save_pretrained(folder, safe_serialization=True)"},
-      {".pt",
-       "only PyTorch .pt weights; convert once in Python with model.save_pretrained(folder, safe_serialization=True)"},
-      {".h5",
-       "only TensorFlow weights; convert once in Python with from_pretrained(..., from_tf=True) and save_pretrained()"},
-      {".msgpack",
-       "only Flax weights; convert once in Python with from_pretrained(..., from_flax=True) and save_pretrained()"},
-      {".onnx", "only an ONNX graph; get the model's safetensors files, tessera reads weights, not graphs"},
-      {".gguf", "only GGUF weights; get the model's original safetensors files"}};
-  for (const auto& other : kOthers)
-    for (const auto& entry : fs::directory_iterator(folder, error))
-      if (entry.path().extension() == other.ending)
-        throw Error(Code::kNotFound, folder + ": no model.safetensors, " + other.advice);
-  throw Error(Code::kNotFound, folder + ": no model.safetensors and no model.safetensors.index.json in it");
+  if (const std::string other = detail::other_weights(folder); !other.empty())
+    throw Error(Code::kNotFound, folder + ": no model.safetensors, " + other);
+  throw Error(Code::kNotFound,
+              folder + ": no model.safetensors and no model.safetensors.index.json in it; download the whole model");
 }
 
 inline const AnyView* Checkpoint::find(std::string_view name) const {

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <set>
 #include <vector>
 
@@ -37,7 +38,11 @@ class StrictJson : public nlohmann::detail::json_sax_dom_parser<Json> {
     return Base::key(k);
   }
   bool parse_error(std::size_t at, const std::string&, const nlohmann::detail::exception& e) {
-    problem_ = "at byte " + std::to_string(at) + ": " + e.what();
+    std::string why = e.what();  // "[json.exception...] parse error at line 1, column 2: ...; last read: '...'; ..."
+    if (const std::size_t colon = why.find(": "); why.starts_with('[') && colon != why.npos) why.erase(0, colon + 2);
+    constexpr std::size_t kLongest = 200;
+    if (why.size() > kLongest) why.resize(std::min(why.find("; last read"), kLongest));  // it quotes all of a string
+    problem_ = "at byte " + std::to_string(at) + ": " + why;
     return false;
   }
   const std::string& problem() const { return problem_; }

@@ -44,8 +44,10 @@ inline ModelFolder ModelFolder::open(const std::string& path) {
     while (folder.root_.size() > 1 && folder.root_.back() == '/') folder.root_.pop_back();
     return folder;
   }
-  if (fs::exists(path, error)) throw Error(Code::kNotFound, path + ": a file, expected the folder of a model");
-  if (!detail::is_repository_id(path)) throw Error(Code::kNotFound, path + ": no such model folder");
+  if (fs::exists(path, error))
+    throw Error(Code::kNotFound, path + ": a file, expected the folder of a model; name the folder it lies in");
+  if (!detail::is_repository_id(path))
+    throw Error(Code::kNotFound, path + ": no such model folder; check the path, or give org/name of a downloaded model");
   std::string repository = "models--" + path;
   repository.replace(repository.find('/'), 1, "--");
   const fs::path base = fs::path(detail::hub_cache()) / repository;
@@ -68,7 +70,13 @@ inline bool ModelFolder::has(const std::string& name) const {
 inline Json ModelFolder::json(const std::string& name) const { return read_json(contained_path(root_, name)); }
 
 inline Json ModelFolder::config() const {
-  if (!has("config.json")) throw Error(Code::kNotFound, root_ + ": no config.json in it, so it is not a model folder");
+  if (!has("config.json")) {
+    const bool readable = has("model.safetensors") || has("model.safetensors.index.json");
+    const std::string other = readable ? "" : detail::other_weights(root_);
+    throw Error(Code::kNotFound, root_ + (other.empty() ? ": no config.json in it, so it is not a model folder; download "
+                                                          "the whole model, or name the folder that holds config.json"
+                                                        : ": no config.json and no model.safetensors, " + other));
+  }
   return json("config.json");
 }
 

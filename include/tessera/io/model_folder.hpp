@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <tessera/io/checkpoint.hpp>
 #include <tessera/io/json.hpp>
@@ -28,6 +29,16 @@ class ModelFolder {
   std::shared_ptr<const Checkpoint> checkpoint() const;
   /// A folder inside this one ("1_Pooling/").
   ModelFolder sub(const std::string& name) const;
+  /// f(); the sentence of an Error that does not begin with this folder gets it put before.
+  template <class F>
+  auto naming(const F& f) const -> decltype(f()) {
+    try {
+      return f();
+    } catch (const Error& e) {
+      if (std::string_view(e.what()).starts_with(root_)) throw;
+      throw Error(e.code(), root_ + ": " + e.what());
+    }
+  }
 
  private:
   std::string root_;

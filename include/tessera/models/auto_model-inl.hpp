@@ -6,14 +6,14 @@ namespace tessera::models {
 
 inline TextModel load_text_model(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options) {
   const io::Json config = folder.config();
-  const std::string type = io::get_string(config, "model_type", "");
+  const std::string type = folder.naming([&] { return io::get_string(config, "model_type", ""); });
   static constexpr struct {
     const char* type;
     TextModel (*load)(Context&, const io::ModelFolder&, const io::Json&, const LoadOptions&);
   } kFamilies[] = {{"bert", load_bert}};
   std::string known;
   for (const auto& f : kFamilies) {
-    if (type == f.type) return f.load(ctx, folder, config, options);
+    if (type == f.type) return folder.naming([&] { return f.load(ctx, folder, config, options); });
     known += (known.empty() ? "" : ", ") + std::string(f.type);
   }
   throw Error(Code::kUnsupported,

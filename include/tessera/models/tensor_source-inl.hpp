@@ -77,8 +77,8 @@ inline const float* TensorSource::floats(const AnyView& v, const std::string& na
     result = into.back().as<const float>();
   }
   if (!allow_nonfinite_ && !ops::all_finite(ctx_, View<const float, 1>(result, n)))
-    throw Error(Code::kNonFinite,
-                "checkpoint: tensor " + name + " holds NaN or infinity; a damaged file, or pass allow_nonfinite");
+    throw Error(Code::kNonFinite, "checkpoint: tensor " + name +
+                                      " holds NaN or infinity: a damaged file? allow_nonfinite loads it all the same");
   return result;
 }
 

@@ -42,7 +42,7 @@ inline float cosine(std::span<const float> a, std::span<const float> b) {
 inline TextEncoder TextEncoder::load(Context& ctx, const std::string& path, const LoadOptions& options) {
   const io::ModelFolder folder = io::ModelFolder::open(path);
   TextEncoder e;
-  e.read_modules(ctx, folder, options);
+  folder.naming([&] { e.read_modules(ctx, folder, options); });
   return e;
 }
 
@@ -165,7 +165,7 @@ inline void TextEncoder::read_dense(Context& ctx, const io::ModelFolder& folder,
 }
 
 inline std::string TextEncoder::prompt_for(const EmbedOptions& o) const {
-  if (!o.prompt.empty()) return o.prompt;
+  if (o.prompt) return *o.prompt;
   const std::string& name = o.prompt_name.empty() ? default_prompt_ : o.prompt_name;
   if (name.empty()) return {};
   const auto found = prompts_.find(name);
@@ -182,7 +182,7 @@ inline index_t TextEncoder::dim(const EmbedOptions& o) const {
     if (s.kind == Step::kDense) d = dense_[s.dense].out;
   if (o.dims < 0 || o.dims > d)
     throw Error(Code::kBadArgument,
-                "dims " + std::to_string(o.dims) + ": this model's embeddings have " + std::to_string(d));
+                "dims " + std::to_string(o.dims) + ": this model's embeddings have " + std::to_string(d) + " numbers");
   return o.dims > 0 ? o.dims : d;
 }
 

@@ -17,7 +17,7 @@ namespace tessera::models {
 
 /// What a caller may change about how texts become embeddings.
 struct EmbedOptions {
-  std::string prompt = {};                   ///< put before every text
+  std::optional<std::string> prompt = {};    ///< put before every text; "" for none, whatever the folder's default
   std::string prompt_name = {};              ///< one of prompts(); "" takes the folder's default, if it names one
   index_t max_length = 0;                    ///< tokens a text is cut to, specials included; 0: the folder's limit
   index_t dims = 0;                          ///< keep the first so many and normalise again (Matryoshka); 0: all

@@ -1,0 +1,139 @@
+// --shard i/n: one part of the inputs, and the manifest that says what a finished part was made of.
+#pragma once
+#include <charconv>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "digest.hpp"
+#include "embed_output.hpp"
+#include "lines.hpp"
+#include "tool.hpp"
+
+namespace tool {
+
+/// Inputs [first, last) of all; last < 0: to the end. Without --shard it is all of them, with no manifest.
+struct Shard {
+  long long first = 0, last = -1, index = 0, of = 1;
+  std::string part, manifest;
+
+  bool contains(long long input) const { return input >= first && !after(input); }
+  bool after(long long input) const { return last >= 0 && input >= last; }
+};
+
+inline long long count_lines(Lines lines) {
+  std::string line;
+  long long n = 0;
+  while (lines.next_raw(line)) ++n;
+  return n;
+}
+
+/// Reads "i/n", counts the inputs and makes the folder of the parts.
+inline Shard open_shard(const std::string& option, const std::string& text, bool jsonl, const std::string& folder) {
+  Shard s;
+  const char *at = option.data(), *end = at + option.size();
+  const auto number = [&](long long& n) {
+    const auto [next, error] = std::from_chars(at, end, n);
+    const bool good = error == std::errc() && *at != '-';
+    at = next;
+    return good;
+  };
+  constexpr long long kMost = 99999;  // what the names of the parts have room for
+  const bool good = at != end && number(s.index) && at != end && *at++ == '/' && at != end && number(s.of) && at == end;
+  if (!good || s.index >= s.of || s.of > kMost)
+    throw Failure{kUsage, "--shard " + option + ": expected i/n with 0 <= i < n <= 99999, such as 0/4"};
+  if (text == "-") throw Failure{kUsage, "--shard needs a file as --text: standard input cannot be counted first"};
+  Lines lines(text, jsonl);
+  if (!lines.regular()) throw Failure{kUsage, text + ": --shard needs a regular file, which can be read more than once"};
+  const long long n = count_lines(std::move(lines));
+  s.first = s.index * n / s.of;
+  s.last = (s.index + 1) * n / s.of;
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (!std::filesystem::is_directory(folder, error))
+    throw Failure{kOutput, folder + ": cannot make this folder for the parts; with --shard, -o names a folder"};
+  char name[64];
+  std::snprintf(name, sizeof name, "/part-%05lld-of-%05lld", s.index, s.of);
+  s.part = folder + name + ".npy";
+  s.manifest = folder + name + ".manifest.json";
+  return s;
+}
+
+inline void digest_file(Digest& digest, const std::filesystem::path& path) {
+  const auto file = tessera::MappedFile::open(path.c_str());
+  digest.add({reinterpret_cast<const char*>(file.data()), file.bytes()});
+}
+
+inline std::string digest_inputs(const Shard& s, Lines lines) {
+  Digest digest;
+  std::string line;
+  for (long long i = 0; !s.after(i) && lines.next_raw(line); ++i)
+    if (s.contains(i)) digest.add(line);
+  return digest.hex();
+}
+
+/// Of the configuration, the tokenizer and the weights: the folder's own files, and those of its modules.
+inline std::string digest_model(const std::string& model) {
+  namespace fs = std::filesystem;
+  const fs::path root = tessera::io::ModelFolder::open(model).root();
+  std::map<std::string, fs::path> files;  // in the order of their names
+  std::error_code error;
+  const auto collect = [&](const fs::path& folder) {
+    for (const auto& entry : fs::directory_iterator(folder, error)) {
+      const auto kind = entry.path().extension();
+      if (entry.is_regular_file(error) && (kind == ".json" || kind == ".safetensors" || kind == ".txt"))
+        files[fs::path(entry.path()).lexically_relative(root).string()] = entry.path();
+    }
+  };
+  collect(root);
+  for (const auto& entry : fs::directory_iterator(root, error))
+    if (fs::exists(entry.path() / "config.json", error)) collect(entry.path());
+  Digest digest;
+  for (const auto& [name, path] : files) {
+    digest.add(name);
+    digest_file(digest, path);
+  }
+  return digest.hex();
+}
+
+/// What became of a part, when it is finished and of the same making.
+struct Finished {
+  bool kept = false, skipped = false, nonfinite = false;
+};
+
+inline Finished finished(const Shard& s, const tessera::io::Json& manifest) {
+  std::error_code error;
+  if (!std::filesystem::exists(s.manifest, error) || !std::filesystem::exists(s.part, error)) return {};
+  try {
+    tessera::io::Json old = tessera::io::read_json(s.manifest);
+    const Finished state{true, !old.at("skipped").empty(), !old.at("nonfinite").empty()};
+    Digest bytes;
+    digest_file(bytes, s.part);
+    if (old.at("part") != bytes.hex()) return {};
+    if (state.skipped && !std::filesystem::exists(EmbedOutput::map_of(s.part), error)) return {};
+    for (const char* outcome : {"rows", "skipped", "nonfinite", "part"}) old.erase(outcome);
+    return old == manifest ? state : Finished{};
+  } catch (const std::exception&) {
+    return {};  // not one of ours, or damaged: made again
+  }
+}
+
+/// Says that the part is finished: written after it, so that a part without its manifest is none.
+inline void write_manifest(const Shard& s, tessera::io::Json manifest, const EmbedOutput& out,
+                           const std::vector<long long>& nonfinite) {
+  or_exit(kOutput, [&] {
+    Digest bytes;
+    digest_file(bytes, s.part);
+    manifest["rows"] = out.rows();
+    manifest["skipped"] = out.skipped();
+    manifest["nonfinite"] = nonfinite;
+    manifest["part"] = bytes.hex();
+    const std::string text = manifest.dump(1) + "\n";
+    tessera::io::AtomicFile file(s.manifest);
+    file.write(text.data(), text.size());
+    file.commit();
+  });
+}
+
+}  // namespace tool
