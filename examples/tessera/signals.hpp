@@ -5,7 +5,7 @@
 
 namespace tool {
 
-inline volatile std::sig_atomic_t g_signal = 0;
+inline volatile sig_atomic_t g_signal = 0;
 
 /// \pre called once, before the first read.
 inline void catch_signals() {
