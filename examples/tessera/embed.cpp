@@ -118,7 +118,7 @@ int stop(EmbedOutput& out, const Shard& shard) {
   std::error_code error;
   if (out.rows() > 0 || !std::filesystem::exists(shard.part, error)) {
     commit(out, shard);
-    say("stopped by a signal; " + shard.part + " holds the " + std::to_string(out.rows()) + " rows that were done");
+    say("stopped by a signal; " + shard.part + " holds the rows that were done: " + std::to_string(out.rows()));
   } else {
     say("stopped by a signal before the first row; " + shard.part + " is as it was");
   }

@@ -16,11 +16,10 @@ namespace {
 using namespace tessera;
 
 int machine() {
+  Context ctx = or_exit(kOther, [] { return Context(); });
   std::printf("instruction sets:");
   for (const Isa isa : available_isas()) std::printf(" %s", isa_name(isa));
-  std::printf("\nused by default: %s%s\n", isa_name(or_exit(kOther, [] { return default_isa(); })),
-              std::getenv("TESSERA_ISA") ? " (TESSERA_ISA)" : "");
-  Context ctx;
+  std::printf("\nused by default: %s%s\n", isa_name(ctx.isa()), std::getenv("TESSERA_ISA") ? " (TESSERA_ISA)" : "");
   std::printf("threads: %d\nmemory: %.1f GiB\ndevices: cpu\n", ctx.threads(),
               static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 30));
   return kDone;

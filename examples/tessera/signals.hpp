@@ -1,12 +1,11 @@
 // SIGINT, SIGTERM and SIGHUP ask for an end after the work at hand; a second one ends at once.
 #pragma once
+#include <signal.h>
 #include <unistd.h>
-
-#include <csignal>
 
 namespace tool {
 
-inline volatile std::sig_atomic_t g_signal = 0;
+inline volatile sig_atomic_t g_signal = 0;
 
 /// \pre called once, before the first read.
 inline void catch_signals() {

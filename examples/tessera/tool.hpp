@@ -29,8 +29,10 @@ struct Failure {
   std::string sentence;
 };
 
-/// Text of others (names in files, paths) that cannot play with the terminal: one line of it.
+/// Text of others (names in files, paths) that cannot play with the terminal: one line of valid UTF-8.
 inline std::string printable(std::string s) {
+  std::size_t bad = 0;
+  for (std::size_t at = 0; (at = tessera::text::unicode::valid_prefix(s, at, bad)) < s.size(); ++at) s[at] = '?';
   for (char& c : s)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
   return s;

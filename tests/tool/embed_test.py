@@ -1,196 +1,191 @@
-"""tessera embed: values against sentence-transformers, streams, options, shards, signals, the progress bar."""
+"""tessera embed: the recorded numbers, what counts as a text, each option, and the same bytes however it is run."""
+
 import json
+import math
 import os
-import pty
-import signal
-import subprocess
-import time
+import threading
 import unittest
 
-from tool import ST, TEXTS, TOOL, ToolTest, read_npy, texts, worst_row_error
+from toolkit import ST, TEXTS, ToolTest, integers, read_npy, read_safetensors, unit, write_safetensors
+
+MODELS = ("all_modes", "cls_dense_tanh", "max_vocab_txt", "mean_sqrt_len", "weighted_last_prompt")
+TOKENS = [json.loads(line) for line in (ST / "all_modes/tokens.jsonl").read_text().splitlines()]
+PLAIN = ST / "max_vocab_txt"
 
 
-class Values(ToolTest):
-    def test_equal_recorded_embeddings(self):
-        compared = 0
-        for folder in sorted(p for p in ST.iterdir() if p.is_dir()):
-            for golden in sorted(folder.glob("embeddings*.npy")):
-                prompt = golden.name.split(".")[2] if ".prompt." in golden.name else None
-                got = self.embed("--text", TEXTS, "--jsonl", *(["--prompt-name", prompt] if prompt else []), model=folder.name)
-                self.assertLessEqual(worst_row_error(got, read_npy(golden)), self.BOUND, golden)
-                compared += 1
-        self.assertGreaterEqual(compared, 6)
+class Goldens(ToolTest):
+    def check(self, got, golden):
+        want = read_npy(golden)
+        self.assertEqual((len(got.rows), got.dim), (len(want.rows), want.dim))
+        for g, w in zip(got.rows, want.rows):
+            self.assert_close(g, w)
 
-    def test_threads_and_batches_change_no_byte(self):
-        seen = set()
-        for options in ([], ["--threads", "1"], ["--threads", "3"], ["--batch-tokens", "1"], ["--batch-tokens", "100", "--threads", "2"]):
-            self.embed("--text", TEXTS, "--jsonl", *options)
-            seen.add((self.dir / "out.npy").read_bytes())
-        self.assertEqual(len(seen), 1)
+    def test_every_folder(self):
+        for name in MODELS:
+            with self.subTest(name):
+                self.check(self.embed(ST / name, TEXTS, "--jsonl"), ST / name / "embeddings.npy")
 
-    def test_options_change_what_they_say(self):
-        whole = self.embed("--text", TEXTS, "--jsonl")
-        for options, columns in ([["--pooling", "mean"], whole[1] // 6], [["--layers", "1"], whole[1]],
-                                 [["--max-length", "4"], whole[1]], [["--prompt", "x: "], whole[1]]):
-            got = self.embed("--text", TEXTS, "--jsonl", *options)
-            self.assertEqual(got[:2], (whole[0], columns), options)
-            self.assertNotEqual(got[2][:columns], whole[2][:columns], options)
-        kept = self.embed("--text", TEXTS, "--jsonl", "--dims", "5")
-        self.assertEqual(kept[:2], (whole[0], 5))
-        self.assertEqual(kept[2][:5], whole[2][:5])  # this folder does not normalise
+    def test_prompts_by_name_and_as_text(self):
+        for name, prompts in {"all_modes": {"query": "Represent this: "}, "weighted_last_prompt": {"query": "search query: ", "passage": "passage: "}}.items():
+            for prompt, text in prompts.items():
+                with self.subTest(f"{name} {prompt}"):
+                    golden = ST / name / f"embeddings.prompt.{prompt}.npy"
+                    self.check(self.embed(ST / name, TEXTS, "--jsonl", "--prompt-name", prompt), golden)
+                    self.check(self.embed(ST / name, TEXTS, "--jsonl", "--prompt", text), golden)
+
+    def test_an_empty_prompt_is_none(self):
+        """It switches the default prompt of the folder off."""
+        folder = self.model(ST / "weighted_last_prompt")
+        without = self.embed(folder, TEXTS, "--jsonl", "--prompt", "")
+        config = json.loads((folder / "config_sentence_transformers.json").read_text())
+        (folder / "config_sentence_transformers.json").write_text(json.dumps({**config, "default_prompt_name": None}))
+        self.assertEqual(without, self.embed(folder, TEXTS, "--jsonl"))
+        self.assertNotEqual(without, self.embed(ST / "weighted_last_prompt", TEXTS, "--jsonl"))
+
+
+class Inputs(ToolTest):
+    """What a line is."""
+
+    def texts(self, *texts):
+        """Rows of these texts by the one way that has no lines: JSON strings."""
+        return self.embed(PLAIN, self.file("wanted.jsonl", "".join(json.dumps(t) + "\n" for t in texts)), "--jsonl", out="wanted.npy")
+
+    def lines(self, content, *args, **options):
+        return self.embed(PLAIN, self.file("in.txt", content), *args, **options)
+
+    def test_one_text_a_line(self):
+        self.assertEqual(self.lines("a cat\nthe dog\n"), self.texts("a cat", "the dog"))
+
+    def test_last_line_without_newline(self):
+        self.assertEqual(self.lines("a cat\nthe dog"), self.texts("a cat", "the dog"))
+
+    def test_windows_line_ends(self):
+        self.assertEqual(self.lines("a cat\r\nthe dog\r\n"), self.texts("a cat", "the dog"))
+        self.assertEqual(self.lines('"a cat"\r\n"the dog"\r\n', "--jsonl"), self.texts("a cat", "the dog"))
+
+    def test_empty_lines_are_texts(self):
+        self.assertEqual(self.lines("\na cat\n\n\n"), self.texts("", "a cat", "", ""))
+
+    def test_empty_input(self):
+        for got in (self.lines(""), self.lines("", "--jsonl"), self.embed(PLAIN, "-")):
+            self.assertEqual((got.rows, got.dim), ([], 20))
+
+    def test_nul_inside_a_line(self):
+        want = self.texts("a c\0at", "the dog")
+        self.assertEqual(self.lines(b"a c\0at\nthe dog\n"), want)
+        self.assertEqual(self.lines('"a c\\u0000at"\n"the dog"\n', "--jsonl"), want)
+
+    def test_raw_nul_is_no_json(self):
+        self.mistake(3, "embed", "--model", PLAIN, "--jsonl", "--text", self.file("in.jsonl", b'"a"\n"b\0"\n'), "-o", "o.npy", says=["in.jsonl, line 2 (input 1)", "NUL"])
+
+    def test_newlines_inside_json_strings(self):
+        self.assertEqual(len(self.lines('"a\\ncat"\n', "--jsonl").rows), 1)
+
+    def test_standard_input(self):
+        want = self.texts("a cat", "the dog")
+        self.assertEqual(self.embed(PLAIN, "-", stdin=b"a cat\nthe dog\n"), want)
+        self.assertEqual(self.embed(PLAIN, "-", "--jsonl", stdin=b'"a cat"\n"the dog"'), want)
+
+    def test_slow_writer(self):
+        """Half lines, and half characters, as a pipe delivers them."""
+        process = self.start("embed", "--model", PLAIN, "--text", "-", "-o", "slow.npy", "--batch-tokens", 8)
+        for piece in ("a c".encode(), "at\nthe caf\u00e9"[:-1].encode(), "\u00e9".encode()[:1], "\u00e9".encode()[1:], b"\nthe", b" dog"):
+            process.stdin.write(piece)
+            process.stdin.flush()
+            threading.Event().wait(0.02)
+        process.stdin.close()
+        self.assertEqual((process.wait(), process.stderr.read()), (0, b""))
+        self.assertEqual(read_npy(self.dir / "slow.npy"), self.texts("a cat", "the caf\u00e9", "the dog"))
+
+    def test_named_pipe(self):
+        os.mkfifo(self.dir / "pipe")
+        writer = threading.Thread(target=lambda: (self.dir / "pipe").write_text("a cat\nthe dog\n"))
+        writer.start()
+        self.assertEqual(self.embed(PLAIN, "pipe"), self.texts("a cat", "the dog"))
+        writer.join()
+
+    def test_much_more_than_a_batch(self):
+        few = [f"the dog {i} a cat" for i in range(50)]
+        want = self.texts(*few).rows
+        got = self.embed(PLAIN, "-", "--batch-tokens", 16, stdin=("\n".join(few * 40) + "\n").encode())
+        self.assertEqual(got.rows, want * 40)
+
+    def test_long_text_is_cut(self):
+        self.assertEqual(self.lines("a cat " * 20000), self.texts("a cat " * 100))
+
+
+class Options(ToolTest):
+    def golden(self, name):
+        return read_npy(ST / name / "embeddings.npy").rows
+
+    def all_close(self, got, want):
+        self.assertEqual(len(got.rows), len(want))
+        for g, w in zip(got.rows, want):
+            self.assert_close(g, w)
+
+    def test_dims(self):
+        """The first numbers, normalised again where the folder normalises."""
+        got = self.embed(ST / "cls_dense_tanh", TEXTS, "--jsonl", "--dims", 7)
+        self.all_close(got, [unit(row[:7]) for row in self.golden("cls_dense_tanh")])
+        self.all_close(self.embed(ST / "mean_sqrt_len", TEXTS, "--jsonl", "--dims", 1), [row[:1] for row in self.golden("mean_sqrt_len")])
+        self.all_close(self.embed(ST / "mean_sqrt_len", TEXTS, "--jsonl", "--dims", 48), self.golden("mean_sqrt_len"))
 
     def test_no_normalize(self):
-        one = self.embed("--text", TEXTS, "--jsonl", model="cls_dense_tanh")
-        raw = self.embed("--text", TEXTS, "--jsonl", "--no-normalize", model="cls_dense_tanh")
-        length = lambda e: sum(x * x for x in e[2][:e[1]])
-        self.assertAlmostEqual(length(one), 1, places=5)
-        self.assertGreater(abs(length(raw) - 1), 1e-3)
+        got = self.embed(ST / "cls_dense_tanh", TEXTS, "--jsonl", "--no-normalize")
+        self.assertTrue(all(abs(math.hypot(*row) - 1) > 0.01 for row in got.rows))
+        for g, w in zip(got.rows, self.golden("cls_dense_tanh")):
+            self.assert_close(unit(g), w)
 
+    def test_pooling(self):
+        """all_modes joins them all: each is a slice of its embeddings."""
+        for pooling, at in {"cls": 0, "max": 1, "mean": 2, "last": 5}.items():
+            with self.subTest(pooling):
+                got = self.embed(ST / "all_modes", TEXTS, "--jsonl", "--pooling", pooling)
+                self.assertEqual(got.dim, 18)
+                self.all_close(got, [row[18 * at : 18 * at + 18] for row in self.golden("all_modes")])
 
-class Streams(ToolTest):
-    def test_lines_as_they_come(self):
-        want = self.embed("--text", "-", stdin=b"one\ntwo words\n\nlast")
-        self.assertEqual(want[0], 4)
-        self.assertEqual(self.embed("--text", "-", stdin=b"one\r\ntwo words\r\n\r\nlast\r\n"), want)
-        lines = "".join(json.dumps(t) + "\n" for t in ["one", "two words", "", "last"])
-        self.assertEqual(self.embed("--text", "-", "--jsonl", stdin=lines.encode()), want)
+    def hidden(self, ids, layer):
+        """The first token after so many layers, by tessera forward."""
+        write_safetensors(self.dir / "ids.safetensors", {"input_ids": integers([ids])})
+        self.tool("forward", "--model", ST / "all_modes", "ids.safetensors", "hidden.safetensors", "--hidden-states")
+        return read_safetensors(self.dir / "hidden.safetensors")[f"hidden_states.{layer}"].floats()[:18]
 
-    def test_no_input_is_an_empty_array(self):
-        self.assertEqual(self.embed("--text", "-")[0], 0)
+    def test_layers(self):
+        for layers in (0, 1, 3):
+            got = self.embed(ST / "all_modes", TEXTS, "--jsonl", "--pooling", "cls", "--layers", layers)
+            for i in (0, 3):
+                self.assert_close(got.rows[i], self.hidden(TOKENS[i], layers))
 
-    def test_a_nul_is_part_of_a_text(self):
-        plain = self.embed("--text", "-", stdin=b"a\0b\nc\n")
-        self.assertEqual(plain[0], 2)
-        self.assertEqual(self.embed("--text", "-", "--jsonl", stdin=b'"a\\u0000b"\n"c"\n'), plain)
+    def test_max_length(self):
+        got = self.embed(ST / "all_modes", TEXTS, "--jsonl", "--pooling", "cls", "--max-length", 6)
+        for i in (0, 3):
+            self.assertGreater(len(TOKENS[i]), 6)
+            self.assert_close(got.rows[i], self.hidden(TOKENS[i][:5] + TOKENS[i][-1:], 3))
 
-    def test_more_than_a_batch_from_a_slow_writer(self):
-        command = [TOOL, "embed", "--model", str(ST / "mean_sqrt_len"), "--text", "-", "-o", str(self.dir / "slow.npy"), "--batch-tokens", "16"]
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-        for i in range(50):
-            child.stdin.write(f"text number {i}\n".encode())
-            child.stdin.flush()
-            if i % 20 == 0:
-                time.sleep(0.05)
-        child.stdin.close()
-        self.assertEqual(child.wait(60), 0)
-        self.assertEqual(child.stderr.read(), b"")  # no bar and no noise in a pipe
-        child.stderr.close()
-        self.assertEqual(read_npy(self.dir / "slow.npy")[0], 50)
+    def test_same_bytes_however_it_is_run(self):
+        def run(*args):
+            self.embed(ST / "weighted_last_prompt", TEXTS, "--jsonl", *args)
+            return (self.dir / "out.npy").read_bytes()
 
-    def test_skipped_inputs_are_named_and_mapped(self):
-        done = self.run_tool("embed", "--model", ST / "all_modes", "--text", "-", "-o", self.dir / "s.npy", stdin=b"a\n\xff\xfe\nb\n\xc3(\n", code=3)
-        lines = done.stderr.decode().splitlines()
-        self.assertEqual(len(lines), 2, lines)
-        self.assertIn("line 2", lines[0])
-        self.assertIn("line 4", lines[1])
-        rows = self.dir / "s.npy.rows.jsonl"
-        self.assertEqual([json.loads(x) for x in rows.read_text().splitlines()], [{"row": 0, "input": 0}, {"row": 1, "input": 2}])
-        self.assertEqual(read_npy(self.dir / "s.npy"), self.embed("--text", "-", stdin=b"a\nb\n"))
-        self.embed("--text", "-", out="s.npy", stdin=b"a\n")
-        self.assertFalse(rows.exists())  # a map of an earlier run would lie
+        want = run()
+        for args in (["--threads", 1], ["--threads", 2], ["--threads", 5], ["--batch-tokens", 1], ["--batch-tokens", 77], ["--batch-tokens", 100000, "--threads", 3]):
+            with self.subTest(args):
+                self.assertEqual(run(*args), want)
 
-    def test_a_json_line_that_is_no_string(self):
-        done = self.run_tool("embed", "--model", ST / "all_modes", "--text", "-", "--jsonl", "-o", self.dir / "j.npy", stdin=b'"a"\n{"x": 1}\n"b\n', code=3)
-        self.assertEqual(len(done.stderr.decode().splitlines()), 2)
-        self.assertEqual(read_npy(self.dir / "j.npy")[0], 1)
+    def test_same_bytes_for_every_instruction_set(self):
+        listed = self.tool("inspect", "--machine").stdout.split("\n")[0].split(":")[1].split()
+        self.assertIn("generic", listed)
+        written = set()
+        for isa in listed:
+            self.embed(ST / "cls_dense_tanh", TEXTS, "--jsonl", env={"TESSERA_ISA": isa})
+            written.add((self.dir / "out.npy").read_bytes())
+            self.assertIn(f"used by default: {isa} (TESSERA_ISA)", self.tool("inspect", "--machine", env={"TESSERA_ISA": isa}).stdout)
+        self.assertEqual(len(written), 1)
 
-
-class Shards(ToolTest):
-    def shard(self, i, n, *args, code=0, model=ST / "mean_sqrt_len"):
-        self.run_tool("embed", "--model", model, "--text", TEXTS, "--jsonl", "-o", self.dir / "parts", "--shard", f"{i}/{n}", *args, code=code)
-        return self.dir / "parts" / f"part-{i:05d}-of-{n:05d}.npy"
-
-    def test_parts_make_the_whole(self):
-        whole = self.embed("--text", TEXTS, "--jsonl", model="mean_sqrt_len")
-        for n in (1, 5, 70):  # 62 texts: some parts of 70 are empty
-            joined = b""
-            for i in range(n):
-                rows, _, numbers = read_npy(self.shard(i, n))
-                self.assertEqual(rows, (i + 1) * 62 // n - i * 62 // n)
-                joined += numbers.tobytes()
-            self.assertEqual(joined, whole[2].tobytes())
-
-    def test_resume_keeps_what_matches_and_nothing_else(self):
-        part = self.shard(1, 3)
-        manifest = json.loads((self.dir / "parts" / "part-00001-of-00003.manifest.json").read_text())
-        self.assertEqual((manifest["rows"], manifest["skipped"], manifest["shard"], manifest["of"]), (21, [], 1, 3))
-        stamp = part.stat().st_ino, part.stat().st_mtime_ns
-        now = lambda: (part.stat().st_ino, part.stat().st_mtime_ns)
-        self.shard(1, 3, "--resume")
-        self.assertEqual(now(), stamp)
-        self.shard(1, 3, "--resume", "--max-length", "5")  # other options
-        self.assertNotEqual(now(), stamp)
-        stamp = now()
-        self.shard(1, 3, "--resume", "--max-length", "5", model=self.model("cls_dense_tanh"))  # another model
-        self.assertNotEqual(now(), stamp)
-        self.shard(1, 3)
-        good = part.read_bytes()
-        part.write_bytes(good[:-4])  # damaged
-        self.shard(1, 3, "--resume")
-        self.assertEqual(part.read_bytes(), good)
-        stamp = now()
-        self.shard(1, 3)  # without --resume it is made again
-        self.assertNotEqual(now(), stamp)
-
-
-class Stops(ToolTest):
-    def start(self, out, *args, wait_rows=True):
-        command = [TOOL, "embed", "--model", str(ST / "mean_sqrt_len"), "--text", "-", "-o", str(out), "--batch-tokens", "1", *args]
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        if wait_rows:
-            for i in range(40):
-                child.stdin.write(f"text {i}\n".encode())
-            child.stdin.flush()
-            time.sleep(1.0)
-        return child
-
-    def test_a_signal_keeps_the_rows_that_are_done(self):
-        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-            out = self.dir / f"{code}.npy"
-            child = self.start(out)
-            child.send_signal(number)
-            _, errors = child.communicate(timeout=30)
-            self.assertEqual(child.returncode, code, errors)
-            self.assertEqual(len(errors.decode().splitlines()), 1, errors)
-            self.assertGreater(read_npy(out)[0], 0)
-            self.assertEqual(self.leftovers(), [])
-
-    def test_an_older_output_is_not_given_up_for_nothing(self):
-        out = self.dir / "old.npy"
-        out.write_bytes(b"precious")
-        child = self.start(out, wait_rows=False)
-        time.sleep(1.0)
-        child.send_signal(signal.SIGINT)
-        child.communicate(timeout=30)
-        self.assertEqual(child.returncode, 130)
-        self.assertEqual(out.read_bytes(), b"precious")
-        self.assertEqual(self.leftovers(), [])
-
-    def test_a_reader_never_sees_a_half_file(self):
-        out = self.dir / "atomic.npy"
-        out.write_bytes(b"before")
-        child = self.start(out)
-        self.assertEqual(out.read_bytes(), b"before")
-        child.communicate(timeout=30)
-        self.assertEqual(read_npy(out)[0], 40)
-
-    def test_a_bar_on_a_terminal(self):
-        text = self.dir / "many.txt"
-        text.write_text("some words to embed here\n" * 100000)
-        leader, follower = pty.openpty()
-        child = subprocess.Popen([TOOL, "embed", "--model", str(ST / "mean_sqrt_len"), "--text", str(text), "-o", str(self.dir / "b.npy"), "--threads", "1"], stderr=follower)
-        os.close(follower)
-        seen = b""
-        try:
-            while part := os.read(leader, 4096):
-                seen += part
-        except OSError:
-            pass  # the terminal ends with its last writer
-        os.close(leader)
-        self.assertEqual(child.wait(60), 0)
-        self.assertIn(b"/s", seen)
-        self.assertIn(b"left", seen)
-        self.assertIn(b"[#", seen)
+    def test_success_is_silent(self):
+        done = self.tool("embed", "--model", ST / "all_modes", "--text", TEXTS, "--jsonl", "-o", "out.npy")
+        self.assertEqual((done.stdout, done.stderr), ("", ""))
+        self.assertEqual(self.names(), ["out.npy"])
 
 
 if __name__ == "__main__":

@@ -1,188 +1,409 @@
-"""What users get wrong: one line on stderr that says what, where and what to do, and the exit code of its kind."""
+"""Common mistakes: each gives one line that says what, where and what to do, and its exit code."""
+
 import json
-import resource
+import os
 import struct
 import unittest
 
-from tool import BERT, ST, TEXTS, ToolTest, read_safetensors, write_safetensors
+from toolkit import BERT, ST, Tensor, ToolTest, floats, integers, write_safetensors
 
-DONE, OTHER, USAGE, SKIPPED, REFUSED, OUTPUT, NONFINITE = range(7)
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 90868376\n"
+PLAIN = ST / "max_vocab_txt"
 
 
-class Models(ToolTest):
-    def refuse(self, folder, *words, code=REFUSED):
-        out = self.dir / "never.npy"
-        line = self.mistake(code, words, "embed", "--model", folder, "--text", TEXTS, "--jsonl", "-o", out)
-        self.assertFalse(out.exists())
-        self.assertEqual(self.leftovers(), [])
+class MistakeTest(ToolTest):
+    def setUp(self):
+        super().setUp()
+        self.text = self.file("in.txt", "a cat\n")
+
+    def embed_mistake(self, code, *args, says, model=PLAIN, text="in.txt", out="out.npy", leaves=None, **options):
+        """As mistake(), of embed; and nothing is left behind that was not there (but `leaves`)."""
+        before = self.names()
+        line = self.mistake(code, "embed", "--model", model, "--text", text, "-o", out, *args, says=says, **options)
+        self.assertEqual(self.names(), sorted(before + (leaves or [])))
         return line
 
+
+class Model(MistakeTest):
+    """All of these refuse the model: 4."""
+
+    def refused(self, model, *says, args=(), **options):
+        return self.embed_mistake(4, *args, model=model, says=says, **options)
+
     def test_no_such_folder(self):
-        self.refuse(self.dir / "nowhere", "nowhere", "no such model folder")
+        self.refused("./none", "./none", "no such model folder", "check the path")
+        self.refused("/none/such/model", "/none/such/model")
 
-    def test_a_file_instead_of_a_folder(self):
-        self.refuse(TEXTS, "texts.jsonl", "a file", "folder")
+    def test_path_is_a_file(self):
+        self.refused("in.txt", "in.txt", "a file", "name the folder")
+        self.refused(PLAIN / "model.safetensors", "a file", "name the folder")
 
-    def test_not_in_the_cache(self):
-        for name in ("HF_HUB_CACHE", "HF_HOME"):
-            self.mistake(REFUSED, ["nobody/nothing"], "embed", "--model", "nobody/nothing", "--text", TEXTS, "-o", self.dir / "x.npy",
-                         env={"HF_HOME": str(self.dir), name: str(self.dir)})
+    def test_git_lfs_pointer(self):
+        model = self.model()
+        (model / "model.safetensors").write_text(POINTER)
+        self.refused(model, model / "model.safetensors", "Git-LFS pointer", "git lfs pull")
 
-    def test_found_in_the_cache(self):
-        snapshot = self.dir / "hub" / "models--some--model" / "snapshots" / "abc"
-        snapshot.parent.mkdir(parents=True)
-        self.model("mean_sqrt_len").rename(snapshot)
-        refs = self.dir / "hub" / "models--some--model" / "refs"
-        refs.mkdir()
-        (refs / "main").write_text("abc")
-        self.run_tool("embed", "--model", "some/model", "--text", TEXTS, "--jsonl", "-o", self.dir / "x.npy",
-                      env={"HF_HOME": str(self.dir), "HF_HUB_CACHE": str(self.dir / "hub")})
+    def test_git_lfs_pointer_as_tokenizer_or_config(self):
+        for name in ("tokenizer.json", "config.json"):
+            model = self.model(ST / "all_modes", name.replace(".", "_"))
+            (model / name).write_text(POINTER)
+            self.refused(model, model / name, "git lfs pull")
+        model = self.model(PLAIN, "vocabulary")
+        (model / "vocab.txt").write_text(POINTER)
+        self.refused(model, model / "vocab.txt", "git lfs pull")
 
-    def test_lfs_pointer(self):
-        folder = self.model()
-        (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 10\n")
-        self.refuse(folder, "model.safetensors", "git lfs pull")
+    def test_weights_of_other_formats_only(self):
+        advice = {
+            "pytorch_model.bin": ["PyTorch", "safe_serialization=True"],
+            "model.onnx": ["ONNX", "safetensors"],
+            "model.gguf": ["GGUF", "safetensors"],
+            "tf_model.h5": ["TensorFlow", "from_tf"],
+            "flax_model.msgpack": ["Flax", "from_flax"],
+        }
+        for name, says in advice.items():
+            with self.subTest(name):
+                model = self.model(name=name + ".d", without=["model.safetensors"])
+                (model / name).write_bytes(b"weights")
+                self.refused(model, model, "no model.safetensors", *says)
+                (model / "config.json").unlink()  # as .gguf and .onnx often come
+                self.refused(model, model, "no model.safetensors", *says)
 
-    def test_weights_of_other_formats(self):
-        for name in ("pytorch_model.bin", "model.onnx", "model.gguf", "tf_model.h5"):
-            folder = self.model()
-            (folder / "model.safetensors").rename(folder / name)
-            self.refuse(folder, folder, "safetensors")
-            folder.rename(self.dir / name)
+    def test_no_weights(self):
+        model = self.model(without=["model.safetensors"])
+        self.refused(model, model, "no model.safetensors", "download the whole model")
 
-    def test_no_config(self):
-        folder = self.model()
-        (folder / "config.json").unlink()
-        self.refuse(folder, "config.json")
+    def test_missing_shard(self):
+        model = self.model(BERT / "sharded_h72", without=["model-00003-of-00005.safetensors"])
+        self.refused(model, "model-00003-of-00005.safetensors", "missing", "download")
 
-    def test_no_weights_at_all(self):
-        folder = self.model()
-        (folder / "model.safetensors").unlink()
-        self.refuse(folder, folder, "no model.safetensors")
+    def test_missing_tokenizer(self):
+        model = self.model(without=["vocab.txt"])
+        self.refused(model, model, "no tokenizer.json and no vocab.txt", "belong beside the weights")
+        self.mistake(4, "tokenize", "--model", model, says=[model, "no tokenizer.json and no vocab.txt"])
 
-    def test_no_tokenizer(self):
-        folder = self.model()
-        for name in ("tokenizer.json", "vocab.txt"):
-            (folder / name).unlink(missing_ok=True)
-        self.refuse(folder, folder, "tokenizer.json")
+    def test_missing_config(self):
+        model = self.model(without=["config.json"])
+        self.refused(model, model, "no config.json", "download the whole model")
 
-    def change_config(self, **values):
-        folder = self.model()
-        config = json.loads((folder / "config.json").read_text())
-        (folder / "config.json").write_text(json.dumps(config | values))
-        return folder
+    def test_empty_folder(self):
+        (self.dir / "empty").mkdir()
+        self.refused("empty", "empty", "no config.json")
 
-    def test_an_unsupported_architecture(self):
-        self.refuse(self.change_config(model_type="mamba"), "mamba", "bert")
+    def test_unsupported_architecture(self):
+        model = self.model()
+        self.change_config(model, model_type="llama")
+        self.refused(model, model / "config.json", "'llama' is not supported", "known: bert")
 
-    def test_an_unsupported_option(self):
-        self.refuse(self.change_config(hidden_act="strange"), "hidden_act", "strange")
+    def test_config_without_a_field(self):
+        model = self.model()
+        self.change_config(model, hidden_size=None)
+        self.refused(model, model, "hidden_size is absent", "expected an integer")
 
-    def test_a_shape_that_the_config_does_not_have(self):
-        self.refuse(self.change_config(intermediate_size=12345), "12345")
+    def test_config_is_no_json(self):
+        model = self.model()
+        (model / "config.json").write_text('{"model_type": "bert",')
+        self.refused(model, model / "config.json", "not valid JSON", "at byte")
 
-    def test_broken_json(self):
-        folder = self.model()
-        (folder / "config.json").write_text('{"model_type": "bert",')
-        self.refuse(folder, "config.json", "byte")
+    def test_unsupported_module(self):
+        model = self.model()
+        modules = json.loads((model / "modules.json").read_text())
+        modules.append({"idx": 2, "name": "2", "path": "2_CNN", "type": "sentence_transformers.models.CNN"})
+        (model / "modules.json").write_text(json.dumps(modules))
+        self.refused(model, model / "modules.json", "'CNN' is not supported", "known: Transformer, Pooling")
 
     def test_truncated_weights(self):
-        folder = self.model()
-        data = (folder / "model.safetensors").read_bytes()
-        for size in (0, 4, 100, len(data) - 1):
-            (folder / "model.safetensors").write_bytes(data[:size])
-            self.refuse(folder, "model.safetensors")
+        whole = (PLAIN / "model.safetensors").read_bytes()
+        header = 8 + struct.unpack("<Q", whole[:8])[0]
+        for size in (0, 5, 100, header, len(whole) - 1):
+            with self.subTest(size):
+                model = self.model(name=f"cut{size}")
+                (model / "model.safetensors").write_bytes(whole[:size])
+                self.refused(model, model / "model.safetensors", "not a valid safetensors file")
 
-    def poison(self, folder, name, value):
-        tensors = read_safetensors(folder / "model.safetensors")
-        dtype, shape, data = tensors[name]
-        self.assertEqual(dtype, "F32")
-        tensors[name] = (dtype, shape, data[:-4] + struct.pack("<f", value))
-        write_safetensors(folder / "model.safetensors", tensors)
+    def nonfinite(self):
+        model = self.model()
 
-    def test_a_weight_that_is_not_finite(self):
-        folder = self.model()
-        name = next(n for n in read_safetensors(folder / "model.safetensors") if n.endswith("output.dense.bias"))
-        self.poison(folder, name, float("nan"))
-        self.refuse(folder, name, "NaN")
-        # Loaded on request: every row is then left out and named, and 6 wins over 3.
-        done = self.run_tool("embed", "--model", folder, "--text", "-", "-o", self.dir / "n.npy", "--allow-nonfinite", stdin=b"one\n\xff\n", code=NONFINITE)
-        self.assertEqual(len(done.stderr.decode().splitlines()), 2)
+        def change(tensors):
+            name = "encoder.layer.0.output.dense.bias"
+            values = tensors[name].floats()
+            values[3] = float("nan")
+            tensors[name] = floats(tensors[name].shape, values)
 
-    def test_a_folder_that_cannot_be_inspected_is_refused(self):
-        folder = self.change_config(model_type="mamba")
-        self.mistake(REFUSED, ["mamba"], "inspect", folder)
-        (folder / "model.safetensors").write_bytes(b"12345678")
-        self.mistake(REFUSED, ["model.safetensors"], "inspect", folder / "model.safetensors")
+        self.change_weights(model, change)
+        return model
+
+    def test_nonfinite_weight(self):
+        model = self.nonfinite()
+        self.refused(model, model, "encoder.layer.0.output.dense.bias", "NaN or infinity", "--allow-nonfinite")
+        self.mistake(4, "inspect", model, says=[model, "NaN or infinity", "--allow-nonfinite"])
+        self.assertIn("architecture: bert", self.tool("inspect", model, "--allow-nonfinite").stdout)
+
+    def test_nonfinite_weight_allowed(self):
+        """Then the result is not finite: 6, and the row is left out and named."""
+        self.embed_mistake(6, "--allow-nonfinite", model=self.nonfinite(), leaves=["out.npy", "out.npy.rows.jsonl"], says=["in.txt, line 1 (input 0)", "NaN or infinity"])
+
+    def test_wrong_shape(self):
+        """The weights and the configuration are of two models."""
+        model = self.model()
+        self.change_config(model, intermediate_size=30)
+        self.refused(model, model, "layer 0 mlp in", "the config asks for [30, 20]")
+        model = self.model(name="rank")
+        self.change_weights(model, lambda t: t.update({"embeddings.LayerNorm.bias": floats((20, 1), [0] * 20)}))
+        self.refused(model, model, "embeddings.LayerNorm.bias has rank 2, expected 1")
+
+    def test_modules_that_do_not_fit(self):
+        model = self.model(ST / "cls_dense_tanh")
+        pooling = model / "1_Pooling/config.json"
+        pooling.write_text(json.dumps({**json.loads(pooling.read_text()), "pooling_mode_max_tokens": True}))
+        self.refused(model, model, "Dense module", "takes 24", "gives 48")
+
+    def test_missing_tensor(self):
+        model = self.model()
+        self.change_weights(model, lambda t: t.pop("encoder.layer.0.output.dense.bias"))
+        self.refused(model, model, "encoder.layer.0.output.dense.bias is missing")
+
+    def test_weights_of_another_architecture(self):
+        model = self.model()
+        write_safetensors(model / "model.safetensors", {"wte.weight": floats((2, 2), [0] * 4)})
+        self.refused(model, model, "embeddings.word_embeddings.weight", "another architecture")
+
+    def test_quantised_weights(self):
+        model = self.model()
+        name = "encoder.layer.0.output.dense.bias"
+        self.change_weights(model, lambda t: t.update({name: Tensor("I8", t[name].shape, bytes(t[name].shape[0]))}))
+        self.refused(model, model, name, "I8", "F32, F16 or BF16")
+
+    def test_names_that_play_with_the_terminal(self):
+        """A line is one line, whatever a file says."""
+        model = self.model()
+        self.change_config(model, model_type="ber\nt\x1b[2J")
+        self.assertNotIn("\x1b", self.refused(model, "is not supported"))
 
 
-class Use(ToolTest):
-    def wrong(self, code, words, *args, **more):
-        return self.mistake(code, words, "embed", "--model", ST / "all_modes", "-o", self.dir / "x.npy", *args, **more)
+class Cache(MistakeTest):
+    """org/name in a Hugging Face cache; nothing is downloaded."""
+
+    def cached(self, hub):
+        repository = hub / "models--org--name"
+        (repository / "refs").mkdir(parents=True)
+        (repository / "refs/main").write_text("0123abc")
+        (repository / "blobs").mkdir()
+        snapshot = repository / "snapshots/0123abc"
+        for path in PLAIN.rglob("*"):
+            if path.is_file() and path.name != "embeddings.npy":
+                blob = repository / "blobs" / str(path.relative_to(PLAIN)).replace("/", "-")
+                blob.write_bytes(path.read_bytes())
+                link = snapshot / path.relative_to(PLAIN)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(os.path.relpath(blob, link.parent))
+
+    def test_not_in_the_cache(self):
+        for env in ({"HF_HUB_CACHE": self.dir / "hub"}, {"HF_HOME": self.dir / "home"}, {}):
+            where = {"HF_HUB_CACHE": "hub", "HF_HOME": "home/hub"}.get(next(iter(env), ""), ".cache/huggingface/hub")
+            self.embed_mistake(4, model="org/name", env=env, says=["org/name", self.dir / where, "hf download org/name"])
+
+    def test_in_the_cache(self):
+        want = self.embed(PLAIN, "in.txt")
+        places = {"hub": {"HF_HUB_CACHE": self.dir / "hub"}, "home/hub": {"HF_HOME": self.dir / "home"}, ".cache/huggingface/hub": {}}
+        for place, env in places.items():
+            with self.subTest(place):
+                self.cached(self.dir / place)
+                self.assertEqual(self.embed("org/name", "in.txt", env=env), want)
+        self.assertIn("architecture: bert", self.tool("inspect", "org/name").stdout)
+
+    def test_links_stay_in_their_repository(self):
+        hub = self.dir / "hub"
+        self.cached(hub)
+        (hub / "secret.json").write_text("{}")
+        config = hub / "models--org--name/snapshots/0123abc/config.json"
+        config.unlink()
+        config.symlink_to(hub / "secret.json")
+        self.embed_mistake(4, model="org/name", env={"HF_HUB_CACHE": hub}, says=["config.json", "a link that leaves the folder"])
+
+
+class Use(MistakeTest):
+    """Wrong use: 2, before anything is done; and what this build or machine has not: 1."""
+
+    def wrong(self, *args, says):
+        self.embed_mistake(2, *args, says=says)
 
     def test_options(self):
-        for words, args in ((["--nonsense"], ["--nonsense"]), (["dims 100000"], ["--dims", "100000"]), (["--max-length"], ["--max-length", "0"]),
-                            (["100000", "positions"], ["--max-length", "100000"]), (["none-such", "query"], ["--prompt-name", "none-such"]),
-                            (["--dtype"], ["--dtype", "f8"]), (["--pooling"], ["--pooling", "sum"]), (["--layers", "99"], ["--layers", "99"]),
-                            (["--threads"], ["--threads", "-1"]), (["--resume", "--shard"], ["--resume"])):
-            self.wrong(USAGE, words, "--text", TEXTS, *args)
+        for args, says in (
+            (["--frobnicate"], ["--frobnicate", "--help"]),
+            (["--dtype", "float16"], ["--dtype", "float16", "f32"]),
+            (["--device", "tpu"], ["--device", "tpu", "cpu"]),
+            (["--threads", "many"], ["--threads", "many"]),
+            (["--threads", "-1"], ["--threads", "-1"]),
+            (["--dims", "0"], ["--dims", "0"]),
+            (["--dims", "21"], ["dims 21", "have 20 numbers"]),
+            (["--dims", "x"], ["--dims", "x"]),
+            (["--layers", "9"], ["--layers 9", "this model has 1"]),
+            (["--max-length", "0"], ["--max-length", "0"]),
+            (["--max-length", "1"], ["max_length 1", "no room for the 2 special tokens"]),
+            (["--max-length", "49"], ["max length 49", "positions for 48 tokens"]),
+            (["--pooling", "median"], ["--pooling", "median", "mean"]),
+            (["--prompt-name", "query"], ["'query'", "it has none"]),
+            (["--prompt", "a", "--prompt-name", "b"], ["--prompt", "--prompt-name"]),
+            (["--batch-tokens", "0"], ["--batch-tokens"]),
+            (["--resume"], ["--resume", "--shard"]),
+        ):
+            with self.subTest(args):
+                self.wrong(*args, says=says)
 
-    def test_shards(self):
-        for shard in ("3", "3/3", "-1/3", "0/0", "1/2x", "a/b", "0/1000000"):
-            self.wrong(USAGE, ["--shard", "i/n"], "--text", TEXTS, "--shard", shard)
-        self.wrong(USAGE, ["--shard", "standard input"], "--text", "-", "--shard", "0/2")
+    def test_one_pooling_where_two_are_joined(self):
+        self.embed_mistake(2, "--pooling", "mean", model=ST / "weighted_last_prompt", says=["Dense module", "takes 56", "the pooling asked for gives 28"])
 
-    def test_no_gpu(self):
-        self.wrong(OTHER, ["cuda"], "--text", TEXTS, "--device", "cuda")
+    def test_unknown_prompt_names_the_known(self):
+        self.embed_mistake(2, "--prompt-name", "none", model=ST / "weighted_last_prompt", says=["'none'", "passage, query"])
 
-    def test_a_precision_that_is_not_there(self):
-        self.wrong(OTHER, ["bf16", "f32"], "--text", TEXTS, "--dtype", "bf16")
+    def test_malformed_shards(self):
+        for shard in ("", "1", "1/", "/2", "2/2", "-1/2", "0/0", "0/-1", "1/2/3", "0x0/2", " 0/2", "0/2 ", "0 /2", "+0/2", "0/100000", "99999999999999999999/2", "a/b"):
+            with self.subTest(shard):
+                self.wrong(f"--shard={shard}", says=["--shard", "0/4"] if shard else ["--shard"])
 
-    def test_an_instruction_set_that_is_not_there(self):
-        self.wrong(OTHER, ["TESSERA_ISA", "sse9"], "--text", TEXTS, env={"TESSERA_ISA": "sse9"})
+    def test_shards_need_a_file(self):
+        self.embed_mistake(2, "--shard", "0/2", text="-", says=["--shard", "standard input"])
+        os.mkfifo(self.dir / "pipe")
+        holder = os.open(self.dir / "pipe", os.O_RDWR)  # so that opening it does not wait for a writer
+        self.addCleanup(os.close, holder)
+        self.embed_mistake(2, "--shard", "0/2", text="pipe", says=["pipe", "--shard", "regular file"])
 
-    def test_inputs(self):
-        self.wrong(OTHER, ["nowhere.txt", "cannot read"], "--text", self.dir / "nowhere.txt")
-        self.wrong(OTHER, [self.dir, "folder"], "--text", self.dir)
+    def test_what_is_required(self):
+        for args, says in (
+            ([], ["subcommand", "--help"]),
+            (["frobnicate"], ["--help"]),
+            (["embed", "--text", "in.txt", "-o", "o.npy"], ["--model"]),
+            (["embed", "--model", PLAIN, "-o", "o.npy"], ["--text"]),
+            (["embed", "--model", PLAIN, "--text", "in.txt"], ["--out"]),
+            (["forward", "--model", PLAIN], ["in"]),
+            (["inspect"], ["inspect", "--machine"]),
+            (["inspect", PLAIN, "--machine"], ["inspect", "--machine"]),
+            (["bench", "--model", PLAIN, "--kind", "image"], ["--kind", "image"]),
+            (["bench", "--model", PLAIN, "--seq", "49"], ["--seq 49", "48 positions"]),
+        ):
+            with self.subTest(args):
+                self.mistake(2, *args, says=says)
+        self.assertEqual(self.names(), ["in.txt"])
 
-    def test_no_command(self):
-        self.mistake(USAGE, ["--help"])
-        self.mistake(USAGE, ["--model"], "embed")
+    def test_dtype_not_there_yet(self):
+        for dtype in ("bf16", "int8"):
+            self.embed_mistake(1, "--dtype", dtype, says=[f"--dtype {dtype}", "only f32", "leave the option out"])
 
-    def test_forward_inputs(self):
-        inputs = BERT / "plain_h20" / "inputs.safetensors"
-        model = ["--model", BERT / "plain_h20"]
-        tensors = read_safetensors(inputs)
-        other = self.dir / "in.safetensors"
-        write_safetensors(other, {"attention_mask": tensors["attention_mask"]})
-        self.mistake(OTHER, ["input_ids"], "forward", *model, other, self.dir / "out.safetensors")
-        write_safetensors(other, tensors | {"inputs_ids": tensors["input_ids"]})
-        self.mistake(OTHER, ["inputs_ids", "known"], "forward", *model, other, self.dir / "out.safetensors")
-        ids = tensors["input_ids"]
-        write_safetensors(other, {"input_ids": (ids[0], ids[1], struct.pack("<q", 10**6) + ids[2][8:])})
-        self.mistake(OTHER, ["1000000", "ids"], "forward", *model, other, self.dir / "out.safetensors")
-        self.assertFalse((self.dir / "out.safetensors").exists())
+    def test_no_cuda(self):
+        self.embed_mistake(1, "--device", "cuda", says=["--device cuda", "no cuda", "leave the option out"])
+
+    def test_unknown_instruction_set(self):
+        self.embed_mistake(1, env={"TESSERA_ISA": "mmx"}, says=["TESSERA_ISA", "'mmx'", "generic"])
+        self.mistake(1, "inspect", "--machine", env={"TESSERA_ISA": "mmx"}, says=["TESSERA_ISA", "'mmx'"])
+
+    def test_help_and_version_are_no_mistakes(self):
+        for args in (["--help"], ["embed", "--help"], ["--version"]):
+            done = self.tool(*args)
+            self.assertEqual(done.stderr, "")
+            self.assertTrue(done.stdout)
 
 
-class Outputs(ToolTest):
-    def refuse(self, out, *words, **more):
-        self.mistake(OUTPUT, words, "embed", "--model", ST / "all_modes", "--text", TEXTS, "--jsonl", "-o", out, **more)
+class Input(MistakeTest):
+    def test_missing(self):
+        self.embed_mistake(1, text="none.txt", says=["none.txt", "cannot read", "No such file", "check the path"])
+        self.embed_mistake(1, "--shard", "0/2", text="none.txt", says=["none.txt", "cannot read"])
 
-    def test_no_folder(self):
-        self.refuse(self.dir / "none" / "x.npy", "none/x.npy", "folder")
+    def test_unreadable(self):
+        self.embed_mistake(1, text="/proc/self/mem", says=["/proc/self/mem", "cannot read"])
+        if os.geteuid() != 0:  # permissions do not bind root
+            self.text.chmod(0)
+            self.embed_mistake(1, says=["in.txt", "Permission denied"])
 
     def test_a_folder(self):
-        self.refuse(self.dir, self.dir, "a folder")
+        self.embed_mistake(1, text=".", says=[".: a folder", "one text a line"])
 
-    def test_a_device(self):
-        self.refuse("/dev/full", "/dev/full")
+    def test_not_utf8(self):
+        self.file("in.txt", b"a cat\nthe \xff dog\nthe dog\n")
+        self.embed_mistake(3, says=["in.txt, line 2 (input 1) skipped", "not valid UTF-8 at byte 4", "iconv"], leaves=["out.npy", "out.npy.rows.jsonl"])
 
-    def test_a_disk_that_is_full(self):
-        old = self.dir / "x.npy"
-        old.write_bytes(b"old")
-        self.refuse(old, "x.npy", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
-        self.assertEqual(old.read_bytes(), b"old")
-        self.assertEqual(self.leftovers(), [])
+    def test_broken_json_line(self):
+        for broken in ("{broken", '"no end', "a cat", "", '"a" "b"', '"' + "x" * 5000, '"\\ud800"', '"\xff"'.encode("latin-1")):
+            with self.subTest(broken):
+                self.file("in.txt", b'"a cat"\n' + (broken if isinstance(broken, bytes) else broken.encode()) + b'\n"the dog"\n')
+                done = self.tool("embed", "--model", PLAIN, "--text", "in.txt", "-o", "out.npy", "--jsonl", code=3)
+                self.assertRegex(done.stderr, r"\Atessera: in.txt, line 2 \(input 1\) skipped: the line: not valid JSON: .*\n\Z")
+                self.assertLess(len(done.stderr), 400)
+
+    def test_json_of_another_kind(self):
+        self.file("in.txt", '{"text": "a"}\n')
+        self.embed_mistake(3, "--jsonl", says=["line 1 (input 0)", "not a JSON string", "in quotes"], leaves=["out.npy", "out.npy.rows.jsonl"])
+
+    def test_each_skipped_line_is_named(self):
+        self.file("in.txt", b"\xff\na\n\xfe\nb\n\xfd\n")
+        done = self.tool("embed", "--model", PLAIN, "--text", "in.txt", "-o", "out.npy", "--batch-tokens", 1, code=3)
+        self.assertEqual([line.split(" skipped")[0] for line in done.stderr.splitlines()], [f"tessera: in.txt, line {i + 1} (input {i})" for i in (0, 2, 4)])
+
+    def test_forward_inputs(self):
+        one = integers([[1, 2, 3]])
+        vocabulary = json.loads((PLAIN / "config.json").read_text())["vocab_size"]
+        for tensors, says in (
+            ({"attention_mask": one}, ["no tensor input_ids"]),
+            ({"input_ids": one, "attention_masks": one}, ["attention_masks is not read", "attention_mask, "]),
+            ({"input_ids": one, "attention_mask": integers([[1, 1]])}, ["attention_mask", "another shape"]),
+            ({"input_ids": floats((1, 3), [1, 2, 3])}, ["input_ids", "I64 or I32"]),
+            ({"input_ids": Tensor("I64", (3,), one.data)}, ["input_ids", "[batch, tokens]"]),
+            ({"input_ids": integers([[1, 2, vocabulary]])}, [f"{vocabulary}"]),
+            ({"input_ids": integers([[1, 2, -1]])}, ["-1"]),
+            ({"input_ids": integers([[1, 2, 2**40]])}, ["input_ids", str(2**40)]),
+            ({"input_ids": one, "position_ids": integers([[0, 1, 48]])}, ["48"]),
+            ({"input_ids": integers([[1] * 49])}, ["48"]),
+        ):
+            with self.subTest(says):
+                write_safetensors(self.dir / "x.safetensors", tensors)
+                self.mistake(1, "forward", "--model", PLAIN, "x.safetensors", "y.safetensors", says=says)
+                self.assertNotIn("y.safetensors", self.names())
+        self.mistake(1, "forward", "--model", PLAIN, "none.safetensors", "y.safetensors", says=["none.safetensors", "No such file"])
+        self.mistake(1, "forward", "--model", PLAIN, "in.txt", "y.safetensors", says=["in.txt", "not a valid safetensors file"])
+
+
+class NonFiniteRows(MistakeTest):
+    """One token's embedding is NaN: only texts that hold it are left out."""
+
+    def setUp(self):
+        super().setUp()
+        self.poisoned = self.model()
+        dog = json.loads(self.tool("tokenize", "--model", PLAIN, "--no-special-tokens", stdin=b"dog\n").stdout)["ids"]
+
+        def change(tensors):
+            name = "embeddings.word_embeddings.weight"
+            values = tensors[name].floats()
+            values[dog[-1] * tensors[name].shape[1]] = float("nan")
+            tensors[name] = floats(tensors[name].shape, values)
+
+        self.change_weights(self.poisoned, change)
+
+    def run_it(self, content, code, *args):
+        self.file("in.txt", content)
+        return self.tool("embed", "--model", self.poisoned, "--allow-nonfinite", "--text", "in.txt", "-o", "out.npy", *args, code=code)
+
+    def test_left_out_and_named(self):
+        done = self.run_it("a cat\nthe dog\na tree\n", 6)
+        self.assertEqual(done.stderr, "tessera: in.txt, line 2 (input 1) skipped: its embedding holds NaN or infinity\n")
+        self.file("in.txt", "a cat\na tree\n")
+        want = (self.dir / "out.npy").read_bytes()
+        self.embed(PLAIN, "in.txt")
+        self.assertEqual((self.dir / "out.npy").read_bytes(), want)
+
+    def test_wins_over_skipped(self):
+        for batch in (1, 4096):
+            done = self.run_it(b"\xff\na cat\nthe dog\n\xff\na tree\n", 6, "--batch-tokens", batch)
+            self.assertEqual(done.stderr.count("skipped"), 3)
+            rows = [json.loads(line) for line in (self.dir / "out.npy.rows.jsonl").read_text().splitlines()]
+            self.assertEqual(rows, [{"row": 0, "input": 1}, {"row": 1, "input": 4}])
+
+    def test_other_texts_are_fine(self):
+        self.run_it("a cat\na tree\n", 0)
+
+    def test_forward_writes_nothing(self):
+        ids = json.loads(self.tool("tokenize", "--model", PLAIN, stdin=b"dog\n").stdout)["ids"]
+        write_safetensors(self.dir / "x.safetensors", {"input_ids": integers([ids])})
+        self.mistake(6, "forward", "--model", self.poisoned, "--allow-nonfinite", "x.safetensors", "y.safetensors", says=["x.safetensors", "last_hidden_state", "NaN or infinity"])
+        self.assertNotIn("y.safetensors", self.names())
 
 
 if __name__ == "__main__":

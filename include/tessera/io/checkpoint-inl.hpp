@@ -60,7 +60,6 @@ inline MappedFile open_contained(const std::string& folder, const std::string& n
 
 namespace detail {
 
-/// What to do with a folder whose weights are of another format; "" when there are none of a format that is known.
 inline std::string other_weights(const std::string& folder) {
   static constexpr struct {
     const char *ending, *advice;

@@ -10,6 +10,11 @@
 
 namespace tessera::io {
 
+namespace detail {
+/// What to do with a folder whose weights are of another format; "" when there are none of a format that is known.
+std::string other_weights(const std::string& folder);
+}  // namespace detail
+
 /// Named tensors of model.safetensors or, without it, of the shards that model.safetensors.index.json lists. The index is
 /// an allow-list: a tensor is taken from the shard that the index names for it, and from no other. Shard names are plain
 /// `*.safetensors` names of regular files in the folder itself; a link is followed only inside a Hugging Face cache.

@@ -100,6 +100,7 @@ inline void TextEncoder::read_modules(Context& ctx, const io::ModelFolder& folde
     if (json.contains("default_prompt_name") && json["default_prompt_name"].is_string())
       default_prompt_ = json["default_prompt_name"].get<std::string>();
   }
+  (void)dim();  // refuses modules that do not fit each other
 }
 
 inline void TextEncoder::read_pooling(const io::Json& json, const std::string& file) {
@@ -178,8 +179,15 @@ inline std::string TextEncoder::prompt_for(const EmbedOptions& o) const {
 
 inline index_t TextEncoder::dim(const EmbedOptions& o) const {
   index_t d = model_.transformer->config().block.channels * (o.pooling ? 1 : static_cast<index_t>(pooling_.size()));
-  for (const Step& s : steps_)
-    if (s.kind == Step::kDense) d = dense_[s.dense].out;
+  for (const Step& s : steps_) {
+    if (s.kind != Step::kDense) continue;
+    const Dense& layer = dense_[s.dense];
+    if (layer.in != d)
+      throw Error(o.pooling ? Code::kBadArgument : Code::kShapeMismatch,
+                  "a Dense module of this model takes " + std::to_string(layer.in) + " numbers, " +
+                      (o.pooling ? "the pooling asked for" : "what comes before it") + " gives " + std::to_string(d));
+    d = layer.out;
+  }
   if (o.dims < 0 || o.dims > d)
     throw Error(Code::kBadArgument,
                 "dims " + std::to_string(o.dims) + ": this model's embeddings have " + std::to_string(d) + " numbers");
@@ -272,9 +280,6 @@ inline void TextEncoder::embed_tokens(Context& ctx, const TokenizedTexts& t, con
     const View<float, 2> x(pooled.data(), n, d);
     if (s.kind == Step::kDense) {
       const Dense& layer = dense_[s.dense];
-      if (layer.in != d)
-        throw Error(Code::kShapeMismatch,
-                    "embed: a Dense module takes " + std::to_string(layer.in) + " numbers, not " + std::to_string(d));
       next.resize(static_cast<std::size_t>(n * layer.out));
       ops::linear(ctx, x, layer.layer.linear.weight, {.bias = layer.layer.linear.bias, .act = layer.layer.act},
                   View<float, 2>(next.data(), n, layer.out));
