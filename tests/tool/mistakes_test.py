@@ -78,7 +78,7 @@ class Model(MistakeTest):
 
     def test_missing_tokenizer(self):
         model = self.model(without=["vocab.txt"])
-        self.refused(model, model, "no tokenizer.json and no vocab.txt", "belong beside the weights")
+        self.refused(model, model, "no tokenizer.json, vocab.txt or vocab.json with merges.txt", "belong beside the weights")
         self.mistake(4, "tokenize", "--model", model, says=[model, "no tokenizer.json and no vocab.txt"])
 
     def test_missing_config(self):
