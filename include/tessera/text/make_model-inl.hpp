@@ -6,7 +6,7 @@ namespace tessera::text {
 
 inline std::string model_type(const io::Json& json) {
   if (!json.is_object()) throw Error(Code::kFormat, "tokenizer: no model");
-  const std::string type = io::get_string(json, "type", "");
+  std::string type = io::get_string(json, "type", "");
   if (!type.empty()) return type;
   return json.contains("merges")                      ? "BPE"
          : json.contains("continuing_subword_prefix") ? "WordPiece"

@@ -153,7 +153,7 @@ inline void Regex::find_first_bytes() {
         if (i.least == 0) todo.push_back(pc + 1);
         break;
       case Op::split: todo.insert(todo.end(), {i.a, i.b}); break;
-      case Op::jump: todo.push_back(i.a); break;
+      case Op::jump:
       case Op::look:
       case Op::not_look: todo.push_back(i.a); break;
       case Op::loop: todo.insert(todo.end(), {i.a, pc + 1}); break;

@@ -42,7 +42,7 @@ class Unigram : public Model {
     trie_ = PieceTrie(texts);
     for (unsigned b = 0; b < 256; ++b) {
       char name[8];
-      std::snprintf(name, sizeof name, "<0x%02X>", b);
+      (void)std::snprintf(name, sizeof name, "<0x%02X>", b);
       byte_ids_[b] = vocabulary.find(name);
     }
   }
