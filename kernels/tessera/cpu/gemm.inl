@@ -76,37 +76,22 @@ struct Epilogue {
   index_t row, rows, column;
   template <Activation A>
   TESSERA_INLINE void operator()() const {
-    if (g.n - column >= kPanel) return run<A, true>(kPanel);
-    run<A, false>(g.n - column);
-  }
-  // Whole: no vector is cut, so none needs a mask.
-  template <Activation A, bool Whole>
-  TESSERA_INLINE void run(index_t width) const {
-    const auto read = [&](const float* p, index_t left) { return Whole ? load(p) : load_n(p, left, 0.0f); };
-    for (index_t j = 0; j < width; j += 16) {
-      const index_t left = width - j, at = column + j;
-      const f32x16 zero = set1(0.0f), one = set1(1.0f);
-      const f32x16 bias = g.bias ? read(g.bias + at, left) : zero,
-                   up_bias = g.bias && u ? read(g.bias + g.n + at, left) : zero;
-      const f32x16 scale = g.channel_scale ? read(g.channel_scale + at, left) : one;
-      for (index_t i = 0; i < rows; ++i) {
+    const index_t width = g.n - column < kPanel ? g.n - column : kPanel;
+    for (index_t i = 0; i < rows; ++i)
+      for (index_t j = 0; j < width; j += 16) {
+        const index_t left = width - j, at = column + j;
         f32x16 v = load(t + kPanel * i + j);
-        if (g.bias) v = add(v, bias);
+        if (g.bias) v = add(v, load_n(g.bias + at, left, 0.0f));
         v = act<A>(v);
         if (u) {
           f32x16 up = load(u + kPanel * i + j);
-          if (g.bias) up = add(up, up_bias);
+          if (g.bias) up = add(up, load_n(g.bias + g.n + at, left, 0.0f));
           v = mul(v, up);
         }
-        if (g.channel_scale) v = mul(v, scale);
-        if (g.residual) v = add(v, read(g.residual + (row + i) * g.ldr + at, left));
-        if (Whole) {
-          store(g.c + (row + i) * g.ldc + at, v);
-        } else {
-          store_n(g.c + (row + i) * g.ldc + at, left, v);
-        }
+        if (g.channel_scale) v = mul(v, load_n(g.channel_scale + at, left, 0.0f));
+        if (g.residual) v = add(v, load_n(g.residual + (row + i) * g.ldr + at, left, 0.0f));
+        store_n(g.c + (row + i) * g.ldc + at, left, v);
       }
-    }
   }
 };
 
