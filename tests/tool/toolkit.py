@@ -21,6 +21,7 @@ import unittest
 TOOL = os.environ["TESSERA_TOOL"]
 GOLDENS = pathlib.Path(__file__).resolve().parent.parent / "goldens"
 ST = GOLDENS / "tiny_st"
+PLAIN = ST / "max_vocab_txt"
 BERT = GOLDENS / "tiny_bert"
 TEXTS = ST / "texts.jsonl"
 TOLERANCE = 2e-5  # of the largest value of a row
@@ -207,3 +208,18 @@ class ToolTest(unittest.TestCase):
         while not condition():
             self.assertLess(time.monotonic(), end, f"waited too long for {what}")
             time.sleep(0.002)
+
+
+class MistakeTest(ToolTest):
+    """Of embed: in.txt is a text that is right."""
+
+    def setUp(self):
+        super().setUp()
+        self.text = self.file("in.txt", "a cat\n")
+
+    def embed_mistake(self, code, *args, says, model=PLAIN, text="in.txt", out="out.npy", leaves=None, **options):
+        """As mistake(), of embed; and nothing is left behind that was not there (but `leaves`)."""
+        before = self.names()
+        line = self.mistake(code, "embed", "--model", model, "--text", text, "-o", out, *args, says=says, **options)
+        self.assertEqual(self.names(), sorted(before + (leaves or [])))
+        return line
