@@ -111,15 +111,23 @@ class Resume(ShardTest):
         self.file("in.txt", "a cat\nthe\ndog\na tree\nthe cat\n")  # the part is as it was, its place is another
         self.remade(1, 2)
 
+    def test_line_ends_are_no_inputs(self):
+        self.part(0, 1)
+        self.file("in.txt", "a cat\r\nthe dog\r\na tree\r\nthe cat")
+        self.kept()
+
     def test_other_options(self):
-        poolings = ["--pooling", "mean"], ["--pooling", "max"]
-        others = (
-            ["--dims", 5], ["--dims", 6], ["--layers", 1], ["--layers", 0], ["--no-normalize"], ["--prompt", "a"], ["--prompt", ""],
-            ["--prompt-name", "passage"], ["--max-length", 8], ["--max-length", 9],
-        )  # fmt: skip
-        for model, runs in ((MODEL, others), (PLAIN, poolings)):
+        for model, option, *values in (
+            (MODEL, "--dims", 5, 6),
+            (MODEL, "--layers", 1, 0),
+            (MODEL, "--no-normalize"),
+            (MODEL, "--prompt", "", "a", "b"),
+            (MODEL, "--prompt-name", "passage"),
+            (MODEL, "--max-length", 8, 9),
+            (PLAIN, "--pooling", "mean", "cls"),
+        ):
             self.part(0, 1, model=model)
-            for args in (*runs, []):
+            for args in ([[option, v] for v in values] or [[option]]) + [[]]:  # each beside the one before
                 with self.subTest(args):
                     self.remade(0, 1, *args, model=model)
                     self.kept(0, 1, *args, model=model)

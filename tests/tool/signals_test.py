@@ -117,6 +117,8 @@ class Working(SignalTest):
         self.assertEqual(self.names(), ["long.txt", "out.npy", "wanted.npy", "wanted.txt"])
 
     def test_a_stopped_part_is_made_again(self):
+        self.file("few.txt", "a cat\n")
+        self.tool("embed", "--model", PLAIN, "--text", "few.txt", "-o", "parts", "--shard", "0/1")  # one that is replaced
         process = self.embed_start("long.txt", "--shard", "0/1", out="parts")
         name = "part-00000-of-00001"
         self.wait_for_rows(100, f"parts/{name}.npy")
