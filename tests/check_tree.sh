@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # check_tree.sh PRESET PATTERN [TARGET...]: configures build/PRESET, builds it (or only those targets), and runs its unit
-# tests of names that match PATTERN. An empty PATTERN runs none.
+# tests of names that match PATTERN; "-" runs none.
 set -euo pipefail
 preset=$1 pattern=$2
 shift 2
@@ -9,7 +9,7 @@ began=$SECONDS
 cmake --preset "$preset"
 cmake --build --preset "$preset" -j "$jobs" ${1:+--target "$@"}
 echo "== built in $((SECONDS - began)) s"
-[ -n "$pattern" ] || exit 0
+[ "$pattern" != - ] || exit 0
 
 export TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1 ${TSAN_OPTIONS:-}"
 export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS:-}"

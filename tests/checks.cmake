@@ -15,7 +15,7 @@ tree_check(asan_ubsan asan-ubsan ".")
 tree_check(tsan tsan "^(core|ops|models)$" test_core test_ops test_models)  # where threads meet
 
 # Fuzzing: one build, then half a minute a target, as many targets at a time as there are cores.
-tree_check(fuzz.build fuzz "" fuzz_programs)
+tree_check(fuzz.build fuzz - fuzz_programs)  # CMake would drop an empty argument
 set_tests_properties(fuzz.build PROPERTIES FIXTURES_SETUP fuzz_programs)
 file(GLOB targets CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/*_fuzz.cpp")
 foreach(source IN LISTS targets)
