@@ -11,7 +11,7 @@ compared=0 failed=0
 build() {  # build NAME COMPILER FLAGS...
   local name=$1
   shift
-  "$@" -std=c++20 -Iinclude -Ikernels tests/bits/dump.cpp -o "$out/$name" -pthread
+  "$@" -std=c++20 -Iinclude -Ikernels -Itests tests/bits/dump.cpp -o "$out/$name" -pthread
 }
 check() {  # check LABEL COMMAND...: its lines are the reference's
   local label=$1
@@ -48,6 +48,7 @@ case "$mode" in
     wait $!
     for isa in $isas; do
       for threads in 1 2 5; do check "g++ -O2, $isa, $threads threads" env TESSERA_ISA="$isa" "$out/reference.bin" $threads; done
+      check "g++ -O2, $isa, the caller in flush-to-zero and round-up mode" env TESSERA_ISA="$isa" "$out/reference.bin" 2 other-mode
       for other in g++-O0 g++-O3-native clang-O0 clang-O2; do check "$other, $isa" env TESSERA_ISA="$isa" "$out/$other" 2; done
     done
     ;;
@@ -55,6 +56,7 @@ case "$mode" in
     qemu=$(command -v qemu-aarch64 || command -v qemu-aarch64-static)
     build arm-O2 aarch64-linux-gnu-g++ -O2 -static
     for isa in generic neon; do check "aarch64 g++ -O2, $isa" env TESSERA_ISA=$isa "$qemu" "$out/arm-O2" 2; done
+    check "aarch64 g++ -O2, neon, the caller in flush-to-zero and round-up mode" env TESSERA_ISA=neon "$qemu" "$out/arm-O2" 2 other-mode
     build arm-O0 aarch64-linux-gnu-g++ -O0 -static
     check "aarch64 g++ -O0, neon" env TESSERA_ISA=neon "$qemu" "$out/arm-O0" 1
     ;;

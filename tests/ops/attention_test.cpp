@@ -5,6 +5,7 @@
 
 #include "reference/attention.hpp"
 #include "support/backends.hpp"
+#include "support/jobs.hpp"
 #include "support/tolerance.hpp"
 
 namespace {
@@ -19,10 +20,6 @@ struct Shape {
   std::vector<index_t> cu_q, cu_k;
   index_t heads, kv_heads, d, dv;
 };
-
-View<const index_t, 1> offsets(const std::vector<index_t>& cu) {
-  return View<const index_t, 1>(cu.data(), static_cast<index_t>(cu.size()));
-}
 
 struct Problem {
   Shape s;

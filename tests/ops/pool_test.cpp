@@ -5,6 +5,7 @@
 
 #include "reference/pool.hpp"
 #include "support/backends.hpp"
+#include "support/jobs.hpp"
 #include "support/tolerance.hpp"
 
 namespace {
@@ -19,9 +20,6 @@ TESSERA_ON_EVERY_ISA(Pool);
 constexpr Pooling kModes[] = {Pooling::cls, Pooling::mean,          Pooling::mean_sqrt,
                               Pooling::max, Pooling::weighted_mean, Pooling::last};
 
-View<const index_t, 1> offsets(const std::vector<index_t>& cu) {
-  return View<const index_t, 1>(cu.data(), static_cast<index_t>(cu.size()));
-}
 Matrix run(Context& ctx, Pooling mode, View<const float, 2> x, const std::vector<index_t>& cu,
            const std::vector<float>& weights = {}) {
   Matrix out = poisoned(static_cast<index_t>(cu.size()) - 1, x.extent[1], 3);

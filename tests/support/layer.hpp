@@ -1,6 +1,5 @@
 // Random layers and stacks: every parameter drawn, so that a swapped or missing one shows.
 #pragma once
-#include <cmath>
 #include <deque>
 #include <utility>
 #include <vector>
@@ -82,7 +81,9 @@ class LayerData {
 
  private:
   View<const float, 2> matrix(index_t n, index_t k) {
-    return kept_.emplace_back(filled(n, k, {.seed = seed_++, .scale = 1.7f / std::sqrt(static_cast<float>(k))})).in();
+    float scale = 1.f;  // a power of two: every compiler makes the same numbers
+    while (scale * scale * static_cast<float>(k) > 3.f) scale *= 0.5f;
+    return kept_.emplace_back(filled(n, k, {.seed = seed_++, .scale = scale})).in();
   }
   View<const float, 1> vector(index_t n, float around = 0.f) {
     return kept_.emplace_back(filled(1, n, {.seed = seed_++, .scale = 0.5f, .shift = around})).row();

@@ -81,13 +81,36 @@ struct Fill {
   index_t pad = 0;
 };
 
-/// shift + scale * [-1, 1); the padding is poison, so that reading it shows.
+/// shift + scale * [-1, 1), the same numbers from every compiler where scale is a power of two; the padding is poison, so
+/// that reading it shows.
 inline Matrix filled(index_t rows, index_t columns, Fill f = {}) {
   Matrix m(rows, columns, f.pad);
   Random random(f.seed);
   for (index_t r = 0; r < rows; ++r)
     for (index_t c = 0; c < columns; ++c) m(r, c) = f.shift + f.scale * random.unit();
   return m;
+}
+
+/// Numbers of magnitudes from 2^-`spread` to 2^spread, and now and then a zero of either sign or a denormal.
+inline Matrix wide(index_t rows, index_t columns, std::uint64_t seed, int spread = 20) {
+  Matrix m(rows, columns, 3);
+  Random random(seed);
+  constexpr float kSpecial[] = {0.f, -0.f, 1e-40f, -3e-45f};
+  for (index_t r = 0; r < rows; ++r)
+    for (index_t c = 0; c < columns; ++c) {
+      const auto exponent = static_cast<std::uint32_t>(127 + random.in(-spread, spread)) << 23;
+      const float x = random.unit() * __builtin_bit_cast(float, exponent);
+      m(r, c) = random.in(0, 15) == 0 ? kSpecial[random.in(0, 3)] : x;
+    }
+  return m;
+}
+
+/// The bits of what was computed. Which NaN a result is may differ between instruction sets, that it is one may not.
+inline std::vector<std::uint32_t> promised_bits(const Matrix& m) {
+  std::vector<std::uint32_t> bits = m.bits();
+  for (std::size_t i = 0; i < bits.size(); ++i)
+    if (bits[i] != kPoison && m.memory[i] != m.memory[i]) bits[i] = 0x7fc00000U;
+  return bits;
 }
 
 }  // namespace tessera::test

@@ -1,6 +1,7 @@
 #pragma once
 #include <cmath>
 
+#include <tessera/core/fp_mode.hpp>
 #include <tessera/models/auto_model.hpp>
 #include <tessera/models/text_encoder.hpp>
 #include <tessera/ops/norm.hpp>
@@ -31,15 +32,20 @@ inline std::optional<io::Json> read_limits(const io::ModelFolder& folder, const 
 inline float cosine(std::span<const float> a, std::span<const float> b) {
   if (a.size() != b.size())
     throw Error(Code::kShapeMismatch, "cosine: lengths " + std::to_string(a.size()) + " and " + std::to_string(b.size()));
+  // No region, and none needed: products of two floats are exact in double, so a compiler that fuses them into the sums
+  // changes nothing. The mode is another matter; volatile, so that the last division stays inside its scope.
+  const FpModeScope mode;
   double ab = 0, aa = 0, bb = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
     const double x = static_cast<double>(a[i]), y = static_cast<double>(b[i]);
     ab += x * y, aa += x * x, bb += y * y;
   }
-  return aa == 0 || bb == 0 ? 0.f : static_cast<float>(ab / std::sqrt(aa * bb));
+  const volatile float result = aa == 0 || bb == 0 ? 0.f : static_cast<float>(ab / std::sqrt(aa * bb));
+  return result;
 }
 
 inline TextEncoder TextEncoder::load(Context& ctx, const std::string& path, const LoadOptions& options) {
+  const FpModeScope mode;  // as in load_text_model
   const io::ModelFolder folder = io::ModelFolder::open(path);
   TextEncoder e;
   folder.naming([&] { e.read_modules(ctx, folder, options); });

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include <tessera/models/transformer.hpp>
+#include <tessera/ops/embed-inl.hpp>  // its check, which compiled builds do not declare elsewhere
 
 namespace tessera::models {
 
@@ -174,6 +175,8 @@ inline void Transformer::forward(Context& ctx, const TokenInputs& in, View<float
   if (in.ids.extent[0] != tokens || out.extent[0] != tokens || out.extent[1] != config_.block.channels || !out.packed())
     throw Error(Code::kShapeMismatch, "transformer: ids must be [tokens] and out a packed [tokens, channels]");
   if (tokens == 0) return;
+  if (tables_.word.data)  // here, since a group's own check counts tokens from its own first
+    ops::detail::check_indices("ids", in.ids, tokens, tables_.word.extent[0]);
   // Groups of whole sequences go through the whole stack on one thread each, without a barrier, their activations in that
   // core's cache. Where the groups would leave a thread waiting, all threads share each operation instead. Same bits.
   const bool watched = o.taps || o.attention.run || o.between;

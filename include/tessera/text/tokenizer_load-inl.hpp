@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include <tessera/core/fp_mode.hpp>
 #include <tessera/core/mmap.hpp>
 #include <tessera/io/json-inl.hpp>               // strict reading, which compiled builds do not declare elsewhere
 #include <tessera/text/normalizer_bert-inl.hpp>  // an override looks at BertNormalizer's settings
@@ -21,6 +22,7 @@ inline const io::Json& member(const io::Json& json, const char* key) {
 }  // namespace detail
 
 inline Tokenizer Tokenizer::parse(std::string_view text, const std::string& name, const LoadOptions& options) {
+  const FpModeScope mode;  // the scores of a Unigram vocabulary round as always
   Tokenizer t;
   io::Json json;
   if (text.starts_with("version https://git-lfs"))

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <limits>
 
+#include <tessera/core/fp_mode.hpp>
 #include <tessera/text/piece_trie.hpp>
 #include <tessera/text/unicode.hpp>
 #include <tessera/text/unigram.hpp>
@@ -48,6 +49,7 @@ class Unigram : public Model {
   }
 
   void tokenize(std::string_view piece, ModelScratch& scratch, std::vector<PieceToken>& out) const override {
+    const FpModeScope mode;  // which way is best must not depend on how the caller rounds
     auto& best = scratch.lattice;
     fill(piece, best);
     const std::size_t first = out.size();

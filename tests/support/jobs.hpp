@@ -1,0 +1,153 @@
+// Every operation on inputs of drawn sizes, as jobs that any context may run: what the tests of the bits promise compare.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <tessera/ops.hpp>
+#include "support/random.hpp"
+
+namespace tessera::test {
+
+/// One call of an operation; the inputs are its own.
+struct Job {
+  std::string name;
+  std::function<Matrix(Context&)> run;
+};
+
+inline View<const index_t, 1> offsets(const std::vector<index_t>& cu) {
+  return View<const index_t, 1>(cu.data(), static_cast<index_t>(cu.size()));
+}
+/// A few sequences, some of them empty, of `most` tokens together or less.
+inline std::vector<index_t> drawn_offsets(Random& random, index_t most) {
+  std::vector<index_t> cu{0};
+  while (cu.back() < most && cu.size() < 7) cu.push_back(cu.back() + random.in(0, most / 2));
+  return cu;
+}
+
+inline Job linear_job(Random& random, Activation act, int parts) {
+  struct Inputs {
+    Matrix x, w, up, bias, scale, residual;
+  };
+  const index_t t = random.in(1, 60), k = random.in(1, 150), n = random.in(1, 150);
+  const bool glu = parts & 8;
+  const auto draw = [&](index_t r, index_t c) { return wide(r, c, random.next(), 6); };
+  const auto in =
+      std::make_shared<Inputs>(Inputs{draw(t, k), draw(n, k), draw(n, k), draw(1, glu ? 2 * n : n), draw(1, n), draw(t, n)});
+  return {"linear act " + std::to_string(static_cast<int>(act)) + " parts " + std::to_string(parts), [=](Context& ctx) {
+            ops::Epilogue e;
+            e.act = act, e.glu = glu;
+            if (parts & 1) e.bias = in->bias.row();
+            if (parts & 2) e.channel_scale = in->scale.row();
+            if (parts & 4) e.residual = in->residual.in();
+            const PackedWeight w =
+                glu ? ops::pack_weight_glu(ctx, in->w.in(), in->up.in()) : ops::pack_weight(ctx, in->w.in());
+            Matrix out(t, n, 2);
+            ops::linear(ctx, in->x.in(), w, e, out.out());
+            return out;
+          }};
+}
+
+inline std::vector<Job> row_jobs(Random& random) {
+  const index_t t = random.in(1, 70), c = random.in(1, 200);
+  const auto x = std::make_shared<Matrix>(wide(t, c, random.next())),
+             y = std::make_shared<Matrix>(wide(random.in(1, 300), c, random.next(), 9));
+  const auto gamma = std::make_shared<Matrix>(wide(1, c, random.next(), 2)),
+             beta = std::make_shared<Matrix>(wide(1, c, random.next(), 2));
+  const auto rows = [=](const char* name, auto f) {
+    return Job{name, [=](Context& ctx) {
+                 Matrix out(t, c, 2);
+                 f(ctx, out.out());
+                 return out;
+               }};
+  };
+  std::vector<Job> jobs{
+      rows("layer_norm",
+           [=](Context& ctx, View<float, 2> out) { ops::layer_norm(ctx, x->in(), gamma->row(), beta->row(), 1e-6f, out); }),
+      rows("rms_norm", [=](Context& ctx, View<float, 2> out) { ops::rms_norm(ctx, x->in(), gamma->row(), 1e-6f, out); }),
+      rows("l2_normalize", [=](Context& ctx, View<float, 2> out) { ops::l2_normalize(ctx, x->in(), out); }),
+      {"similarity", [=](Context& ctx) {
+         Matrix out(t, y->rows, 2);
+         ops::similarity(ctx, x->in(), y->in(), out.out());
+         return out;
+       }}};
+  for (int act = 0; act <= static_cast<int>(Activation::tanh); ++act)
+    jobs.push_back(rows("activation", [=](Context& ctx, View<float, 2> out) {
+      ops::activation(ctx, static_cast<Activation>(act), x->in(), out);
+    }));
+  return jobs;
+}
+
+inline std::vector<Job> token_jobs(Random& random) {
+  const std::vector<index_t> cu = drawn_offsets(random, 80);
+  const index_t t = cu.back(), c = random.in(1, 100), b = static_cast<index_t>(cu.size()) - 1;
+  const auto x = std::make_shared<Matrix>(wide(t, c, random.next())),
+             weights = std::make_shared<Matrix>(filled(1, t, {.seed = random.next(), .shift = 2.f}));
+  std::vector<Job> jobs;
+  for (int mode = 0; mode <= static_cast<int>(ops::Pooling::last); ++mode)
+    for (const bool given : {false, true})
+      if (!given || mode == static_cast<int>(ops::Pooling::weighted_mean))
+        jobs.push_back({"pool " + std::to_string(mode), [=](Context& ctx) {
+                          Matrix out(b, c, 2);
+                          ops::pool(ctx, static_cast<ops::Pooling>(mode), x->in(), offsets(cu),
+                                    given ? weights->row() : View<const float, 1>(), out.out());
+                          return out;
+                        }});
+  std::vector<std::int32_t> ids;
+  for (index_t i = 0; i < t; ++i) ids.push_back(static_cast<std::int32_t>(random.in(0, 10)));
+  Matrix tables = wide(33, c, random.next());
+  const auto packed = std::make_shared<Matrix>(33, c, 0);
+  for (index_t r = 0; r < 33; ++r)
+    for (index_t i = 0; i < c; ++i) (*packed)(r, i) = tables(r, i);
+  jobs.push_back({"embed", [=](Context& ctx) {
+                    const View<const std::int32_t, 1> at(ids.data(), t);
+                    const auto all = packed->in();
+                    Matrix out(t, c, 2);
+                    ops::embed(ctx, {all.slice(0, 11), all.slice(11, 22), all.slice(22, 33)}, at, at, at, out.out());
+                    return out;
+                  }});
+  return jobs;
+}
+
+inline Job attention_job(Random& random, const ops::AttentionParams& params) {
+  struct Inputs {
+    Matrix q, k, v;
+  };
+  const index_t kv = random.in(1, 2), heads = kv * random.in(1, 3), d = random.in(1, 50), dv = random.in(1, 50);
+  std::vector<index_t> cu_q = drawn_offsets(random, 90), cu_k{0};
+  for (std::size_t b = 1; b < cu_q.size(); ++b)  // as many keys as queries, or any other number
+    cu_k.push_back(cu_k.back() + (random.in(0, 1) ? cu_q[b] - cu_q[b - 1] : random.in(0, 60)));
+  const index_t tq = cu_q.back(), tk = cu_k.back();
+  const auto in = std::make_shared<Inputs>(Inputs{wide(tq, heads * d, random.next(), 1), wide(tk, kv * d, random.next(), 1),
+                                                  wide(tk, kv * dv, random.next(), 9)});
+  return {"attention", [=](Context& ctx) {
+            Matrix out(tq, heads * dv, 2);
+            ops::attention(ctx, in->q.heads(heads), in->k.heads(kv), in->v.heads(kv), offsets(cu_q), offsets(cu_k), params,
+                           out.heads_out(heads));
+            return out;
+          }};
+}
+
+/// Every operation, every epilogue, activation, pooling mode and kind of attention, at least once.
+inline std::vector<Job> drawn_jobs(std::uint64_t seed) {
+  Random random(seed);
+  std::vector<Job> jobs;
+  const auto join = [&](std::vector<Job> more) {
+    for (Job& j : more) jobs.push_back(std::move(j));
+  };
+  for (int parts = 0; parts < 16; ++parts) jobs.push_back(linear_job(random, static_cast<Activation>(parts % 7), parts));
+  for (int act = 0; act < 7; ++act) jobs.push_back(linear_job(random, static_cast<Activation>(act), 7));
+  for (int i = 0; i < 4; ++i) join(row_jobs(random)), join(token_jobs(random));
+  for (const auto& p : {ops::AttentionParams{},
+                        {.scale = 0.3f},
+                        {.causal = true},
+                        {.window_left = 4, .window_right = 3},
+                        {.causal = true, .window_left = 20},
+                        {.window_right = 0}})
+    for (int i = 0; i < 2; ++i) jobs.push_back(attention_job(random, p));
+  return jobs;
+}
+
+}  // namespace tessera::test
