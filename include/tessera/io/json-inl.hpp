@@ -1,9 +1,8 @@
 #pragma once
-#include <algorithm>
 #include <vector>
 
 #include <tessera/core/mmap.hpp>
-#include <tessera/io/detail/printable.hpp>
+#include <tessera/io/detail/json_events.hpp>
 #include <tessera/io/json.hpp>
 
 namespace tessera::io {
@@ -11,35 +10,24 @@ namespace tessera::io {
 namespace detail {
 
 /// Builds the document and stops at the first thing that the limits do not allow.
-class StrictJson {
+class StrictJson : public JsonEvents {
  public:
   StrictJson(Json& document, int depth) : root_(document), most_(depth) {}
-  bool null() { return put(Json()) != nullptr; }
-  bool boolean(bool v) { return put(Json(v)) != nullptr; }
-  bool number_integer(std::int64_t v) { return put(Json(v)) != nullptr; }
-  bool number_unsigned(std::uint64_t v) { return put(Json(v)) != nullptr; }
-  bool number_float(double v, const std::string&) { return put(Json(v)) != nullptr; }
-  bool string(std::string& v) { return put(Json(v)) != nullptr; }
-  bool binary(Json::binary_t&) { return false; }
-  bool start_object(std::size_t) { return open(Json::value_t::object); }
-  bool start_array(std::size_t) { return open(Json::value_t::array); }
-  bool end_object() { return stack_.pop_back(), true; }
-  bool end_array() { return stack_.pop_back(), true; }
-  bool key(std::string& k) {
+  bool null() override { return put(Json()) != nullptr; }
+  bool boolean(bool v) override { return put(Json(v)) != nullptr; }
+  bool number_integer(std::int64_t v) override { return put(Json(v)) != nullptr; }
+  bool number_unsigned(std::uint64_t v) override { return put(Json(v)) != nullptr; }
+  bool number_float(double v, const std::string&) override { return put(Json(v)) != nullptr; }
+  bool string(std::string& v) override { return put(Json(v)) != nullptr; }
+  bool start_object(std::size_t) override { return open(Json::value_t::object); }
+  bool start_array(std::size_t) override { return open(Json::value_t::array); }
+  bool end_object() override { return stack_.pop_back(), true; }
+  bool end_array() override { return stack_.pop_back(), true; }
+  bool key(std::string& k) override {
     const auto [at, fresh] = stack_.back()->get_ref<Json::object_t&>().emplace(k, nullptr);
     member_ = &at->second;
-    if (!fresh) problem_ = "key '" + printable(k) + "' stands twice in one object";
-    return fresh;
+    return fresh || bad("key '" + printable(k) + "' stands twice in one object");
   }
-  bool parse_error(std::size_t at, const std::string&, const nlohmann::detail::exception& e) {
-    std::string_view why(e.what());  // "[json.exception...] parse error at line 1, column 2: ...; last read: '...'; ..."
-    if (const std::size_t colon = why.find(": "); why.starts_with('[') && colon != why.npos) why.remove_prefix(colon + 2);
-    constexpr std::size_t kLongest = 200;  // beyond, it quotes all of a string
-    if (why.size() > kLongest) why = why.substr(0, std::min(why.find("; last read"), kLongest));
-    problem_ = "at byte " + std::to_string(at) + ": " + printable(why);
-    return false;
-  }
-  const std::string& problem() const { return problem_; }
 
  private:
   Json* put(Json&& v) {
@@ -48,17 +36,13 @@ class StrictJson {
     return &stack_.back()->get_ref<Json::array_t&>().emplace_back(std::move(v));
   }
   bool open(Json::value_t type) {
-    if (stack_.size() >= static_cast<std::size_t>(most_)) {
-      problem_ = "nested deeper than " + std::to_string(most_);
-      return false;
-    }
+    if (stack_.size() >= static_cast<std::size_t>(most_)) return bad("nested deeper than " + std::to_string(most_));
     stack_.push_back(put(Json(type)));  // stays where it is until it is closed
     return true;
   }
   Json& root_;
   std::vector<Json*> stack_;
   Json* member_ = nullptr;
-  std::string problem_;
   int most_;
 };
 
@@ -84,10 +68,7 @@ inline Json parse_json(std::string_view text, const std::string& name, const Jso
     throw Error(Code::kFormat, name + ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder");
   Json root;
   detail::StrictJson handler(root, limits.depth);
-  // To nlohmann a byte order mark is blank and a NUL the end; in JSON both are errors.
-  const bool odd = text.starts_with("\xef\xbb\xbf") || text.find('\0') != text.npos;
-  if (odd || !Json::sax_parse(text.begin(), text.end(), &handler))
-    throw Error(Code::kFormat, name + ": not valid JSON: " + (odd ? "a byte order mark or NUL byte" : handler.problem()));
+  if (!handler.read(text)) throw Error(Code::kFormat, name + ": not valid JSON: " + handler.problem());
   return root;
 }
 

@@ -118,24 +118,24 @@ inline SafeTensors SafeTensors::parse(std::span<const std::byte> bytes, const st
   s.name_ = name;
   s.header_ = text.substr(8, n);
   if (!detail::valid_utf8(s.header_)) judge.refuse(SafetensorsError::invalid_header, "the header is not UTF-8");
-  detail::HeaderReader read;
-  if (!detail::read_header(s.header_, read)) judge.refuse(SafetensorsError::invalid_header_deserialization, read.problem());
-  const std::vector<std::uint32_t> order = judge.order(read, bytes.size() - 8 - n);
+  detail::HeaderReader header;
+  if (!header.read(s.header_)) judge.refuse(SafetensorsError::invalid_header_deserialization, header.problem());
+  const std::vector<std::uint32_t> order = judge.order(header, bytes.size() - 8 - n);
   const std::byte* const data = bytes.data() + 8 + n;
   s.views_.reserve(order.size());
   for (const std::uint32_t i : order) {
-    const detail::HeaderTensor& t = read.tensors[i];
+    const detail::HeaderTensor& t = header.tensors[i];
     AnyView& v = s.views_.emplace_back();
     v.data = data + t.begin;
     v.dtype = t.dtype;
     v.rank = static_cast<int>(t.rank);
     for (std::uint32_t d = 0; d < t.rank && d < static_cast<std::uint32_t>(AnyView::kMaxRank); ++d)
-      v.extent[d] = static_cast<index_t>(std::min<std::uint64_t>(read.extents[t.first_extent + d], INT64_MAX));
+      v.extent[d] = static_cast<index_t>(std::min<std::uint64_t>(header.extents[t.first_extent + d], INT64_MAX));
     v.bytes = static_cast<index_t>(t.end - t.begin);
   }
-  read.tensors = {}, read.extents = {};  // before the names are stored
+  header.tensors = {}, header.extents = {};  // before the names are stored
   s.names_.reserve(order.size());
-  for (const std::uint32_t i : order) s.names_.push_back(std::move(read.names[i]));
+  for (const std::uint32_t i : order) s.names_.push_back(std::move(header.names[i]));
   s.by_name_.resize(order.size());
   std::iota(s.by_name_.begin(), s.by_name_.end(), 0u);
   std::sort(s.by_name_.begin(), s.by_name_.end(),
@@ -156,8 +156,8 @@ inline const AnyView& SafeTensors::at(std::string_view name) const {
 
 inline std::map<std::string, std::string> SafeTensors::metadata() const {
   std::map<std::string, std::string> all;
-  detail::HeaderReader read(&all);
-  if (!header_.empty()) (void)detail::read_header(header_, read);  // parse() has found it sound
+  detail::HeaderReader header(&all);
+  if (!header_.empty()) (void)header.read(header_);  // parse() has found it sound
   return all;
 }
 
@@ -172,11 +172,14 @@ inline void write_safetensors(const std::string& path, std::vector<NamedTensor> 
     const int x = bit_width(a.view.dtype), y = bit_width(b.view.dtype);
     return x != y ? x > y : a.name < b.name;
   });
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header["__metadata__"] = metadata;
   for (const auto& [key, value] : metadata)
     if (!detail::valid_utf8(key) || !detail::valid_utf8(value))
       throw Error(Code::kBadArgument, path + ": metadata '" + detail::printable(key) + "' is not UTF-8");
+  std::string header;
+  const auto add = [&](const std::string& key, const std::string& value) {
+    header += (header.empty() ? '{' : ',') + nlohmann::json(key).dump() + ':' + value;
+  };
+  if (!metadata.empty()) add("__metadata__", nlohmann::json(metadata).dump());
   std::set<std::string_view> names;
   index_t at = 0;
   for (const NamedTensor& t : tensors) {
@@ -191,20 +194,18 @@ inline void write_safetensors(const std::string& path, std::vector<NamedTensor> 
     for (int i = 0; i < t.view.rank; ++i)
       fits = fits && t.view.extent[i] >= 0 && !__builtin_mul_overflow(bits, t.view.extent[i], &bits);
     if (!fits || bits % 8 != 0 || bits / 8 != t.view.bytes) throw wrong("has other bytes than its shape and type ask for");
-    // Not by operator[], which would compare with every name before it.
-    header.get_ref<nlohmann::ordered_json::object_t&>().emplace_back(
-        t.name, nlohmann::ordered_json{{"dtype", dtype_name(t.view.dtype)},
-                                       {"shape", std::vector<index_t>(t.view.extent, t.view.extent + t.view.rank)},
-                                       {"data_offsets", {at, at + t.view.bytes}}});
+    const std::vector<index_t> shape(t.view.extent, t.view.extent + t.view.rank), offsets{at, at + t.view.bytes};
+    add(t.name, R"({"dtype":")" + std::string(dtype_name(t.view.dtype)) + R"(","shape":)" + nlohmann::json(shape).dump() +
+                    R"(,"data_offsets":)" + nlohmann::json(offsets).dump() + '}');
     at += t.view.bytes;
   }
-  std::string text = header.dump();
-  text.append((8 - text.size() % 8) % 8, ' ');
+  header += header.empty() ? "{}" : "}";
+  header.append((8 - header.size() % 8) % 8, ' ');
   char length[8];
-  for (int i = 0; i < 8; ++i) length[i] = static_cast<char>(text.size() >> (8 * i) & 0xff);
+  for (int i = 0; i < 8; ++i) length[i] = static_cast<char>(header.size() >> (8 * i) & 0xff);
   AtomicFile out(path);
   out.write(length, sizeof length);
-  out.write(text.data(), text.size());
+  out.write(header.data(), header.size());
   for (const NamedTensor& t : tensors) out.write(t.view.data, static_cast<std::size_t>(t.view.bytes));
   out.commit();
 }

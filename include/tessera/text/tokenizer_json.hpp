@@ -12,68 +12,67 @@ namespace tessera::text::detail {
 /// Reads a tokenizer.json like io::parse_json, but takes model.vocab, an object or a list of
 /// scored pieces, and model.merges straight into
 /// their tables: the document of a large one would cost more than everything else.
-class TokenizerJson {
+class TokenizerJson final : public io::detail::StrictJson {
  public:
   TokenizerJson(io::Json& root, Vocabulary& vocabulary, ModelTables& tables, int depth)
-      : inner_(root, depth), vocabulary_(vocabulary), merges_(tables.merges), pieces_(tables.pieces) {}
-  bool null() { return scalar() && inner_.null(); }
-  bool boolean(bool v) { return scalar() && inner_.boolean(v); }
-  bool number_integer(std::int64_t v) {
+      : StrictJson(root, depth), vocabulary_(vocabulary), merges_(tables.merges), pieces_(tables.pieces) {}
+  bool null() override { return scalar() && StrictJson::null(); }
+  bool boolean(bool v) override { return scalar() && StrictJson::boolean(v); }
+  bool number_integer(std::int64_t v) override {
     return place_ == kVocab   ? entry(v)
            : place_ == kPiece ? score(static_cast<double>(v))
-                              : scalar() && inner_.number_integer(v);
+                              : scalar() && StrictJson::number_integer(v);
   }
-  bool number_unsigned(std::uint64_t v) {
+  bool number_unsigned(std::uint64_t v) override {
     return place_ == kVocab   ? entry(static_cast<std::int64_t>(std::min<std::uint64_t>(v, INT64_MAX)))
            : place_ == kPiece ? score(static_cast<double>(v))
-                              : scalar() && inner_.number_unsigned(v);
+                              : scalar() && StrictJson::number_unsigned(v);
   }
-  bool number_float(double v, const std::string& s) {
-    return place_ == kPiece ? score(v) : scalar() && inner_.number_float(v, s);
+  bool number_float(double v, const std::string& s) override {
+    return place_ == kPiece ? score(v) : scalar() && StrictJson::number_float(v, s);
   }
-  bool string(std::string& v) {
+  bool string(std::string& v) override {
     if (place_ == kMerges) return merges_.add_line(v), true;
     if (place_ == kPiece) {
       if (parts_++ != 0) return bad("an entry of model.vocab that is not a text and its score");
       pieces_.push_back({std::move(v), 0});
       return true;
     }
-    if (place_ != kPair) return scalar() && inner_.string(v);
+    if (place_ != kPair) return scalar() && StrictJson::string(v);
     if (parts_ == 2) return bad("a merge of more than two tokens");
     pair_[parts_++] = v;
     return true;
   }
-  bool binary(nlohmann::json::binary_t& v) { return inner_.binary(v); }
-  bool start_object(std::size_t n) {
+  bool start_object(std::size_t n) override {
     if (place_ != kOutside) return bad("an object in model.vocab or model.merges");
     if (at("vocab")) {
       place_ = kVocab;
-      return inner_.null();  // its place in the document
+      return StrictJson::null();  // its place in the document
     }
     deeper();
-    return inner_.start_object(n);
+    return StrictJson::start_object(n);
   }
-  bool end_object() {
+  bool end_object() override {
     if (place_ == kVocab) return place_ = kOutside, true;
     path_.resize(static_cast<std::size_t>(--depth_));
-    return inner_.end_object();
+    return StrictJson::end_object();
   }
-  bool start_array(std::size_t n) {
+  bool start_array(std::size_t n) override {
     if (place_ == kMerges) return place_ = kPair, parts_ = 0, true;
     if (place_ == kPieces) return place_ = kPiece, parts_ = 0, true;
     if (place_ != kOutside) return bad("a list in model.vocab or in a merge");
     if (at("merges")) {
       place_ = kMerges;
-      return inner_.boolean(true);  // its place in the document
+      return StrictJson::boolean(true);  // its place in the document
     }
     if (at("vocab")) {
       place_ = kPieces;
-      return inner_.null();
+      return StrictJson::null();
     }
     deeper();
-    return inner_.start_array(n);
+    return StrictJson::start_array(n);
   }
-  bool end_array() {
+  bool end_array() override {
     if (place_ == kMerges || place_ == kPieces) return place_ = kOutside, true;
     if (place_ == kPiece)
       return parts_ == 2 ? (place_ = kPieces, true) : bad("an entry of model.vocab that is not a text and its score");
@@ -83,20 +82,16 @@ class TokenizerJson {
       return place_ = kMerges, true;
     }
     path_.resize(static_cast<std::size_t>(--depth_));
-    return inner_.end_array();
+    return StrictJson::end_array();
   }
-  bool key(std::string& k) {
+  bool key(std::string& k) override {
     if (place_ == kVocab) {
       token_ = std::move(k);
       return true;
     }
     path_[static_cast<std::size_t>(depth_) - 1] = k;
-    return inner_.key(k);
+    return StrictJson::key(k);
   }
-  bool parse_error(std::size_t where, const std::string& token, const nlohmann::detail::exception& e) {
-    return inner_.parse_error(where, token, e);
-  }
-  std::string problem() const { return problem_.empty() ? inner_.problem() : problem_; }
 
  private:
   bool at(const char* key) const { return depth_ == 2 && path_[0] == "model" && path_[1] == key; }
@@ -104,7 +99,6 @@ class TokenizerJson {
     ++depth_;
     path_.resize(static_cast<std::size_t>(depth_));
   }
-  bool bad(const char* what) { return problem_ = what, false; }
   bool scalar() {
     return place_ == kOutside || bad(place_ == kVocab   ? "an id in model.vocab that is not an integer"
                                      : place_ < kPieces ? "a merge that is neither a string nor a list"
@@ -120,7 +114,6 @@ class TokenizerJson {
     vocabulary_.add(token_, id);
     return true;
   }
-  io::detail::StrictJson inner_;
   Vocabulary& vocabulary_;
   MergeList& merges_;
   std::vector<ScoredPiece>& pieces_;
@@ -128,7 +121,7 @@ class TokenizerJson {
   int depth_ = 0;
   enum Place { kOutside, kVocab, kMerges, kPair, kPieces, kPiece } place_ = kOutside;
   std::size_t parts_ = 0;
-  std::string token_, problem_, pair_[2];
+  std::string token_, pair_[2];
 };
 
 }  // namespace tessera::text::detail

@@ -30,10 +30,8 @@ inline Tokenizer Tokenizer::parse(std::string_view text, const std::string& name
   t.vocabulary_->reserve(std::min<std::size_t>(text.size() / 16, std::size_t{1} << 20));
   ModelTables tables;
   detail::TokenizerJson handler(json, *t.vocabulary_, tables, 128);
-  const bool odd = text.starts_with("\xef\xbb\xbf") || text.find('\0') != text.npos;
   try {
-    if (odd || !io::Json::sax_parse(text.begin(), text.end(), &handler))
-      throw Error(Code::kFormat, "not a tokenizer.json: " + (odd ? "a byte order mark or NUL byte" : handler.problem()));
+    if (!handler.read(text)) throw Error(Code::kFormat, "not a tokenizer.json: " + handler.problem());
     t.build(json, tables, options);
   } catch (const Error& e) {
     throw Error(e.code(), name + ": " + e.what());

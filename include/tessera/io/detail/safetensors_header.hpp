@@ -9,10 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include <tessera/core/view.hpp>
-#include <tessera/io/detail/printable.hpp>
+#include <tessera/io/detail/json_events.hpp>
 
 namespace tessera::io::detail {
 
@@ -35,8 +33,8 @@ struct HeaderTensor {
   }
 };
 
-/// Events of the JSON lexer in, tensors out. A false return stops the lexer; problem() then says why.
-class HeaderReader {
+/// Events of the JSON reader in, tensors out.
+class HeaderReader final : public JsonEvents {
  public:
   /// \param metadata filled with __metadata__ when given; else that is only checked.
   explicit HeaderReader(std::map<std::string, std::string>* metadata = nullptr) : metadata_(metadata) {}
@@ -44,17 +42,15 @@ class HeaderReader {
   std::deque<std::string> names;     // deques: they grow without copying
   std::deque<HeaderTensor> tensors;  // beside names
   std::deque<std::uint64_t> extents;
-  const std::string& problem() const { return problem_; }
 
-  bool null() { return scalar(Kind::null, 0, nullptr); }
-  bool boolean(bool) { return scalar(Kind::other, 0, nullptr); }
-  bool number_integer(std::int64_t) { return scalar(Kind::other, 0, nullptr); }  // has a minus sign: no size, not even -0
-  bool number_float(double, const std::string&) { return scalar(Kind::other, 0, nullptr); }
-  bool number_unsigned(std::uint64_t v) { return scalar(Kind::natural, v, nullptr); }
-  bool string(std::string& s) { return scalar(Kind::string, 0, &s); }
-  bool binary(std::vector<std::uint8_t>&) { return false; }
+  bool null() override { return scalar(Kind::null, 0, nullptr); }
+  bool boolean(bool) override { return scalar(Kind::other, 0, nullptr); }
+  bool number_integer(std::int64_t) override { return scalar(Kind::other, 0, nullptr); }  // has a minus sign: no size, not even -0
+  bool number_float(double, const std::string&) override { return scalar(Kind::other, 0, nullptr); }
+  bool number_unsigned(std::uint64_t v) override { return scalar(Kind::natural, v, nullptr); }
+  bool string(std::string& s) override { return scalar(Kind::string, 0, &s); }
 
-  bool start_object(std::size_t) {
+  bool start_object(std::size_t) override {
     if (!deeper()) return false;
     switch (place_) {
       case Place::outside: place_ = Place::top; return true;
@@ -72,7 +68,7 @@ class HeaderReader {
       default: return bad_value();
     }
   }
-  bool start_array(std::size_t) {
+  bool start_array(std::size_t) override {
     if (!deeper()) return false;
     switch (place_) {
       case Place::top:
@@ -95,10 +91,10 @@ class HeaderReader {
       default: return bad_value();
     }
   }
-  bool end_object() { return close(); }
-  bool end_array() { return close(); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
 
-  bool key(std::string& k) {
+  bool key(std::string& k) override {
     switch (place_) {
       case Place::top:
         in_metadata_ = k == "__metadata__";
@@ -120,8 +116,6 @@ class HeaderReader {
       default: return true;
     }
   }
-  bool parse_error(std::size_t at, const std::string&, const nlohmann::detail::exception&) { return no_json_at(at); }
-  bool no_json_at(std::size_t at) { return bad("the header is not JSON, near its byte " + std::to_string(at)); }
 
  private:
   enum class Kind : unsigned char { null, other, natural, string };
@@ -130,7 +124,6 @@ class HeaderReader {
   enum class Place : unsigned char { outside, top, metadata, fields, in_order, dtype, shape, offsets, ignored };
   enum Field : unsigned char { kDtype, kShape, kOffsets, kOther };
 
-  bool bad(std::string why) { return problem_ = std::move(why), false; }
   bool bad_value() {
     if (in_metadata_) return bad("__metadata__ holds something that is not a string");
     switch (field_) {
@@ -219,7 +212,7 @@ class HeaderReader {
   }
 
   std::map<std::string, std::string>* metadata_;
-  std::string problem_, key_;
+  std::string key_;
   int depth_ = 0, ignored_from_ = 0, count_ = 0, position_ = 0, variants_ = 0;
   unsigned seen_ = 0;
   Place place_ = Place::outside, place_before_ = Place::outside;
@@ -244,14 +237,6 @@ inline bool valid_utf8(std::string_view s) noexcept {
     i += n;
   }
   return true;
-}
-
-/// Whether the text is JSON and a header; else reader.problem() says why not.
-inline bool read_header(std::string_view text, HeaderReader& reader) {
-  // To nlohmann a byte order mark is blank and a NUL the end; in JSON both are errors.
-  if (text.starts_with("\xef\xbb\xbf") || text.find('\0') != std::string_view::npos)
-    return reader.no_json_at(text.starts_with('\xef') ? 0 : text.find('\0'));
-  return nlohmann::json::sax_parse(text.begin(), text.end(), &reader);
 }
 
 }  // namespace tessera::io::detail
