@@ -22,12 +22,12 @@ double since(Clock::time_point start) { return std::chrono::duration<double>(Clo
 
 std::vector<std::string> read_entries(const char* path) {
   std::ifstream file(path);
-  if (!file) throw tessera::Error(tessera::Code::kNotFound, std::string(path) + ": cannot read");
+  if (!file) throw tessera::Error(tessera::Code::kNotFound, {path, ": cannot read"});
   std::vector<std::string> entries;
   std::size_t bad = 0;
   for (std::string line; std::getline(file, line);)
     if (!line.empty() && tessera::text::unicode::valid_prefix(line, 0, bad) == line.size()) entries.push_back(line);
-  if (entries.empty()) throw tessera::Error(tessera::Code::kFormat, std::string(path) + ": no entries in it");
+  if (entries.empty()) throw tessera::Error(tessera::Code::kFormat, {path, ": no entries in it"});
   return entries;
 }
 

@@ -42,7 +42,7 @@ inline Context::Context(const ContextOptions& o) {
   if (o.device != Device::cpu)
     throw Error(Code::kUnsupported, "context: this build has no cuda; link tessera::cuda, or ask for the cpu");
   if (o.threads < 0 || o.threads > 1024)
-    throw Error(Code::kBadArgument, "context: threads = " + std::to_string(o.threads) + ", expected 0 (all) to 1024");
+    throw Error(Code::kBadArgument, {"context: threads = ", std::to_string(o.threads), ", expected 0 (all) to 1024"});
   Isa isa = o.isa ? *o.isa : default_isa();
   if (o.isa) isa = isa_from_name(isa_name(isa));  // refuses what this machine lacks
   auto state = std::make_unique<State>();

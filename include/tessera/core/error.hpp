@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstring>
 #include <exception>
+#include <initializer_list>
 #include <new>
+#include <string_view>
 
 namespace tessera {
 
@@ -42,11 +44,9 @@ constexpr const char* code_name(Code code) noexcept {
 /// Thrown by every public call that fails. Copies share the text and never throw, as exceptions must not.
 class Error : public std::exception {
  public:
-  Error(Code code, const char* sentence) noexcept : code_(code), text_(make(sentence)) {}
-  /// Takes any string with c_str(), so that this header needs no <string>.
-  template <class S>
-  requires requires(const S& s) { s.c_str(); }
-  Error(Code code, const S& sentence) noexcept : Error(code, sentence.c_str()) {}
+  Error(Code code, std::string_view sentence) noexcept : Error(code, {sentence}) {}
+  /// The sentence in parts. Joined here and not by the thrower, whose code would be several times as long.
+  Error(Code code, std::initializer_list<std::string_view> parts) noexcept : code_(code), text_(make(parts)) {}
   Error(const Error& o) noexcept : std::exception(o), code_(o.code_), text_(o.text_) {
     if (text_) text_->users.fetch_add(1, std::memory_order_relaxed);
   }
@@ -66,12 +66,18 @@ class Error : public std::exception {
     std::atomic<int> users{1};
     char* data() noexcept { return reinterpret_cast<char*>(this + 1); }
   };
-  static Text* make(const char* sentence) noexcept {
-    const std::size_t n = std::strlen(sentence) + 1;
+  static Text* make(std::initializer_list<std::string_view> parts) noexcept {
+    std::size_t n = 1;
+    for (const std::string_view p : parts) n += p.size();
     void* raw = ::operator new(sizeof(Text) + n, std::nothrow);
     if (!raw) return nullptr;
     Text* text = new (raw) Text;
-    std::memcpy(text->data(), sentence, n);
+    char* end = text->data();
+    for (const std::string_view p : parts) {
+      if (!p.empty()) std::memcpy(end, p.data(), p.size());
+      end += p.size();
+    }
+    *end = '\0';
     return text;
   }
 

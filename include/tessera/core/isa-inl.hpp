@@ -14,7 +14,7 @@ inline Isa isa_from_name(const char* name) {
     known += known.empty() ? "" : ", ";
     known += isa_name(isa);
   }
-  throw Error(Code::kUnsupported, std::string("instruction set '") + name + "': this build on this machine has " + known);
+  throw Error(Code::kUnsupported, {"instruction set '", name, "': this build on this machine has ", known});
 }
 
 inline Isa default_isa() {
@@ -22,7 +22,7 @@ inline Isa default_isa() {
   if (forced && *forced) try {
       return isa_from_name(forced);
     } catch (const Error& e) {
-      throw Error(e.code(), std::string("TESSERA_ISA: ") + e.what());
+      throw Error(e.code(), {"TESSERA_ISA: ", e.what()});
     }
   const IsaList list = available_isas();
   return list.isa[list.count - 1];

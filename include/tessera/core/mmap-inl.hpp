@@ -26,7 +26,7 @@ inline MappedFile MappedFile::map(int descriptor, const char* shown) {
   const auto failed = [shown](const char* what) {
     const int why = errno;
     return Error(why == ENOENT || why == ENOTDIR ? Code::kNotFound : Code::kIo,
-                 std::string(shown) + ": cannot " + what + ": " + std::strerror(why));  // NOLINT(concurrency-mt-unsafe)
+                 {shown, ": cannot ", what, ": ", std::strerror(why)});  // NOLINT(concurrency-mt-unsafe)
   };
   struct Descriptor {
     int fd;
@@ -38,7 +38,7 @@ inline MappedFile MappedFile::map(int descriptor, const char* shown) {
   if (d.fd < 0) throw failed("open");
   struct stat st {};
   if (::fstat(d.fd, &st) != 0) throw failed("look at");
-  if (!S_ISREG(st.st_mode)) throw Error(Code::kFormat, std::string(shown) + ": not a regular file");
+  if (!S_ISREG(st.st_mode)) throw Error(Code::kFormat, {shown, ": not a regular file"});
   MappedFile file;
   if (st.st_size == 0) return file;
   void* p = ::mmap(nullptr, static_cast<std::size_t>(st.st_size), PROT_READ, MAP_PRIVATE, d.fd, 0);
@@ -46,7 +46,7 @@ inline MappedFile MappedFile::map(int descriptor, const char* shown) {
   file.data_ = static_cast<const std::byte*>(p);
   file.bytes_ = static_cast<std::size_t>(st.st_size);
   if (::fstat(d.fd, &st) != 0 || static_cast<std::size_t>(st.st_size) < file.bytes_)
-    throw Error(Code::kIo, std::string(shown) + ": the file shrinks while it is read");
+    throw Error(Code::kIo, {shown, ": the file shrinks while it is read"});
   return file;
 }
 

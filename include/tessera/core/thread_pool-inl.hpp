@@ -58,7 +58,7 @@ inline ThreadPool::ThreadPool(int threads) : threads_(threads < 1 ? 1 : threads)
     for (int i = 1; i < threads_; ++i) state_->workers.emplace_back([s = state_] { s->work(); });
   } catch (const std::system_error& e) {
     stop();
-    throw Error(Code::kLimit, std::string("thread pool: cannot start a thread: ") + e.what());
+    throw Error(Code::kLimit, {"thread pool: cannot start a thread: ", e.what()});
   }
 }
 

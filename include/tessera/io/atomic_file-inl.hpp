@@ -12,15 +12,16 @@
 namespace tessera::io {
 
 inline void AtomicFile::fail(const char* what) const {
-  throw Error(Code::kIo, path_ + ": cannot " + what + ": " + std::strerror(errno));  // NOLINT(concurrency-mt-unsafe)
+  throw Error(Code::kIo, {path_, ": cannot ", what, ": ", std::strerror(errno)});  // NOLINT(concurrency-mt-unsafe)
 }
 
 inline AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   struct stat st {};
   if (path.empty()) throw Error(Code::kIo, "the output has an empty name; name a file");
   if (::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode))  // a rename would replace a device or a pipe by a file
-    throw Error(Code::kIo, path + ": cannot write: " +
-                               (S_ISDIR(st.st_mode) ? "a folder; name a file in it" : "not a regular file; name one"));
+    throw Error(
+        Code::kIo,
+        {path, ": cannot write: ", (S_ISDIR(st.st_mode) ? "a folder; name a file in it" : "not a regular file; name one")});
   // Not mkstemp, whose files are private: this one gets the permissions of any new file.
   static std::atomic<unsigned> made{0};
   for (int tries = 0; fd_ < 0 && tries < 1000; ++tries) {
@@ -28,7 +29,7 @@ inline AtomicFile::AtomicFile(const std::string& path) : path_(path) {
     fd_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (fd_ < 0 && errno != EEXIST && errno != EINTR) break;
   }
-  if (fd_ < 0 && errno == ENOENT) throw Error(Code::kIo, path + ": cannot write: its folder does not exist; make it first");
+  if (fd_ < 0 && errno == ENOENT) throw Error(Code::kIo, {path, ": cannot write: its folder does not exist; make it first"});
   if (fd_ < 0) fail("write");
 }
 

@@ -16,7 +16,7 @@ namespace detail {
 inline std::filesystem::path contained_file(const std::string& folder, const std::string& name) {
   namespace fs = std::filesystem;
   const auto escape = [&](const std::string& why) {
-    return Error(Code::kFormat, folder + ": refused file name '" + printable(name) + "': " + why);
+    return Error(Code::kFormat, {folder, ": refused file name '", printable(name), "': ", why});
   };
   const fs::path relative(name);
   if (name.empty() || name.find('\0') != name.npos || relative.is_absolute())
@@ -25,13 +25,13 @@ inline std::filesystem::path contained_file(const std::string& folder, const std
     if (part == "..") throw escape("it leads out of the folder");
   std::error_code error;
   const fs::path root = fs::canonical(folder, error);
-  if (error) throw Error(Code::kNotFound, folder + ": no such folder");
+  if (error) throw Error(Code::kNotFound, {folder, ": no such folder"});
   const fs::path path = fs::path(folder) / relative;
   fs::path real = fs::canonical(path, error);
   if (error)
-    throw Error(Code::kNotFound, path.string() + (fs::is_symlink(fs::symlink_status(path, error))
+    throw Error(Code::kNotFound, {path.string(), (fs::is_symlink(fs::symlink_status(path, error))
                                                       ? ": a link to a file that is not there; download the model again"
-                                                      : ": no such file"));
+                                                      : ": no such file")});
   if (!fs::is_regular_file(real, error)) throw escape("not a regular file");
   const auto inside = [](const fs::path& p, const fs::path& base) {
     return std::mismatch(base.begin(), base.end(), p.begin(), p.end()).first == base.end();
@@ -106,20 +106,19 @@ inline Checkpoint Checkpoint::open(const std::string& folder) {
     const std::string path = folder + "/" + index_name;
     const MappedFile file = open_contained(folder, index_name);
     const Json index = parse_json({reinterpret_cast<const char*>(file.data()), file.bytes()}, path);
-    if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object() ||
-        index["weight_map"].empty())
-      throw Error(Code::kFormat, path + ": no weight_map, or an empty one");
+    if (!index.is_object() || !io::member(index, "weight_map").is_object() || index["weight_map"].empty())
+      throw Error(Code::kFormat, {path, ": no weight_map, or an empty one"});
     std::map<std::string, std::size_t> opened;
     for (const auto& [tensor, shard] : index["weight_map"].items()) {
       const std::string name = shard.is_string() ? shard.get<std::string>() : "";
       if (!name.ends_with(".safetensors") || name.find('/') != name.npos || name.find('\\') != name.npos ||
           name.front() == '.')
-        throw Error(Code::kFormat, path + ": tensor '" + detail::printable(tensor) + "' is in '" + detail::printable(name) +
-                                       "', expected a plain *.safetensors name");
+        throw Error(Code::kFormat, {path, ": tensor '", detail::printable(tensor), "' is in '", detail::printable(name),
+                                    "', expected a plain *.safetensors name"});
       if (!opened.count(name)) {
         if (!is_there(name))
-          throw Error(Code::kNotFound, folder + "/" + detail::printable(name) +
-                                           ": this shard of the model is missing; download the whole model");
+          throw Error(Code::kNotFound, {folder, "/", detail::printable(name),
+                                        ": this shard of the model is missing; download the whole model"});
         opened[name] = add(name);
       }
       c.shards_[opened[name]]->at(tensor);
@@ -127,11 +126,11 @@ inline Checkpoint Checkpoint::open(const std::string& folder) {
     }
     return c;
   }
-  if (!fs::is_directory(folder, error)) throw Error(Code::kNotFound, folder + ": no such model folder");
+  if (!fs::is_directory(folder, error)) throw Error(Code::kNotFound, {folder, ": no such model folder"});
   if (const std::string other = detail::other_weights(folder); !other.empty())
-    throw Error(Code::kNotFound, folder + ": no model.safetensors, " + other);
+    throw Error(Code::kNotFound, {folder, ": no model.safetensors, ", other});
   throw Error(Code::kNotFound,
-              folder + ": no model.safetensors and no model.safetensors.index.json in it; download the whole model");
+              {folder, ": no model.safetensors and no model.safetensors.index.json in it; download the whole model"});
 }
 
 inline const AnyView* Checkpoint::find(std::string_view name) const {
@@ -142,7 +141,7 @@ inline const AnyView* Checkpoint::find(std::string_view name) const {
 
 inline const AnyView& Checkpoint::at(std::string_view name) const {
   if (const AnyView* v = find(name)) return *v;
-  throw Error(Code::kNotFound, folder_ + ": no tensor '" + detail::printable(name) + "'");
+  throw Error(Code::kNotFound, {folder_, ": no tensor '", detail::printable(name), "'"});
 }
 
 inline void Checkpoint::drop(const AnyView& tensor) const noexcept {

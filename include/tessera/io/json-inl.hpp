@@ -49,11 +49,11 @@ class StrictJson : public JsonEvents {
 [[noreturn]] inline void bad_field(const char* key, const Json* found, const std::string& expected) {
   std::string text = found ? found->dump(-1, ' ', true, Json::error_handler_t::replace) : "absent";
   if (text.size() > 60) text = text.substr(0, 60) + "...";
-  throw Error(Code::kFormat, std::string("config: ") + key + " is " + text + ", expected " + expected);
+  throw Error(Code::kFormat, {"config: ", key, " is ", text, ", expected ", expected});
 }
 
 inline const Json* field(const Json& object, const char* key) {
-  if (!object.is_object()) throw Error(Code::kFormat, std::string("config: no object around ") + key);
+  if (!object.is_object()) throw Error(Code::kFormat, {"config: no object around ", key});
   const auto at = object.find(key);
   return at == object.end() || at->is_null() ? nullptr : &*at;
 }
@@ -63,12 +63,12 @@ inline const Json* field(const Json& object, const char* key) {
 inline Json parse_json(std::string_view text, const std::string& name, const JsonLimits& limits) {
   if (text.size() > limits.bytes)
     throw Error(Code::kLimit,
-                name + ": " + std::to_string(text.size()) + " bytes of JSON, the limit is " + std::to_string(limits.bytes));
+                {name, ": ", std::to_string(text.size()), " bytes of JSON, the limit is ", std::to_string(limits.bytes)});
   if (text.starts_with("version https://git-lfs"))
-    throw Error(Code::kFormat, name + ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder");
+    throw Error(Code::kFormat, {name, ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder"});
   Json root;
   detail::StrictJson handler(root, limits.depth);
-  if (!handler.read(text)) throw Error(Code::kFormat, name + ": not valid JSON: " + handler.problem());
+  if (!handler.read(text)) throw Error(Code::kFormat, {name, ": not valid JSON: ", handler.problem()});
   return root;
 }
 
@@ -77,6 +77,12 @@ inline Json read_json(const std::string& path, const JsonLimits& limits) {
   return parse_json({reinterpret_cast<const char*>(file.data()), file.bytes()}, path, limits);
 }
 
+inline bool has(const Json& object, const char* key) { return object.is_object() && object.find(key) != object.end(); }
+inline const Json& member(const Json& object, const char* key) {
+  static const Json null;
+  const Json* v = detail::field(object, key);
+  return v ? *v : null;
+}
 inline std::int64_t get_int(const Json& object, const char* key, std::int64_t least, std::int64_t most) {
   const Json* v = detail::field(object, key);
   const bool fits = v && v->is_number_integer() &&

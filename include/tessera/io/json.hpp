@@ -24,6 +24,8 @@ Json parse_json(std::string_view text, const std::string& name, const JsonLimits
 Json read_json(const std::string& path, const JsonLimits& limits = {});
 
 /// Fields of an object, checked. \throws Error kFormat naming the key, what was found and what is allowed.
+bool has(const Json& object, const char* key);            ///< whether it is an object with this field, null or not
+const Json& member(const Json& object, const char* key);  ///< the field, or null
 std::int64_t get_int(const Json& object, const char* key, std::int64_t least, std::int64_t most);
 std::int64_t get_int(const Json& object, const char* key, std::int64_t least, std::int64_t most, std::int64_t absent);
 double get_number(const Json& object, const char* key, double absent);

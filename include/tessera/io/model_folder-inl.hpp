@@ -45,9 +45,9 @@ inline ModelFolder ModelFolder::open(const std::string& path) {
     return folder;
   }
   if (fs::exists(path, error))
-    throw Error(Code::kNotFound, path + ": a file, expected the folder of a model; name the folder it lies in");
+    throw Error(Code::kNotFound, {path, ": a file, expected the folder of a model; name the folder it lies in"});
   if (!detail::is_repository_id(path))
-    throw Error(Code::kNotFound, path + ": no such model folder; check the path, or give org/name of a downloaded model");
+    throw Error(Code::kNotFound, {path, ": no such model folder; check the path, or give org/name of a downloaded model"});
   std::string repository = "models--" + path;
   repository.replace(repository.find('/'), 1, "--");
   const fs::path base = fs::path(detail::hub_cache()) / repository;
@@ -58,8 +58,8 @@ inline ModelFolder ModelFolder::open(const std::string& path) {
     folder.root_ = (base / "snapshots" / revision).string();
     return folder;
   }
-  throw Error(Code::kNotFound, path + ": neither a folder nor a model in " + detail::hub_cache() +
-                                   "; nothing is downloaded here, run: hf download " + path);
+  throw Error(Code::kNotFound, {path, ": neither a folder nor a model in ", detail::hub_cache(),
+                                "; nothing is downloaded here, run: hf download ", path});
 }
 
 inline bool ModelFolder::has(const std::string& name) const {
@@ -76,9 +76,9 @@ inline Json ModelFolder::config() const {
   if (!has("config.json")) {
     const bool readable = has("model.safetensors") || has("model.safetensors.index.json");
     const std::string other = readable ? "" : detail::other_weights(root_);
-    throw Error(Code::kNotFound, root_ + (other.empty() ? ": no config.json in it, so it is not a model folder; download "
+    throw Error(Code::kNotFound, {root_, (other.empty() ? ": no config.json in it, so it is not a model folder; download "
                                                           "the whole model, or name the folder that holds config.json"
-                                                        : ": no config.json and no model.safetensors, " + other));
+                                                        : ": no config.json and no model.safetensors, " + other)});
   }
   return json("config.json");
 }
@@ -93,12 +93,12 @@ inline ModelFolder ModelFolder::sub(const std::string& name) const {
   std::error_code error;
   const std::filesystem::path inner(plain);
   for (const auto& part : inner)
-    if (part == ".." || inner.is_absolute()) throw Error(Code::kFormat, root_ + ": refused folder name '" + name + "'");
+    if (part == ".." || inner.is_absolute()) throw Error(Code::kFormat, {root_, ": refused folder name '", name, "'"});
   if (plain.empty() || !std::filesystem::is_directory(path(plain), error))
-    throw Error(Code::kNotFound, path(plain) + ": no such folder in the model");
+    throw Error(Code::kNotFound, {path(plain), ": no such folder in the model"});
   const auto real = std::filesystem::canonical(path(plain), error), root = std::filesystem::canonical(root_, error);
   if (std::mismatch(root.begin(), root.end(), real.begin(), real.end()).first != root.end())
-    throw Error(Code::kFormat, root_ + ": refused folder '" + name + "': a link that leaves the model folder");
+    throw Error(Code::kFormat, {root_, ": refused folder '", name, "': a link that leaves the model folder"});
   ModelFolder folder;
   folder.root_ = path(plain);
   return folder;

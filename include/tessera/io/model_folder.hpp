@@ -36,7 +36,7 @@ class ModelFolder {
       return f();
     } catch (const Error& e) {
       if (std::string_view(e.what()).starts_with(root_)) throw;
-      throw Error(e.code(), root_ + ": " + e.what());
+      throw Error(e.code(), {root_, ": ", e.what()});
     }
   }
 

@@ -36,9 +36,9 @@ class NpyHeader {
     if (at_ != text_.size()) fail("something after the header's dictionary");
     if (descr.empty() || order_ == '?' || rank < 0) fail("the header lacks descr, fortran_order or shape");
     if (order_ == 'F' && rank > 1)
-      throw Error(Code::kUnsupported, name_ + ": in Fortran order; save numpy.ascontiguousarray(x)");
+      throw Error(Code::kUnsupported, {name_, ": in Fortran order; save numpy.ascontiguousarray(x)"});
   }
-  [[noreturn]] char fail(const char* why) const { throw Error(Code::kFormat, name_ + ": not a valid .npy file: " + why); }
+  [[noreturn]] char fail(const char* why) const { throw Error(Code::kFormat, {name_, ": not a valid .npy file: ", why}); }
 
   std::string_view descr;
   int rank = -1;
@@ -132,7 +132,7 @@ inline NpyFile NpyFile::parse(const std::byte* data, std::size_t bytes, const st
     if (h.descr == t.descr) npy.array_.dtype = t.dtype, known = true;
   if (!known)
     throw Error(Code::kUnsupported,
-                name + ": element type '" + detail::printable(h.descr) + "'; little-endian numbers are supported");
+                {name, ": element type '", detail::printable(h.descr), "'; little-endian numbers are supported"});
   npy.array_.rank = h.rank;
   index_t n = bit_width(npy.array_.dtype) / 8;
   bool overflow = false;
@@ -151,7 +151,7 @@ inline NpyFile NpyFile::parse(const std::byte* data, std::size_t bytes, const st
 }
 
 inline NpyWriter::NpyWriter(const std::string& path, index_t columns) : file_(path), columns_(columns) {
-  if (columns < 0) throw Error(Code::kBadArgument, path + ": a negative number of columns");
+  if (columns < 0) throw Error(Code::kBadArgument, {path, ": a negative number of columns"});
   const std::string h = header();
   file_.write(h.data(), h.size());
 }

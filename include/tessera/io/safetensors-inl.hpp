@@ -42,8 +42,12 @@ class SafetensorsJudge {
     return n;
   }
 
-  /// Checks offsets, sizes and coverage. \returns the tensors, as numbers of `read`, in the order of the data.
-  std::vector<std::uint32_t> order(const HeaderReader& read, std::uint64_t data_bytes) const {
+  /// The tensors as numbers of the header's, in two orders.
+  struct Orders {
+    std::vector<std::uint32_t> by_name, by_data;
+  };
+  /// Checks offsets, sizes and coverage.
+  Orders order(const HeaderReader& read, std::uint64_t data_bytes) const {
     // The reference keeps the last of several entries of one name and judges that file; only then is ours refused.
     std::vector<std::uint32_t> order(read.tensors.size());
     std::iota(order.begin(), order.end(), 0u);
@@ -60,6 +64,7 @@ class SafetensorsJudge {
         order[kept++] = order[i];
     }
     order.resize(kept);
+    const std::vector<std::uint32_t> by_name = order;
     // Of equal ranges (at most one can be sound) the reference takes any first: it walks a hash map. Here that is the first
     // in the header, but for one that is not a whole number of bytes, which is the plainer thing to report.
     std::sort(order.begin(), order.end(), [&](std::uint32_t x, std::uint32_t y) {
@@ -78,7 +83,7 @@ class SafetensorsJudge {
                                                                " bytes, the file has " + std::to_string(data_bytes) +
                                                                " (cut short while copying?)");
     if (twice) refuse(SafetensorsError::duplicate_tensor, "tensor '" + printable(*twice) + "' stands twice");
-    return order;
+    return {by_name, std::move(order)};
   }
 
  private:
@@ -111,7 +116,7 @@ inline SafeTensors SafeTensors::open(MappedFile file, const std::string& name) {
 inline SafeTensors SafeTensors::parse(std::span<const std::byte> bytes, const std::string& name) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (text.starts_with("version https://git-lfs"))
-    throw Error(Code::kFormat, name + ": a Git-LFS pointer, not the weights; run 'git lfs pull' in the model folder");
+    throw Error(Code::kFormat, {name, ": a Git-LFS pointer, not the weights; run 'git lfs pull' in the model folder"});
   const detail::SafetensorsJudge judge(name);
   const std::size_t n = judge.header_length(bytes);
   SafeTensors s;
@@ -120,7 +125,7 @@ inline SafeTensors SafeTensors::parse(std::span<const std::byte> bytes, const st
   if (!detail::valid_utf8(s.header_)) judge.refuse(SafetensorsError::invalid_header, "the header is not UTF-8");
   detail::HeaderReader header;
   if (!header.read(s.header_)) judge.refuse(SafetensorsError::invalid_header_deserialization, header.problem());
-  const std::vector<std::uint32_t> order = judge.order(header, bytes.size() - 8 - n);
+  const auto [by_name, order] = judge.order(header, bytes.size() - 8 - n);
   const std::byte* const data = bytes.data() + 8 + n;
   s.views_.reserve(order.size());
   for (const std::uint32_t i : order) {
@@ -133,13 +138,15 @@ inline SafeTensors SafeTensors::parse(std::span<const std::byte> bytes, const st
       v.extent[d] = static_cast<index_t>(std::min<std::uint64_t>(header.extents[t.first_extent + d], INT64_MAX));
     v.bytes = static_cast<index_t>(t.end - t.begin);
   }
-  header.tensors = {}, header.extents = {};  // before the names are stored
+  header.tensors.clear(), header.extents.clear();  // before the names are stored
   s.names_.reserve(order.size());
-  for (const std::uint32_t i : order) s.names_.push_back(std::move(header.names[i]));
-  s.by_name_.resize(order.size());
-  std::iota(s.by_name_.begin(), s.by_name_.end(), 0u);
-  std::sort(s.by_name_.begin(), s.by_name_.end(),
-            [&](std::uint32_t x, std::uint32_t y) { return s.names_[x] < s.names_[y]; });
+  std::vector<std::uint32_t> place(header.names.size());
+  for (const std::uint32_t i : order) {
+    place[i] = static_cast<std::uint32_t>(s.names_.size());
+    s.names_.push_back(std::move(header.names[i]));
+  }
+  s.by_name_.reserve(order.size());
+  for (const std::uint32_t i : by_name) s.by_name_.push_back(place[i]);
   return s;
 }
 
@@ -151,7 +158,7 @@ inline const AnyView* SafeTensors::find(std::string_view name) const {
 
 inline const AnyView& SafeTensors::at(std::string_view name) const {
   if (const AnyView* v = find(name)) return *v;
-  throw Error(Code::kNotFound, name_ + ": no tensor '" + detail::printable(name) + "'");
+  throw Error(Code::kNotFound, {name_, ": no tensor '", detail::printable(name), "'"});
 }
 
 inline std::map<std::string, std::string> SafeTensors::metadata() const {
@@ -174,7 +181,7 @@ inline void write_safetensors(const std::string& path, std::vector<NamedTensor> 
   });
   for (const auto& [key, value] : metadata)
     if (!detail::valid_utf8(key) || !detail::valid_utf8(value))
-      throw Error(Code::kBadArgument, path + ": metadata '" + detail::printable(key) + "' is not UTF-8");
+      throw Error(Code::kBadArgument, {path, ": metadata '", detail::printable(key), "' is not UTF-8"});
   std::string header;
   const auto add = [&](const std::string& key, const std::string& value) {
     header += (header.empty() ? '{' : ',') + nlohmann::json(key).dump() + ':' + value;
@@ -184,7 +191,7 @@ inline void write_safetensors(const std::string& path, std::vector<NamedTensor> 
   index_t at = 0;
   for (const NamedTensor& t : tensors) {
     const auto wrong = [&](const char* why) {
-      return Error(Code::kBadArgument, path + ": tensor '" + detail::printable(t.name) + "' " + why);
+      return Error(Code::kBadArgument, {path, ": tensor '", detail::printable(t.name), "' ", why});
     };
     if (t.name == "__metadata__" || !detail::valid_utf8(t.name)) throw wrong("has a name that the format does not allow");
     if (!names.insert(t.name).second) throw wrong("is given twice");

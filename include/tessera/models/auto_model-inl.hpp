@@ -19,7 +19,7 @@ inline TextModel load_text_model(Context& ctx, const io::ModelFolder& folder, co
     known += (known.empty() ? "" : ", ") + std::string(f.type);
   }
   throw Error(Code::kUnsupported,
-              folder.path("config.json") + ": model_type '" + type + "' is not supported; known: " + known);
+              {folder.path("config.json"), ": model_type '", type, "' is not supported; known: ", known});
 }
 
 }  // namespace tessera::models

@@ -38,8 +38,8 @@ inline PaddedBatch::PaddedBatch(View<const std::int32_t, 2> ids, View<const std:
     : columns_(ids.extent[1]) {
   for (const auto& v : {mask, segments, positions})
     if (v.data && (v.extent[0] != ids.extent[0] || v.extent[1] != ids.extent[1]))
-      throw Error(Code::kShapeMismatch, "padded batch: mask, token types and positions must have the shape of the ids, [" +
-                                            std::to_string(ids.extent[0]) + ", " + std::to_string(ids.extent[1]) + "]");
+      throw Error(Code::kShapeMismatch, {"padded batch: mask, token types and positions must have the shape of the ids, [",
+                                         std::to_string(ids.extent[0]), ", ", std::to_string(ids.extent[1]), "]"});
   for (index_t b = 0; b < ids.extent[0]; ++b) {
     for (index_t t = 0; t < columns_; ++t) {
       if (mask.data && mask(b, t) == 0) continue;

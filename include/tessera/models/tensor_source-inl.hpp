@@ -35,7 +35,7 @@ inline TensorSource::TensorSource(Context& ctx, std::shared_ptr<const io::Checkp
     tried += (tried.empty() ? "" : ", ") + std::string(prefix) + probe;
   }
   throw Error(Code::kNotFound,
-              "checkpoint: no tensor " + tried + "; the weights are of another architecture than config.json says");
+              {"checkpoint: no tensor ", tried, "; the weights are of another architecture than config.json says"});
 }
 
 inline const AnyView* TensorSource::lookup(std::initializer_list<const char*> names, std::string& found) const {
@@ -71,14 +71,14 @@ inline const float* TensorSource::floats(const AnyView& v, const std::string& na
         for (index_t i = 0; i < n; ++i) out[i] = detail::widen_f16(half(i));
         break;
       default:
-        throw Error(Code::kUnsupported, "checkpoint: tensor " + name + " is " + dtype_name(v.dtype) +
-                                            "; weights must be F32, F16 or BF16 (quantised checkpoints are not read)");
+        throw Error(Code::kUnsupported, {"checkpoint: tensor ", name, " is ", dtype_name(v.dtype),
+                                         "; weights must be F32, F16 or BF16 (quantised checkpoints are not read)"});
     }
     result = into.back().as<const float>();
   }
   if (!allow_nonfinite_ && !ops::all_finite(ctx_, View<const float, 1>(result, n)))
-    throw Error(Code::kNonFinite, "checkpoint: tensor " + name +
-                                      " holds NaN or infinity: a damaged file? allow_nonfinite loads it all the same");
+    throw Error(Code::kNonFinite, {"checkpoint: tensor ", name,
+                                   " holds NaN or infinity: a damaged file? allow_nonfinite loads it all the same"});
   return result;
 }
 
@@ -91,14 +91,14 @@ inline std::string all_names(const std::string& prefix, std::initializer_list<co
 inline void expect_rank(const AnyView& v, const std::string& name, int rank) {
   if (v.rank != rank)
     throw Error(Code::kShapeMismatch,
-                "checkpoint: tensor " + name + " has rank " + std::to_string(v.rank) + ", expected " + std::to_string(rank));
+                {"checkpoint: tensor ", name, " has rank ", std::to_string(v.rank), ", expected ", std::to_string(rank)});
 }
 }  // namespace detail
 
 inline View<const float, 2> TensorSource::matrix(std::initializer_list<const char*> names, bool stay) {
   std::string name;
   const AnyView* v = lookup(names, name);
-  if (!v) throw Error(Code::kNotFound, "checkpoint: tensor " + detail::all_names(prefix_, names) + " is missing");
+  if (!v) throw Error(Code::kNotFound, {"checkpoint: tensor ", detail::all_names(prefix_, names), " is missing"});
   detail::expect_rank(*v, name, 2);
   return View<const float, 2>(floats(*v, name, stay), v->extent[0], v->extent[1]);
 }
@@ -113,7 +113,7 @@ inline View<const float, 1> TensorSource::optional_vector(std::initializer_list<
 
 inline View<const float, 1> TensorSource::vector(std::initializer_list<const char*> names, bool stay) {
   const auto v = optional_vector(names, stay);
-  if (!v.data) throw Error(Code::kNotFound, "checkpoint: tensor " + detail::all_names(prefix_, names) + " is missing");
+  if (!v.data) throw Error(Code::kNotFound, {"checkpoint: tensor ", detail::all_names(prefix_, names), " is missing"});
   return v;
 }
 

@@ -31,7 +31,7 @@ inline std::optional<io::Json> read_limits(const io::ModelFolder& folder, const 
 
 inline float cosine(std::span<const float> a, std::span<const float> b) {
   if (a.size() != b.size())
-    throw Error(Code::kShapeMismatch, "cosine: lengths " + std::to_string(a.size()) + " and " + std::to_string(b.size()));
+    throw Error(Code::kShapeMismatch, {"cosine: lengths ", std::to_string(a.size()), " and ", std::to_string(b.size())});
   // No region, and none needed: products of two floats are exact in double, so a compiler that fuses them into the sums
   // changes nothing. The mode is another matter; volatile, so that the last division stays inside its scope.
   const FpModeScope mode;
@@ -58,7 +58,7 @@ inline void TextEncoder::read_modules(Context& ctx, const io::ModelFolder& folde
   if (folder.has("modules.json")) {
     const io::Json modules = folder.json("modules.json");
     if (!modules.is_array() || modules.empty())
-      throw Error(Code::kFormat, folder.path("modules.json") + ": expected a list of modules");
+      throw Error(Code::kFormat, {folder.path("modules.json"), ": expected a list of modules"});
     bool transformer = false;
     for (const io::Json& m : modules) {
       const std::string type = detail::class_name(io::get_string(m, "type")), sub = io::get_string(m, "path", "");
@@ -75,12 +75,12 @@ inline void TextEncoder::read_modules(Context& ctx, const io::ModelFolder& folde
       } else if (type == "Normalize") {
         steps_.push_back({Step::kNormalize, 0});
       } else {
-        throw Error(Code::kUnsupported, folder.path("modules.json") + ": module '" + type +
-                                            "' is not supported; known: Transformer, Pooling, Dense, Normalize");
+        throw Error(Code::kUnsupported, {folder.path("modules.json"), ": module '", type,
+                                         "' is not supported; known: Transformer, Pooling, Dense, Normalize"});
       }
     }
     if (!transformer || steps_.empty() || steps_.front().kind != Step::kPooling)
-      throw Error(Code::kUnsupported, folder.path("modules.json") + ": expected a Transformer, then Pooling");
+      throw Error(Code::kUnsupported, {folder.path("modules.json"), ": expected a Transformer, then Pooling"});
   } else {
     steps_ = {{Step::kPooling, 0}, {Step::kNormalize, 0}};  // a plain folder: mean pooling, unit length
   }
@@ -91,7 +91,7 @@ inline void TextEncoder::read_modules(Context& ctx, const io::ModelFolder& folde
   model_ = load_text_model(ctx, inner, options);
   tokenizer_ = std::make_unique<text::Tokenizer>(text::Tokenizer::load(inner.root(), text_options));
   max_length_ = model_.max_length;
-  if (limits && limits->contains("max_seq_length") && !(*limits)["max_seq_length"].is_null()) {
+  if (limits && !io::member(*limits, "max_seq_length").is_null()) {
     max_length_ = io::get_int(*limits, "max_seq_length", 1, std::int64_t{1} << 40);
   } else if (inner.has("tokenizer_config.json")) {
     const double most = io::get_number(inner.json("tokenizer_config.json"), "model_max_length", 1e30);  // 1e30: no limit
@@ -100,10 +100,10 @@ inline void TextEncoder::read_modules(Context& ctx, const io::ModelFolder& folde
   if (max_length_ > model_.max_length) max_length_ = model_.max_length;
   if (folder.has("config_sentence_transformers.json")) {
     const io::Json json = folder.json("config_sentence_transformers.json");
-    if (json.contains("prompts") && json["prompts"].is_object())
+    if (io::member(json, "prompts").is_object())
       for (const auto& [name, prompt] : json["prompts"].items())
         if (prompt.is_string()) prompts_[name] = prompt.get<std::string>();
-    if (json.contains("default_prompt_name") && json["default_prompt_name"].is_string())
+    if (io::member(json, "default_prompt_name").is_string())
       default_prompt_ = json["default_prompt_name"].get<std::string>();
   }
   (void)dim();  // refuses modules that do not fit each other
@@ -122,14 +122,14 @@ inline void TextEncoder::read_pooling(const io::Json& json, const std::string& f
                 {"pooling_mode_lasttoken", "lasttoken", Pooling::last}};
   pooling_.clear();
   include_prompt_ = io::get_bool(json, "include_prompt", true);
-  if (json.contains("pooling_mode")) {
+  if (io::has(json, "pooling_mode")) {
     const io::Json& mode = json["pooling_mode"];
     const io::Json list = mode.is_array() ? mode : io::Json::array({mode});
     for (const io::Json& m : list) {
       bool known = false;
       for (const auto& k : kModes)
         if (m.is_string() && m.get<std::string>() == k.mode) pooling_.push_back(k.pooling), known = true;
-      if (!known) throw Error(Code::kUnsupported, file + ": pooling_mode " + m.dump() + " is not supported");
+      if (!known) throw Error(Code::kUnsupported, {file, ": pooling_mode ", m.dump(), " is not supported"});
     }
   } else {
     for (const auto& k : kModes)
@@ -145,7 +145,7 @@ inline void TextEncoder::read_dense(Context& ctx, const io::ModelFolder& folder,
   Dense& d = dense_.emplace_back();
   d.in = io::get_int(json, "in_features", 1, 1 << 24);
   d.out = io::get_int(json, "out_features", 1, 1 << 24);
-  if (io::get_bool(json, "use_residual", false)) throw Error(Code::kUnsupported, file + ": use_residual is not supported");
+  if (io::get_bool(json, "use_residual", false)) throw Error(Code::kUnsupported, {file, ": use_residual is not supported"});
   const std::string act = detail::class_name(io::get_string(json, "activation_function", "Tanh"));
   static constexpr struct {
     const char* name;
@@ -158,14 +158,14 @@ inline void TextEncoder::read_dense(Context& ctx, const io::ModelFolder& folder,
   bool known = false;
   for (const auto& k : kActivations)
     if (act == k.name) d.layer.act = k.act, known = true;
-  if (!known) throw Error(Code::kUnsupported, file + ": activation_function '" + act + "' is not supported");
+  if (!known) throw Error(Code::kUnsupported, {file, ": activation_function '", act, "' is not supported"});
   TensorSource source(ctx, folder.sub(sub).checkpoint(), {""}, "linear.weight", options);
   const auto weight = source.matrix({"linear.weight"});
   if (weight.extent[0] != d.out || weight.extent[1] != d.in)
-    throw Error(Code::kShapeMismatch, file + ": linear.weight is not [out_features, in_features]");
+    throw Error(Code::kShapeMismatch, {file, ": linear.weight is not [out_features, in_features]"});
   d.layer.linear.weight = ops::pack_weight(ctx, weight);
   if (const auto bias = source.optional_vector({"linear.bias"}); bias.data) {
-    if (bias.extent[0] != d.out) throw Error(Code::kShapeMismatch, file + ": linear.bias is not [out_features]");
+    if (bias.extent[0] != d.out) throw Error(Code::kShapeMismatch, {file, ": linear.bias is not [out_features]"});
     d.layer.bias_storage.assign(bias.data, bias.data + d.out);
     d.layer.linear.bias = View<const float, 1>(d.layer.bias_storage.data(), d.out);
   }
@@ -180,7 +180,7 @@ inline std::string TextEncoder::prompt_for(const EmbedOptions& o) const {
   std::string known;
   for (const auto& [key, value] : prompts_) known += (known.empty() ? "" : ", ") + key;
   throw Error(Code::kBadArgument,
-              "prompt '" + name + "' is not one of the model's: " + (known.empty() ? "it has none" : known));
+              {"prompt '", name, "' is not one of the model's: ", (known.empty() ? "it has none" : known)});
 }
 
 inline index_t TextEncoder::dim(const EmbedOptions& o) const {
@@ -190,13 +190,13 @@ inline index_t TextEncoder::dim(const EmbedOptions& o) const {
     const Dense& layer = dense_[s.dense];
     if (layer.in != d)
       throw Error(o.pooling ? Code::kBadArgument : Code::kShapeMismatch,
-                  "a Dense module of this model takes " + std::to_string(layer.in) + " numbers, " +
-                      (o.pooling ? "the pooling asked for" : "what comes before it") + " gives " + std::to_string(d));
+                  {"a Dense module of this model takes ", std::to_string(layer.in), " numbers, ",
+                   (o.pooling ? "the pooling asked for" : "what comes before it"), " gives ", std::to_string(d)});
     d = layer.out;
   }
   if (o.dims < 0 || o.dims > d)
     throw Error(Code::kBadArgument,
-                "dims " + std::to_string(o.dims) + ": this model's embeddings have " + std::to_string(d) + " numbers");
+                {"dims ", std::to_string(o.dims), ": this model's embeddings have ", std::to_string(d), " numbers"});
   return o.dims > 0 ? o.dims : d;
 }
 
@@ -204,8 +204,8 @@ inline TokenizedTexts TextEncoder::tokenize(Context& ctx, std::span<const std::s
                                             const EmbedOptions& o) const {
   const index_t most = o.max_length > 0 ? o.max_length : max_length_;
   if (most > model_.max_length)
-    throw Error(Code::kBadArgument, "max length " + std::to_string(most) + ": this model has positions for " +
-                                        std::to_string(model_.max_length) + " tokens");
+    throw Error(Code::kBadArgument, {"max length ", std::to_string(most), ": this model has positions for ",
+                                     std::to_string(model_.max_length), " tokens"});
   const std::string prompt = prompt_for(o);
   const auto n = static_cast<index_t>(texts.size());
   std::vector<std::vector<std::int32_t>> ids(texts.size());
@@ -219,7 +219,7 @@ inline TokenizedTexts TextEncoder::tokenize(Context& ctx, std::span<const std::s
       try {
         tokenizer_->encode_ids(text, ids[at], most);
       } catch (const Error& e) {
-        throw Error(e.code(), "text " + std::to_string(i) + ": " + e.what());
+        throw Error(e.code(), {"text ", std::to_string(i), ": ", e.what()});
       }
     }
   });
@@ -242,8 +242,7 @@ inline void TextEncoder::embed_tokens(Context& ctx, const TokenizedTexts& t, con
   const auto n = static_cast<index_t>(t.cu_seqlens.size()) - 1, tokens = t.cu_seqlens.back();
   const index_t c = model_.transformer->config().block.channels, width = dim(o);
   if (out.extent[0] != n || out.extent[1] != width || !out.packed())
-    throw Error(Code::kShapeMismatch,
-                "embed: out must be packed [" + std::to_string(n) + ", " + std::to_string(width) + "]");
+    throw Error(Code::kShapeMismatch, {"embed: out must be packed [", std::to_string(n), ", ", std::to_string(width), "]"});
   if (n == 0) return;
   const Buffer hidden_memory(static_cast<std::size_t>(tokens * c) * sizeof(float));
   const View<float, 2> hidden(hidden_memory.as<float>(), tokens, c);
@@ -323,7 +322,7 @@ inline Embeddings TextEncoder::embed(Context& ctx, std::span<const std::string_v
   }
   for (index_t i = 0; i < e.rows; ++i)
     if (!ops::all_finite(ctx, View<const float, 1>(e.values.data() + i * e.dim, e.dim)))
-      throw Error(Code::kNonFinite, "embed: the embedding of text " + std::to_string(i) + " is not finite");
+      throw Error(Code::kNonFinite, {"embed: the embedding of text ", std::to_string(i), " is not finite"});
   return e;
 }
 

@@ -16,8 +16,8 @@ inline void expect_matrix(const char* what, index_t layer, View<const float, 2> 
   if (v.data && v.extent[0] == n && v.extent[1] == k) return;
   const std::string found =
       v.data ? "[" + std::to_string(v.extent[0]) + ", " + std::to_string(v.extent[1]) + "]" : std::string("absent");
-  throw Error(Code::kShapeMismatch, "transformer: " + tensor_label(what, layer) + " is " + found +
-                                        ", the config asks for [" + std::to_string(n) + ", " + std::to_string(k) + "]");
+  throw Error(Code::kShapeMismatch, {"transformer: ", tensor_label(what, layer), " is ", found, ", the config asks for [",
+                                     std::to_string(n), ", ", std::to_string(k), "]"});
 }
 
 }  // namespace detail
@@ -33,9 +33,9 @@ inline View<const float, 1> Transformer::keep_joined(const char* what, index_t l
   bool any = false;
   for (int i = 0; i < count; ++i) {
     if (parts[i].data && (parts[i].extent[0] != n[i] || parts[i].stride[0] != 1))
-      throw Error(Code::kShapeMismatch, "transformer: " + detail::tensor_label(what, layer) + " has " +
-                                            std::to_string(parts[i].extent[0]) + " elements, the config asks for " +
-                                            std::to_string(n[i]));
+      throw Error(Code::kShapeMismatch,
+                  {"transformer: ", detail::tensor_label(what, layer), " has ", std::to_string(parts[i].extent[0]),
+                   " elements, the config asks for ", std::to_string(n[i])});
     any = any || parts[i].data;
     total += n[i];
     if (parts[i].data) parameters_ += n[i];
@@ -138,7 +138,9 @@ inline std::vector<SequenceGroup> token_groups(const RaggedBatch& batch, index_t
     // Closed where that leaves the group nearer to its target than taking one more would.
     if (batch.begin(b) - batch.begin(first) + batch.length(b) / 2 >= target) first = close(first, b);
   close(first, batch.sequences());
-  std::stable_sort(groups.begin(), groups.end(), [](const auto& a, const auto& b) { return a.tokens > b.tokens; });
+  std::sort(groups.begin(), groups.end(), [](const SequenceGroup& a, const SequenceGroup& b) {
+    return a.tokens != b.tokens ? a.tokens > b.tokens : a.begin < b.begin;
+  });
   return groups;
 }
 

@@ -11,8 +11,8 @@ inline void check_indices(const char* what, View<const std::int32_t, 1> at, inde
   expect("embed", what, at.extent[0], tokens);
   for (index_t t = 0; t < tokens; ++t)
     if (at(t) < 0 || at(t) >= rows)
-      throw Error(Code::kBadArgument, std::string("embed: ") + what + "[" + std::to_string(t) + "] is " +
-                                          std::to_string(at(t)) + ", its table has " + std::to_string(rows) + " rows");
+      throw Error(Code::kBadArgument, {"embed: ", what, "[", std::to_string(t), "] is ", std::to_string(at(t)),
+                                       ", its table has ", std::to_string(rows), " rows"});
 }
 }  // namespace detail
 

@@ -11,8 +11,8 @@ namespace tessera::text {
 inline void MergeList::add_line(std::string_view line) {
   const std::size_t blank = line.find(' ');
   if (blank == line.npos || line.find(' ', blank + 1) != line.npos)
-    throw Error(Code::kFormat, "tokenizer: merge " + std::to_string(parts.size() + 1) + ", '" +
-                                   std::string(line.substr(0, 60)) + "', is not two tokens with a space between");
+    throw Error(Code::kFormat, {"tokenizer: merge ", std::to_string(parts.size() + 1), ", '",
+                                std::string(line.substr(0, 60)), "', is not two tokens with a space between"});
   add(line.substr(0, blank), line.substr(blank + 1));
 }
 
@@ -21,7 +21,7 @@ inline BpeSettings bpe_settings(const io::Json& json) {
     throw Error(Code::kUnsupported, "tokenizer: BPE dropout is for training; set it to null to encode");
   BpeSettings s;
   s.unk_token = io::get_string(json, "unk_token", "");
-  s.has_unk = json.contains("unk_token") && json["unk_token"].is_string();
+  s.has_unk = io::member(json, "unk_token").is_string();
   s.prefix = io::get_string(json, "continuing_subword_prefix", "");
   s.suffix = io::get_string(json, "end_of_word_suffix", "");
   s.fuse_unk = io::get_bool(json, "fuse_unk", false);
@@ -50,9 +50,9 @@ inline Bpe::Bpe(const Vocabulary& vocabulary, const MergeList& merges, BpeSettin
       whole = vocabulary_.find_model(joined);
     }
     if (a < 0 || b < 0 || whole < 0)
-      throw Error(Code::kFormat, "tokenizer: merge " + std::to_string(i + 1) + " of '" + std::string(left.substr(0, 40)) +
-                                     "' and '" + std::string(right.substr(0, 40)) +
-                                     "': a part or the result is not in the vocabulary");
+      throw Error(Code::kFormat,
+                  {"tokenizer: merge ", std::to_string(i + 1), " of '", std::string(left.substr(0, 40)), "' and '",
+                   std::string(right.substr(0, 40)), "': a part or the result is not in the vocabulary"});
     insert(key(a, b), {static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(whole)});
   }
   all_fallback_ = settings_.byte_fallback;
@@ -144,7 +144,7 @@ inline void Bpe::read_characters(std::string_view piece, ModelScratch& s) const 
     if (!settings_.has_unk) continue;
     if (unk_ < 0)
       throw Error(Code::kBadArgument,
-                  "tokenizer: a character is unknown, and the unknown token '" + settings_.unk_token + "' as well");
+                  {"tokenizer: a character is unknown, and the unknown token '", settings_.unk_token, "' as well"});
     if (!settings_.fuse_unk) flush();
     unknown += static_cast<std::uint32_t>(n);
   }

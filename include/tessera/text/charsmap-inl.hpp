@@ -16,7 +16,7 @@ inline std::string decode_base64(std::string_view text) {
   for (std::size_t i = 0; i < kAlphabet.size(); ++i)
     value[static_cast<unsigned char>(kAlphabet[i])] = static_cast<std::uint8_t>(i);
   const auto bad = [](std::size_t at) {
-    return Error(Code::kFormat, "tokenizer: precompiled_charsmap is not base64 at character " + std::to_string(at));
+    return Error(Code::kFormat, {"tokenizer: precompiled_charsmap is not base64 at character ", std::to_string(at)});
   };
   if (text.size() % 4 != 0) throw bad(text.size());
   const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
@@ -49,15 +49,15 @@ inline Charsmap Charsmap::parse(std::string_view base64) {
   };
   const std::size_t size = blob.size() < 4 ? 0 : word(0);
   if (size == 0 || size % 4 != 0 || size > blob.size() - 4)
-    throw Error(Code::kFormat, "tokenizer: precompiled_charsmap has " + std::to_string(blob.size()) +
-                                   " bytes and announces a table of " + std::to_string(size));
+    throw Error(Code::kFormat, {"tokenizer: precompiled_charsmap has ", std::to_string(blob.size()),
+                                " bytes and announces a table of ", std::to_string(size)});
   Charsmap map;
   map.units_.reserve(size / 4);
   for (std::size_t i = 0; i < size; i += 4) map.units_.push_back(word(4 + i));
   map.texts_ = blob.substr(4 + size);
   std::size_t wrong = 0;
   if (const std::size_t at = unicode::valid_prefix(map.texts_, 0, wrong); at != map.texts_.size())
-    throw Error(Code::kFormat, "tokenizer: the texts of precompiled_charsmap are not UTF-8 at byte " + std::to_string(at));
+    throw Error(Code::kFormat, {"tokenizer: the texts of precompiled_charsmap are not UTF-8 at byte ", std::to_string(at)});
   return map;
 }
 

@@ -231,7 +231,7 @@ inline std::unique_ptr<Decoder> make_decoder(const io::Json& json) {
   const auto character = [&](const char* key) {
     std::string c = io::get_string(json, key);
     if (c.empty() || unicode::width(c[0]) != c.size())
-      throw Error(Code::kFormat, "tokenizer: the decoder " + type + "'s " + key + " '" + c + "' is not one character");
+      throw Error(Code::kFormat, {"tokenizer: the decoder ", type, "'s ", key, " '", c, "' is not one character"});
     return c;
   };
   if (type == "WordPiece")
@@ -247,7 +247,7 @@ inline std::unique_ptr<Decoder> make_decoder(const io::Json& json) {
   if (type == "Strip") return std::make_unique<detail::StripDecoder>(character("content"), size("start"), size("stop"));
   if (type == "BPEDecoder") return std::make_unique<detail::BpeDecoder>(io::get_string(json, "suffix", "</w>"));
   if (type == "Replace") {
-    if (!json.contains("pattern")) throw Error(Code::kFormat, "tokenizer: a decoder Replace without its pattern");
+    if (!io::has(json, "pattern")) throw Error(Code::kFormat, "tokenizer: a decoder Replace without its pattern");
     return std::make_unique<detail::ReplaceDecoder>(detail::split_finder(json["pattern"]), io::get_string(json, "content"));
   }
   if (type == "CTC")
@@ -255,17 +255,16 @@ inline std::unique_ptr<Decoder> make_decoder(const io::Json& json) {
                                                 io::get_string(json, "word_delimiter_token", "|"),
                                                 io::get_bool(json, "cleanup", true));
   if (type == "Sequence") {
-    if (!json.contains("decoders") || !json["decoders"].is_array())
+    if (!io::member(json, "decoders").is_array())
       throw Error(Code::kFormat, "tokenizer: a decoder Sequence without its list");
     std::vector<std::unique_ptr<Decoder>> steps;
     for (const io::Json& step : json["decoders"])
       if (auto d = make_decoder(step)) steps.push_back(std::move(d));
     return std::make_unique<detail::DecoderSequence>(std::move(steps));
   }
-  throw Error(Code::kUnsupported,
-              "tokenizer: decoder '" + type +
-                  "' is not supported; known: BPEDecoder, ByteFallback, ByteLevel, CTC, Fuse, Metaspace, "
-                  "Replace, Sequence, Strip, WordPiece");
+  throw Error(Code::kUnsupported, {"tokenizer: decoder '", type,
+                                   "' is not supported; known: BPEDecoder, ByteFallback, ByteLevel, CTC, Fuse, Metaspace, "
+                                   "Replace, Sequence, Strip, WordPiece"});
 }
 
 }  // namespace tessera::text

@@ -39,8 +39,8 @@ inline void truncate(Encoding& e, std::size_t max_length, std::size_t stride, bo
     return;
   }
   if (stride >= max_length)
-    throw Error(Code::kBadArgument, "tokenizer: truncation stride " + std::to_string(stride) + " must be below the length " +
-                                        std::to_string(max_length));
+    throw Error(Code::kBadArgument, {"tokenizer: truncation stride ", std::to_string(stride), " must be below the length ",
+                                     std::to_string(max_length)});
   const std::size_t step = max_length - stride;
   std::vector<Encoding> windows;
   if (left) {
@@ -62,8 +62,8 @@ inline void truncate(Encoding& e, std::size_t max_length, std::size_t stride, bo
 
 inline void truncate_pair(Encoding& first, Encoding* second, const Truncation& t, std::size_t added) {
   if (t.max_length < added)
-    throw Error(Code::kBadArgument, "tokenizer: max_length " + std::to_string(t.max_length) + " leaves no room for the " +
-                                        std::to_string(added) + " special tokens");
+    throw Error(Code::kBadArgument, {"tokenizer: max_length ", std::to_string(t.max_length), " leaves no room for the ",
+                                     std::to_string(added), " special tokens"});
   const std::size_t most = t.max_length - added;
   if (most == 0) {
     truncate(first, 0, t.stride, t.left);
@@ -89,8 +89,8 @@ inline void truncate_pair(Encoding& first, Encoding* second, const Truncation& t
   if (!target) throw Error(Code::kBadArgument, "tokenizer: truncation of the second text, and there is none");
   const std::size_t surplus = total - most;
   if (target->size() <= surplus)
-    throw Error(Code::kBadArgument, "tokenizer: the text that may be cut has " + std::to_string(target->size()) +
-                                        " tokens, " + std::to_string(surplus) + " would have to go");
+    throw Error(Code::kBadArgument, {"tokenizer: the text that may be cut has ", std::to_string(target->size()), " tokens, ",
+                                     std::to_string(surplus), " would have to go"});
   truncate(*target, target->size() - surplus, t.stride, t.left);
 }
 

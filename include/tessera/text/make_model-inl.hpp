@@ -8,9 +8,9 @@ inline std::string model_type(const io::Json& json) {
   if (!json.is_object()) throw Error(Code::kFormat, "tokenizer: no model");
   std::string type = io::get_string(json, "type", "");
   if (!type.empty()) return type;
-  return json.contains("merges")                      ? "BPE"
-         : json.contains("continuing_subword_prefix") ? "WordPiece"
-         : json.contains("unk_id")                    ? "Unigram"
+  return io::has(json, "merges")                      ? "BPE"
+         : io::has(json, "continuing_subword_prefix") ? "WordPiece"
+         : io::has(json, "unk_id")                    ? "Unigram"
                                                       : "WordLevel";
 }
 
@@ -32,7 +32,7 @@ inline std::unique_ptr<Model> make_model(const io::Json& json, Vocabulary& vocab
     return make_unigram(tables.pieces, options, vocabulary);
   }
   throw Error(Code::kUnsupported,
-              "tokenizer: model '" + type + "' is not supported; known: BPE, Unigram, WordLevel, WordPiece");
+              {"tokenizer: model '", type, "' is not supported; known: BPE, Unigram, WordLevel, WordPiece"});
 }
 
 }  // namespace tessera::text

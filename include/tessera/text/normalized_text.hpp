@@ -1,6 +1,5 @@
 // Text after normalisation, every byte of it tied to the input.
 #pragma once
-#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -32,11 +31,21 @@ struct NormalizedText {
     origin.clear();
   }
   void append(unicode::CodePoint c, Span from) {
-    const std::size_t before = bytes.size();
     unicode::append(bytes, c);
-    if (tracked)
-      origin.resize(bytes.size(), from), std::fill(origin.begin() + static_cast<std::ptrdiff_t>(before), origin.end(), from);
+    if (tracked) origin.resize(bytes.size(), from);
   }
+  /// Bytes that all stand for the same input.
+  void append(std::string_view text, Span from) {
+    bytes.append(text);
+    if (tracked) origin.resize(bytes.size(), from);
+  }
+  /// Bytes [begin, end) of another text, tracked like this one.
+  void append(const NormalizedText& from, std::size_t begin, std::size_t end) {
+    bytes.append(from.bytes, begin, end - begin);
+    if (tracked) origin.insert(origin.end(), from.origin.data() + begin, from.origin.data() + end);
+  }
+  /// The input of one byte, where it is tracked.
+  Span at(std::size_t i) const { return tracked ? origin[i] : Span{}; }
   /// The input range of bytes [begin, end), which must not be empty when tracked.
   Span range(std::size_t begin, std::size_t end) const {
     return tracked && end > begin ? Span{origin[begin].begin, origin[end - 1].end} : Span{};
@@ -49,7 +58,7 @@ struct NormalizedText {
     for (std::size_t i = 0; i < text.size();) {
       const std::size_t n = unicode::width(text[i]);
       const Span s{offset + static_cast<std::uint32_t>(i), offset + static_cast<std::uint32_t>(i + n)};
-      origin.insert(origin.end(), n, s);
+      origin.resize(origin.size() + n, s);
       i += n;
     }
   }

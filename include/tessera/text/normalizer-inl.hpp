@@ -37,10 +37,8 @@ inline std::unique_ptr<Normalizer> make_replace(const io::Json& json) {
   const io::Json* pattern = io::detail::field(json, "pattern");
   const io::Json& p = pattern ? *pattern : io::Json();
   std::string content = io::get_string(json, "content");
-  if (p.is_object() && p.contains("String"))
-    return std::make_unique<Replace>(Literal{io::get_string(p, "String")}, std::move(content));
-  if (p.is_object() && p.contains("Regex"))
-    return std::make_unique<Replace>(Regex::compile(io::get_string(p, "Regex")), std::move(content));
+  if (io::has(p, "String")) return std::make_unique<Replace>(Literal{io::get_string(p, "String")}, std::move(content));
+  if (io::has(p, "Regex")) return std::make_unique<Replace>(Regex::compile(io::get_string(p, "Regex")), std::move(content));
   throw Error(Code::kFormat, "tokenizer: a Replace normalizer needs a pattern with a String or a Regex");
 }
 
@@ -78,7 +76,7 @@ inline std::unique_ptr<Normalizer> make_normalizer(const io::Json& json, const N
     return std::make_unique<detail::Precompiled>(Charsmap::parse(map), options.longest_charsmap_match);
   }
   if (type == "Sequence") {
-    if (!json.contains("normalizers") || !json["normalizers"].is_array())
+    if (!io::member(json, "normalizers").is_array())
       throw Error(Code::kFormat, "tokenizer: a normalizer Sequence without its list");
     std::vector<std::unique_ptr<Normalizer>> steps;
     for (const io::Json& step : json["normalizers"])
@@ -86,9 +84,9 @@ inline std::unique_ptr<Normalizer> make_normalizer(const io::Json& json, const N
     return detail::in_sequence(std::move(steps));
   }
   throw Error(Code::kUnsupported,
-              "tokenizer: normalizer '" + type +
-                  "' is not supported; known: BertNormalizer, ByteLevel, Lowercase, NFC, NFD, NFKC, NFKD, Nmt, Precompiled, "
-                  "Prepend, Replace, Sequence, Strip, StripAccents");
+              {"tokenizer: normalizer '", type,
+               "' is not supported; known: BertNormalizer, ByteLevel, Lowercase, NFC, NFD, NFKC, NFKD, Nmt, Precompiled, "
+               "Prepend, Replace, Sequence, Strip, StripAccents"});
 }
 
 inline std::unique_ptr<Normalizer> lowercase_then(std::unique_ptr<Normalizer> next) {

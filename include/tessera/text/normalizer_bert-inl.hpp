@@ -1,6 +1,6 @@
 #pragma once
-#include <algorithm>
 
+#include <tessera/text/combining_marks.hpp>
 #include <tessera/text/normalized_text.hpp>
 
 namespace tessera::text::detail {
@@ -29,8 +29,8 @@ class BertNormalizer : public Normalizer {
   void normalize(const NormalizedText& in, NormalizedText& out) const override {
     using namespace unicode;
     out.begin_like(in);
-    std::vector<Mark> marks;    // combining marks since the last starter, to be sorted by class
-    std::vector<Span> origins;  // of the input characters that those marks came from
+    std::vector<Decomposed> marks;  // combining marks since the last starter, to be sorted by class
+    std::vector<Span> origins;      // of the input characters that those marks came from
     Span last;
     const auto finish = [&](CodePoint c, Span from) {
       if (strip_ && is(c, kMarkNonspacing)) return;
@@ -40,10 +40,10 @@ class BertNormalizer : public Normalizer {
     // Origins are dealt out by position, not carried along: the first mark after sorting has that of the first before it. A
     // mark that a decomposition added shares its predecessor's. So does the tokenizers package.
     const auto flush = [&] {
-      std::stable_sort(marks.begin(), marks.end(), [](const Mark& a, const Mark& b) { return a.order < b.order; });
+      sort_marks(marks.data(), marks.data() + marks.size());
       std::size_t next = 0;
-      for (const Mark& m : marks) {
-        if (!m.added) last = origins[next++];
+      for (const Decomposed& m : marks) {
+        if (m.change == 0) last = origins[next++];
         finish(m.c, last);
       }
       marks.clear();
@@ -55,7 +55,7 @@ class BertNormalizer : public Normalizer {
       decompose(c, [&](CodePoint d) {
         const std::uint8_t order = combining_class(d);
         if (order != 0) {
-          marks.push_back({d, order, added});
+          marks.push_back({d, added ? 1 : 0, order});
           if (!added) origins.push_back(from);
         } else {
           if (!marks.empty()) flush();
@@ -67,7 +67,7 @@ class BertNormalizer : public Normalizer {
     };
     for (std::size_t i = 0, n = 1; i < in.bytes.size(); i += n) {
       const auto first = static_cast<unsigned char>(in.bytes[i]);
-      const Span from = in.tracked ? in.origin[i] : Span{};
+      const Span from = in.at(i);
       if (first < 128) {
         n = 1;
         const char c = ascii_[first];
@@ -94,11 +94,6 @@ class BertNormalizer : public Normalizer {
   }
 
  private:
-  struct Mark {
-    unicode::CodePoint c;
-    std::uint8_t order;
-    bool added;
-  };
   bool clean_, chinese_, strip_, lower_, drops_nul_ = false;
   char ascii_[128];
 };

@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 
+#include <tessera/text/combining_marks.hpp>
 #include <tessera/text/normalized_text.hpp>
 #include <tessera/text/normalizer_replacing.hpp>
 
@@ -42,13 +43,8 @@ class UnicodeForm : public Normalizer {
   }
 
  private:
-  struct Item {
-    unicode::CodePoint c;
-    int change;
-    std::uint8_t order;
-  };
   struct Segment {
-    std::vector<Item> items, blocked;
+    std::vector<Decomposed> items, blocked;
     void clear() { items.clear(), blocked.clear(); }
   };
 
@@ -78,25 +74,24 @@ class UnicodeForm : public Normalizer {
     for (std::size_t i = 0; i < items.size();) {
       std::size_t end = i;
       while (end < items.size() && items[end].order != 0) ++end;
-      const auto at = [&](std::size_t k) { return items.begin() + static_cast<std::ptrdiff_t>(k); };
-      if (end - i > 1) std::stable_sort(at(i), at(end), [](const Item& a, const Item& b) { return a.order < b.order; });
+      sort_marks(items.data() + i, items.data() + end);
       i = std::max(end, i + 1);
     }
     if (compose_) return recompose(s, to);
-    for (const Item& item : items) to.put(item.c, item.change);
+    for (const Decomposed& item : items) to.put(item.c, item.change);
   }
 
   static void recompose(Segment& s, Replacing& to) {
     bool starter = false;
-    Item composed{};
+    Decomposed composed{};
     int last = -1;  // class of the last mark that did not combine
     const auto flush = [&] {
       if (starter) to.put(composed.c, composed.change);
-      for (const Item& item : s.blocked) to.put(item.c, item.change);
+      for (const Decomposed& item : s.blocked) to.put(item.c, item.change);
       s.blocked.clear();
       last = -1;
     };
-    for (const Item& item : s.items) {
+    for (const Decomposed& item : s.items) {
       if (!starter && item.order != 0) {
         to.put(item.c, item.change);
         continue;

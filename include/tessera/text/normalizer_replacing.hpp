@@ -29,11 +29,7 @@ class Replacing {
       for (std::size_t i = begin, n = 0; i < end; i += n) put(unicode::decode(in_.bytes, i, n), 0);
       return;
     }
-    out_.bytes.append(in_.bytes, begin, end - begin);
-    if (!in_.tracked) return;
-    const auto first = in_.origin.begin();
-    out_.origin.insert(out_.origin.end(), first + static_cast<std::ptrdiff_t>(begin),
-                       first + static_cast<std::ptrdiff_t>(end));
+    out_.append(in_, begin, end);
     at_ = end;
   }
 

@@ -19,7 +19,7 @@ class EachCharacter : public Normalizer {
     out.begin_like(in);
     for (std::size_t i = 0, n = 0; i < in.bytes.size(); i += n) {
       const unicode::CodePoint c = unicode::decode(in.bytes, i, n);
-      const Span from = in.tracked ? in.origin[i] : Span{};
+      const Span from = in.at(i);
       f_(c, [&](unicode::CodePoint d) { out.append(d, from); });
     }
   }
@@ -59,11 +59,8 @@ class ByteLevelText : public Normalizer {
   void normalize(const NormalizedText& in, NormalizedText& out) const override {
     out.begin_like(in);
     const ByteAlphabet& alphabet = ByteAlphabet::get();
-    for (std::size_t i = 0; i < in.bytes.size(); ++i) {
-      const std::string_view text = alphabet.of(static_cast<unsigned char>(in.bytes[i]));
-      out.bytes.append(text);
-      if (in.tracked) out.origin.insert(out.origin.end(), text.size(), in.origin[i]);
-    }
+    for (std::size_t i = 0; i < in.bytes.size(); ++i)
+      out.append(alphabet.of(static_cast<unsigned char>(in.bytes[i])), in.at(i));
   }
 };
 
@@ -78,10 +75,7 @@ class Strip : public Normalizer {
       if (!unicode::is(unicode::decode(in.bytes, begin, n), unicode::kWhitespace)) break;
     for (; right_ && end > begin; end -= n)
       if (!unicode::is(unicode::decode_before(in.bytes, end, n), unicode::kWhitespace)) break;
-    out.bytes.assign(in.bytes, begin, end - begin);
-    if (in.tracked)
-      out.origin.assign(in.origin.begin() + static_cast<std::ptrdiff_t>(begin),
-                        in.origin.begin() + static_cast<std::ptrdiff_t>(end));
+    out.append(in, begin, end);
   }
 
  private:
@@ -95,10 +89,8 @@ class Prepend : public Normalizer {
   void normalize(const NormalizedText& in, NormalizedText& out) const override {
     out.begin_like(in);
     if (in.bytes.empty()) return;
-    out.bytes.append(text_).append(in.bytes);
-    if (!in.tracked) return;
-    out.origin.assign(text_.size(), in.origin.front());
-    out.origin.insert(out.origin.end(), in.origin.begin(), in.origin.end());
+    out.append(text_, in.at(0));
+    out.append(in, 0, in.bytes.size());
   }
 
  private:
@@ -130,19 +122,12 @@ class Replace : public Normalizer {
   template <class Finder>
   void replace(const Finder& finder, const NormalizedText& in, NormalizedText& out) const {
     std::size_t done = 0;
-    const auto keep = [&](std::size_t begin, std::size_t end) {
-      out.bytes.append(in.bytes, begin, end - begin);
-      if (in.tracked)
-        out.origin.insert(out.origin.end(), in.origin.begin() + static_cast<std::ptrdiff_t>(begin),
-                          in.origin.begin() + static_cast<std::ptrdiff_t>(end));
-    };
     each_match(finder, in.bytes, [&](std::size_t begin, std::size_t end) {
-      keep(done, begin);
-      out.bytes.append(content_);
-      if (in.tracked) out.origin.insert(out.origin.end(), content_.size(), in.origin[end == 0 ? 0 : end - 1]);
+      out.append(in, done, begin);
+      out.append(content_, in.at(end == 0 ? 0 : end - 1));
       done = end;
     });
-    keep(done, in.bytes.size());
+    out.append(in, done, in.bytes.size());
   }
   std::variant<Literal, Regex> pattern_;
   std::string content_;

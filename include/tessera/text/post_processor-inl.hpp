@@ -11,7 +11,7 @@ namespace detail {
 inline TokenId special_id(const io::Json& json, const char* key) {
   const io::Json* v = io::detail::field(json, key);
   if (!v || !v->is_array() || v->size() != 2 || !(*v)[1].is_number_integer())
-    throw Error(Code::kFormat, std::string("tokenizer: the post-processor's ") + key + " is not a token and its id");
+    throw Error(Code::kFormat, {"tokenizer: the post-processor's ", key, " is not a token and its id"});
   return static_cast<TokenId>((*v)[1].get<std::int64_t>());
 }
 
@@ -27,19 +27,19 @@ inline std::vector<PostProcessor::Part> template_parts(const io::Json& list, con
     part.type_id = static_cast<std::int32_t>(io::get_int(what, "type_id", 0, 1 << 30));
     const std::string id = io::get_string(what, "id");
     if (kind == "Sequence") {
-      if (id != "A" && id != "B") throw Error(Code::kFormat, "tokenizer: a template names the sequence '" + id + "'");
+      if (id != "A" && id != "B") throw Error(Code::kFormat, {"tokenizer: a template names the sequence '", id, "'"});
       part.kind = id == "A" ? Part::kFirst : Part::kSecond;
     } else if (kind == "SpecialToken") {
       part.kind = Part::kSpecial;
       const io::Json* special = io::detail::field(specials, id.c_str());
       const io::Json* ids = special ? io::detail::field(*special, "ids") : nullptr;
-      if (!ids || !ids->is_array()) throw Error(Code::kFormat, "tokenizer: a template uses '" + id + "', which has no ids");
+      if (!ids || !ids->is_array()) throw Error(Code::kFormat, {"tokenizer: a template uses '", id, "', which has no ids"});
       for (const io::Json& v : *ids) {
-        if (!v.is_number_unsigned()) throw Error(Code::kFormat, "tokenizer: an id of '" + id + "' is not a natural number");
+        if (!v.is_number_unsigned()) throw Error(Code::kFormat, {"tokenizer: an id of '", id, "' is not a natural number"});
         part.ids.push_back(static_cast<TokenId>(v.get<std::uint64_t>() & 0x7fffffff));
       }
     } else {
-      throw Error(Code::kFormat, "tokenizer: a template has a part '" + kind + "'");
+      throw Error(Code::kFormat, {"tokenizer: a template has a part '", kind, "'"});
     }
     parts.push_back(std::move(part));
   }
@@ -91,13 +91,14 @@ inline void PostProcessor::add(const io::Json& json, bool& has_template) {
     made = roberta(detail::special_id(json, "cls"), detail::special_id(json, "sep"));
   } else if (type == "TemplateProcessing") {
     const io::Json none = io::Json::object();
-    const io::Json& specials = json.contains("special_tokens") ? json["special_tokens"] : none;
-    made = {detail::template_parts(json.value("single", io::Json()), specials),
-            detail::template_parts(json.value("pair", io::Json()), specials)};
+    const io::Json& listed = io::member(json, "special_tokens");
+    const io::Json& specials = listed.is_null() ? none : listed;
+    made = {detail::template_parts(io::member(json, "single"), specials),
+            detail::template_parts(io::member(json, "pair"), specials)};
   } else {
-    throw Error(Code::kUnsupported, "tokenizer: post-processor '" + type +
-                                        "' is not supported; known: BertProcessing, ByteLevel, RobertaProcessing, Sequence, "
-                                        "TemplateProcessing");
+    throw Error(Code::kUnsupported, {"tokenizer: post-processor '", type,
+                                     "' is not supported; known: BertProcessing, ByteLevel, RobertaProcessing, Sequence, "
+                                     "TemplateProcessing"});
   }
   if (has_template)
     throw Error(Code::kUnsupported, "tokenizer: a post-processor Sequence with two steps that add tokens is not supported");

@@ -18,16 +18,6 @@ void rewrite(PreTokens& t, const F& put) {
   std::swap(t.text, t.next_text);
   t.pieces.swap(t.next);
 }
-inline void copy_bytes(const NormalizedText& from, std::size_t begin, std::size_t end, NormalizedText& to) {
-  to.bytes.append(from.bytes, begin, end - begin);
-  if (to.tracked)
-    to.origin.insert(to.origin.end(), from.origin.begin() + static_cast<std::ptrdiff_t>(begin),
-                     from.origin.begin() + static_cast<std::ptrdiff_t>(end));
-}
-inline void put_bytes(std::string_view bytes, Span from, NormalizedText& to) {
-  to.bytes.append(bytes);
-  if (to.tracked) to.origin.insert(to.origin.end(), bytes.size(), from);
-}
 
 /// Words by GPT-2's pattern, then bytes in an alphabet of printable characters.
 class ByteLevel : public PreTokenizer {
@@ -45,9 +35,8 @@ class ByteLevel : public PreTokenizer {
     if (prefix_space_)
       rewrite(t, [&](const Piece& p) {
         const std::size_t begin = t.next_text.bytes.size();
-        const Span first = t.text.tracked ? t.text.origin[p.begin] : Span{};
-        if (t.text.bytes[p.begin] != ' ') put_bytes(" ", first, t.next_text);
-        copy_bytes(t.text, p.begin, p.end, t.next_text);
+        if (t.text.bytes[p.begin] != ' ') t.next_text.append(" ", t.text.at(p.begin));
+        t.next_text.append(t.text, p.begin, p.end);
         t.next.push_back({begin, t.next_text.bytes.size()});
       });
     PreTokenizer::run(t);
@@ -56,8 +45,7 @@ class ByteLevel : public PreTokenizer {
     rewrite(t, [&](const Piece& p) {
       const std::size_t begin = t.next_text.bytes.size();
       for (std::size_t i = p.begin; i < p.end; ++i)
-        put_bytes(alphabet.of(static_cast<unsigned char>(t.text.bytes[i])), t.text.tracked ? t.text.origin[i] : Span{},
-                  t.next_text);
+        t.next_text.append(alphabet.of(static_cast<unsigned char>(t.text.bytes[i])), t.text.at(i));
       t.next.push_back({begin, t.next_text.bytes.size()});
     });
   }
@@ -82,14 +70,14 @@ class Metaspace : public PreTokenizer {
       NormalizedText& to = t.next_text;
       std::size_t begin = to.bytes.size();
       const std::string_view piece = std::string_view(t.text.bytes).substr(p.begin, p.end - p.begin);
-      const Span first = t.text.tracked ? t.text.origin[p.begin] : Span{};
+      const Span first = t.text.at(p.begin);
       const bool marked = piece[0] == ' ' || piece.starts_with(mark_);
-      if (!marked && (prepend_ == kAlways || (prepend_ == kFirst && first.begin == 0))) put_bytes(mark_, first, to);
+      if (!marked && (prepend_ == kAlways || (prepend_ == kFirst && first.begin == 0))) to.append(mark_, first);
       for (std::size_t i = p.begin; i < p.end;) {
         std::size_t end = t.text.bytes.find(' ', i);
         if (end > p.end) end = p.end;
-        copy_bytes(t.text, i, end, to);
-        if (end < p.end) put_bytes(mark_, t.text.tracked ? t.text.origin[end] : Span{}, to);
+        to.append(t.text, i, end);
+        if (end < p.end) to.append(mark_, t.text.at(end));
         i = end + 1;
       }
       if (!pieces_) return t.next.push_back({begin, to.bytes.size()});
@@ -140,22 +128,22 @@ class PreTokenizerSequence : public PreTokenizer {
 inline std::unique_ptr<PreTokenizer> make_metaspace(const io::Json& json) {
   const std::string mark = io::get_string(json, "replacement");
   if (mark.empty() || unicode::width(mark[0]) != mark.size())
-    throw Error(Code::kFormat, "tokenizer: Metaspace's replacement '" + mark + "' is not one character");
+    throw Error(Code::kFormat, {"tokenizer: Metaspace's replacement '", mark, "' is not one character"});
   const std::string scheme = io::get_string(json, "prepend_scheme", "always");
   Metaspace::Prepend prepend = scheme == "always"  ? Metaspace::kAlways
                                : scheme == "first" ? Metaspace::kFirst
                                : scheme == "never"
                                    ? Metaspace::kNever
-                                   : throw Error(Code::kFormat, "tokenizer: Metaspace's prepend_scheme is '" + scheme +
-                                                                    "', expected always, first or never");
+                                   : throw Error(Code::kFormat, {"tokenizer: Metaspace's prepend_scheme is '", scheme,
+                                                                 "', expected always, first or never"});
   if (!io::get_bool(json, "add_prefix_space", true) && prepend != Metaspace::kNever)
-    throw Error(Code::kFormat, "tokenizer: Metaspace's add_prefix_space is false and its prepend_scheme '" + scheme + "'");
+    throw Error(Code::kFormat, {"tokenizer: Metaspace's add_prefix_space is false and its prepend_scheme '", scheme, "'"});
   return std::make_unique<Metaspace>(mark, prepend, io::get_bool(json, "split", true));
 }
 
 inline const io::Json& sequence_steps(const io::Json& json, const char* key) {
   if (!json.contains(key) || !json[key].is_array())
-    throw Error(Code::kFormat, std::string("tokenizer: a Sequence without its list of ") + key);
+    throw Error(Code::kFormat, {"tokenizer: a Sequence without its list of ", key});
   return json[key];
 }
 
@@ -184,11 +172,10 @@ inline std::unique_ptr<PreTokenizer> make_pre_tokenizer(const io::Json& json, bo
     return std::make_unique<detail::PreTokenizerSequence>(std::move(steps));
   }
   if (auto splitter = detail::make_splitter(type, json)) return splitter;
-  throw Error(
-      Code::kUnsupported,
-      "tokenizer: pre-tokenizer '" + type +
-          "' is not supported; known: BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, FixedLength, Metaspace, "
-          "Punctuation, Sequence, Split, UnicodeScripts, Whitespace, WhitespaceSplit");
+  throw Error(Code::kUnsupported,
+              {"tokenizer: pre-tokenizer '", type,
+               "' is not supported; known: BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, FixedLength, Metaspace, "
+               "Punctuation, Sequence, Split, UnicodeScripts, Whitespace, WhitespaceSplit"});
 }
 
 }  // namespace tessera::text

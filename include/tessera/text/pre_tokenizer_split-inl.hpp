@@ -183,11 +183,11 @@ inline Behavior behavior_of(const io::Json& json, const char* absent) {
   if (name == "MergedWithPrevious") return Behavior::merged_with_previous;
   if (name == "MergedWithNext") return Behavior::merged_with_next;
   if (name == "Contiguous") return Behavior::contiguous;
-  throw Error(Code::kFormat, "tokenizer: a split behavior '" + name + "'");
+  throw Error(Code::kFormat, {"tokenizer: a split behavior '", name, "'"});
 }
 
 inline Split::Finder split_finder(const io::Json& pattern) {
-  if (pattern.is_object() && pattern.contains("String")) return TextFinder{io::get_string(pattern, "String")};
+  if (io::has(pattern, "String")) return TextFinder{io::get_string(pattern, "String")};
   const std::string regex = io::get_string(pattern, "Regex");
   const KnownPattern::Id known = KnownPattern::known(regex);
   if (known != KnownPattern::kNone) return KnownPattern(known);
@@ -211,11 +211,11 @@ inline std::unique_ptr<PreTokenizer> make_splitter(const std::string& type, cons
   if (type == "CharDelimiterSplit") {
     const std::string delimiter = io::get_string(json, "delimiter");
     if (delimiter.empty() || unicode::width(delimiter[0]) != delimiter.size())
-      throw Error(Code::kFormat, "tokenizer: CharDelimiterSplit's delimiter '" + delimiter + "' is not one character");
+      throw Error(Code::kFormat, {"tokenizer: CharDelimiterSplit's delimiter '", delimiter, "' is not one character"});
     return std::make_unique<Split>(TextFinder{delimiter}, Behavior::removed, false);
   }
   if (type == "Split") {
-    if (!json.contains("pattern")) throw Error(Code::kFormat, "tokenizer: a Split without its pattern");
+    if (!io::has(json, "pattern")) throw Error(Code::kFormat, "tokenizer: a Split without its pattern");
     return std::make_unique<Split>(split_finder(json["pattern"]), behavior_of(json, nullptr),
                                    io::get_bool(json, "invert", false));
   }

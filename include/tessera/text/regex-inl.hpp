@@ -196,7 +196,7 @@ struct Regex::Run {
   }
   void spend() {
     if (budget-- == 0)
-      throw Error(Code::kLimit, "regular expression '" + re.pattern_ + "': matching this text takes too many steps");
+      throw Error(Code::kLimit, {"regular expression '", re.pattern_, "': matching this text takes too many steps"});
   }
 
   // Runs from an instruction to its match. Nested only as deep as lookaheads and atomic groups in the pattern.

@@ -34,7 +34,7 @@ class RegexParser {
   static constexpr int kDeepest = 64;
 
   [[noreturn]] void fail(Code code, const std::string& what) const {
-    throw Error(code, "regular expression '" + std::string(p_.substr(0, 200)) + "': " + what);
+    throw Error(code, {"regular expression '", std::string(p_.substr(0, 200)), "': ", what});
   }
   [[noreturn]] void unsupported(const std::string& what) const { fail(Code::kUnsupported, what + " is not supported"); }
   bool more() const { return at_ < p_.size(); }

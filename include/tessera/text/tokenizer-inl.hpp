@@ -64,11 +64,11 @@ inline std::array<std::uint32_t, 2> blanks(std::string_view token) {
 inline std::string_view Tokenizer::checked(std::string_view text, bool replace, std::string& storage) const {
   constexpr std::size_t kMost = std::size_t{1} << 30;  // offsets are 32 bits
   if (text.size() > kMost)
-    throw Error(Code::kLimit, "tokenizer: a text of " + std::to_string(text.size()) + " bytes, the limit is 1 GiB");
+    throw Error(Code::kLimit, {"tokenizer: a text of ", std::to_string(text.size()), " bytes, the limit is 1 GiB"});
   std::size_t bad = 0;
   const std::size_t at = unicode::valid_prefix(text, 0, bad);
   if (at == text.size()) return text;
-  if (!replace) throw Error(Code::kBadArgument, "the text is not valid UTF-8 at byte " + std::to_string(at));
+  if (!replace) throw Error(Code::kBadArgument, {"the text is not valid UTF-8 at byte ", std::to_string(at)});
   return storage = repaired(text);
 }
 
@@ -101,7 +101,7 @@ void Tokenizer::each_token(std::string_view text, bool split_special, Scratch& s
       s.pre.pieces.clear();
       if (rewrites) {
         s.pre.text.clear();
-        detail::copy_bytes(s.text, from, to, s.pre.text);
+        s.pre.text.append(s.text, from, to);
         s.pre.pieces.push_back({0, to - from});
         pre_tokenizer_->run(s.pre);
         return pieces(s.pre.text, s.pre.pieces);
@@ -126,8 +126,8 @@ inline void Tokenizer::encode_ids(std::string_view text, std::vector<TokenId>& i
   if (max_length > 0) {
     const auto most = static_cast<std::size_t>(max_length), added = post_.added(false);
     if (most < added)
-      throw Error(Code::kBadArgument, "tokenizer: max_length " + std::to_string(most) + " leaves no room for the " +
-                                          std::to_string(added) + " special tokens");
+      throw Error(Code::kBadArgument, {"tokenizer: max_length ", std::to_string(most), " leaves no room for the ",
+                                       std::to_string(added), " special tokens"});
     const std::size_t keep = most - added;
     if (own.size() > keep) {
       if (truncation_ && truncation_->left)
@@ -207,9 +207,9 @@ inline std::vector<Encoding> Tokenizer::encode_batch(Context& ctx, std::span<con
 
 inline void Tokenizer::set_truncation(std::optional<Truncation> t) {
   if (t && t->max_length >= post_.added(false) && t->max_length - post_.added(false) < t->stride)
-    throw Error(Code::kBadArgument, "tokenizer: truncation stride " + std::to_string(t->stride) + " is beyond max_length " +
-                                        std::to_string(t->max_length) + " minus the " + std::to_string(post_.added(false)) +
-                                        " special tokens");
+    throw Error(Code::kBadArgument,
+                {"tokenizer: truncation stride ", std::to_string(t->stride), " is beyond max_length ",
+                 std::to_string(t->max_length), " minus the ", std::to_string(post_.added(false)), " special tokens"});
   truncation_ = t;
 }
 

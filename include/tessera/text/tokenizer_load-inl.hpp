@@ -11,30 +11,20 @@
 
 namespace tessera::text {
 
-namespace detail {
-
-inline const io::Json& member(const io::Json& json, const char* key) {
-  static const io::Json null;
-  const io::Json* v = io::detail::field(json, key);
-  return v ? *v : null;
-}
-
-}  // namespace detail
-
 inline Tokenizer Tokenizer::parse(std::string_view text, const std::string& name, const LoadOptions& options) {
   const FpModeScope mode;  // the scores of a Unigram vocabulary round as always
   Tokenizer t;
   io::Json json;
   if (text.starts_with("version https://git-lfs"))
-    throw Error(Code::kFormat, name + ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder");
+    throw Error(Code::kFormat, {name, ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder"});
   t.vocabulary_->reserve(std::min<std::size_t>(text.size() / 16, std::size_t{1} << 20));
   ModelTables tables;
   detail::TokenizerJson handler(json, *t.vocabulary_, tables, 128);
   try {
-    if (!handler.read(text)) throw Error(Code::kFormat, "not a tokenizer.json: " + handler.problem());
+    if (!handler.read(text)) throw Error(Code::kFormat, {"not a tokenizer.json: ", handler.problem()});
     t.build(json, tables, options);
   } catch (const Error& e) {
-    throw Error(e.code(), name + ": " + e.what());
+    throw Error(e.code(), {name, ": ", e.what()});
   }
   return t;
 }
@@ -50,9 +40,9 @@ inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& opt
   if (folder && !fs::exists(file, error)) {
     if (fs::exists(path + "/vocab.txt", error)) return from_vocab_txt(path, config, options);
     if (fs::exists(path + "/vocab.json", error)) return from_merges_txt(path, config, options);
-    throw Error(Code::kNotFound, path +
-                                     ": no tokenizer.json, vocab.txt or vocab.json with merges.txt in it; the tokenizer's "
-                                     "files belong beside the weights");
+    throw Error(Code::kNotFound, {path,
+                                  ": no tokenizer.json, vocab.txt or vocab.json with merges.txt in it; the tokenizer's "
+                                  "files belong beside the weights"});
   }
   const MappedFile mapped = MappedFile::open(file.c_str());
   const std::string_view text(reinterpret_cast<const char*>(mapped.data()), mapped.bytes());
@@ -62,7 +52,7 @@ inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& opt
     try {
       t.override_by(config);
     } catch (const Error& e) {
-      throw Error(e.code(), config_path + ": " + e.what());
+      throw Error(e.code(), {config_path, ": ", e.what()});
     }
   }
   return t;
@@ -70,17 +60,17 @@ inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& opt
 
 inline void Tokenizer::build(const io::Json& json, const ModelTables& tables, const LoadOptions& options) {
   if (!json.is_object()) throw Error(Code::kFormat, "the document is not an object");
-  model_ = make_model(detail::member(json, "model"), *vocabulary_, tables);
+  model_ = make_model(io::member(json, "model"), *vocabulary_, tables);
   vocabulary_->end_model();
-  normalizer_ = make_normalizer(detail::member(json, "normalizer"));
+  normalizer_ = make_normalizer(io::member(json, "normalizer"));
   if (options.lowercase) normalizer_ = lowercase_then(std::move(normalizer_));
-  const io::Json& pre = detail::member(json, "pre_tokenizer");
+  const io::Json& pre = io::member(json, "pre_tokenizer");
   auto* bpe = dynamic_cast<Bpe*>(model_.get());
   pre_tokenizer_ = make_pre_tokenizer(pre, bpe && ends_in_byte_level(pre) && bpe->take_raw_bytes());
-  post_ = PostProcessor::from_json(detail::member(json, "post_processor"));
+  post_ = PostProcessor::from_json(io::member(json, "post_processor"));
   read_limits(json);
-  decoder_ = make_decoder(detail::member(json, "decoder"));
-  read_added_tokens(detail::member(json, "added_tokens"));
+  decoder_ = make_decoder(io::member(json, "decoder"));
+  read_added_tokens(io::member(json, "added_tokens"));
   finish();
 }
 
@@ -89,7 +79,7 @@ inline void Tokenizer::read_limits(const io::Json& json) {
   const auto size = [](const io::Json& j, const char* key, std::int64_t absent) {
     return static_cast<std::size_t>(io::get_int(j, key, 0, kMost, absent));
   };
-  if (const io::Json& t = detail::member(json, "truncation"); !t.is_null()) {
+  if (const io::Json& t = io::member(json, "truncation"); !t.is_null()) {
     Truncation& out = truncation_.emplace();
     out.max_length = size(t, "max_length", 512);
     out.stride = size(t, "stride", 0);
@@ -100,10 +90,9 @@ inline void Tokenizer::read_limits(const io::Json& json) {
                    : strategy == "OnlySecond" ? Strategy::only_second
                                               : Strategy::longest_first;
   }
-  if (const io::Json& p = detail::member(json, "padding"); !p.is_null()) {
+  if (const io::Json& p = io::member(json, "padding"); !p.is_null()) {
     Padding& out = padding_.emplace();
-    if (const io::Json& strategy = detail::member(p, "strategy"); strategy.is_object())
-      out.length = size(strategy, "Fixed", 0);
+    if (const io::Json& strategy = io::member(p, "strategy"); strategy.is_object()) out.length = size(strategy, "Fixed", 0);
     out.multiple_of = size(p, "pad_to_multiple_of", 0);
     out.left = io::get_string(p, "direction", "Right") == "Left";
     out.id = static_cast<TokenId>(io::get_int(p, "pad_id", 0, 1 << 28, 0));
@@ -172,7 +161,7 @@ inline void Tokenizer::override_by(const io::Json& config) {
   const detail::BertNormalizer::Settings file = now;
   now.lowercase = io::get_bool(config, "do_lower_case", now.lowercase);
   now.chinese_chars = io::get_bool(config, "tokenize_chinese_chars", now.chinese_chars);
-  if (config.contains("strip_accents"))
+  if (io::has(config, "strip_accents"))
     now.strip_accents = io::get_bool(config, "strip_accents", now.lowercase);
   else if (now.lowercase != file.lowercase)
     now.strip_accents = now.lowercase;

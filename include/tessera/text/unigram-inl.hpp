@@ -22,8 +22,8 @@ class Unigram : public Model {
       : byte_fallback_(options.byte_fallback) {
     if (options.unk) {
       if (*options.unk >= pieces.size())
-        throw Error(Code::kFormat, "tokenizer: unk_id " + std::to_string(*options.unk) + " of a Unigram vocabulary of " +
-                                       std::to_string(pieces.size()) + " pieces");
+        throw Error(Code::kFormat, {"tokenizer: unk_id ", std::to_string(*options.unk), " of a Unigram vocabulary of ",
+                                    std::to_string(pieces.size()), " pieces"});
       unk_ = static_cast<TokenId>(*options.unk);
     }
     std::size_t bytes = 0;

@@ -27,7 +27,7 @@ class Vocabulary {
     constexpr std::int64_t kLargest = 1 << 28;  // ids index tables: a huge one would allocate them
     if (id < 0 || id >= kLargest)
       throw Error(Code::kFormat,
-                  "vocabulary: token '" + std::string(token.substr(0, 40)) + "' has the id " + std::to_string(id));
+                  {"vocabulary: token '", std::string(token.substr(0, 40)), "' has the id ", std::to_string(id)});
     if (entries_.size() * 2 >= slots_.size()) rehash(slots_.empty() ? 16 : slots_.size() * 2);
     const std::size_t h = hash(token);
     const std::size_t slot = find_slot(token, h);

@@ -15,7 +15,7 @@ class WordPiece : public Model {
  public:
   WordPiece(const Vocabulary& vocabulary, const std::string& unk, std::string prefix, std::size_t max_chars)
       : vocabulary_(vocabulary), prefix_(std::move(prefix)), unk_(vocabulary.find(unk)), max_chars_(max_chars) {
-    if (unk_ < 0) throw Error(Code::kFormat, "tokenizer: the unknown token '" + unk + "' is not in the vocabulary");
+    if (unk_ < 0) throw Error(Code::kFormat, {"tokenizer: the unknown token '", unk, "' is not in the vocabulary"});
   }
 
   void tokenize(std::string_view piece, ModelScratch& scratch, std::vector<PieceToken>& out) const override {

@@ -69,31 +69,33 @@ TESSERA_INLINE void run_tile(index_t rows, index_t slices, TileArgs g) {
   }
 }
 
-// One tile of C from its accumulators t [rows, 64] (and, gated, those of the up panel, u).
-struct Epilogue {
-  const GemmArgs& g;
-  const float *t, *u;
-  index_t row, rows, column;
-  template <Activation A>
-  TESSERA_INLINE void operator()() const {
-    const index_t width = g.n - column < kPanel ? g.n - column : kPanel;
-    for (index_t i = 0; i < rows; ++i)
-      for (index_t j = 0; j < width; j += 16) {
-        const index_t left = width - j, at = column + j;
-        f32x16 v = load(t + kPanel * i + j);
-        if (g.bias) v = add(v, load_n(g.bias + at, left, 0.0f));
-        v = act<A>(v);
-        if (u) {
-          f32x16 up = load(u + kPanel * i + j);
-          if (g.bias) up = add(up, load_n(g.bias + g.n + at, left, 0.0f));
-          v = mul(v, up);
-        }
-        if (g.channel_scale) v = mul(v, load_n(g.channel_scale + at, left, 0.0f));
-        if (g.residual) v = add(v, load_n(g.residual + (row + i) * g.ldr + at, left, 0.0f));
-        store_n(g.c + (row + i) * g.ldc + at, left, v);
+// One tile of C from its accumulators t [rows, 64] (and, gated, those of the up panel, u). The activation passes over t in
+// place, so that there is one epilogue and not one an activation.
+inline void epilogue(const GemmArgs& g, float* t, const float* u, index_t row, index_t rows, index_t column) noexcept {
+  const index_t width = g.n - column < kPanel ? g.n - column : kPanel;
+  const bool active = g.act != Activation::identity;
+  const auto bias = [&](index_t j, index_t first) { return load_n(g.bias + first + column + j, width - j, 0.0f); };
+  for (index_t i = 0; i < rows; ++i) {
+    float* const x = t + kPanel * i;
+    if (active) {
+      if (g.bias)
+        for (index_t j = 0; j < width; j += 16) store(x + j, add(load(x + j), bias(j, 0)));
+      activate(g.act, x, width, x);
+    }
+    for (index_t j = 0; j < width; j += 16) {
+      f32x16 v = load(x + j);
+      if (g.bias && !active) v = add(v, bias(j, 0));
+      if (u) {
+        f32x16 up = load(u + kPanel * i + j);
+        if (g.bias) up = add(up, bias(j, g.n));
+        v = mul(v, up);
       }
+      if (g.channel_scale) v = mul(v, load_n(g.channel_scale + column + j, width - j, 0.0f));
+      if (g.residual) v = add(v, load_n(g.residual + (row + i) * g.ldr + column + j, width - j, 0.0f));
+      store_n(g.c + (row + i) * g.ldc + column + j, width - j, v);
+    }
   }
-};
+}
 
 // The epilogue's lines arrive while the tile is computed.
 TESSERA_INLINE void fetch_rows(const float* p, index_t ld, index_t rows) {
@@ -135,7 +137,7 @@ inline void gemm(const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t 
           args.w = w + panel, args.t = u, args.step = 0;
           run_tile(rows, slices, args);
         }
-        with_activation(g.act, Epilogue{g, t, g.glu ? u : nullptr, block + at, rows, p * kPanel});
+        epilogue(g, t, g.glu ? u : nullptr, block + at, rows, p * kPanel);
       }
     }
   }

@@ -69,40 +69,21 @@ TESSERA_INLINE f32x16 tanh(f32x16 x) {
   return if_less(abs(x), set1(0.6f), small, if_less(x, set1(0.0f), sub(set1(0.0f), q), q));
 }
 
-template <Activation A>
-TESSERA_INLINE f32x16 act(f32x16 x) {
-  if constexpr (A == Activation::gelu_erf) return gelu_erf(x);
-  if constexpr (A == Activation::gelu_tanh) return gelu_tanh(x);
-  if constexpr (A == Activation::quick_gelu) return quick_gelu(x);
-  if constexpr (A == Activation::silu) return silu(x);
-  if constexpr (A == Activation::relu) return relu(x);
-  if constexpr (A == Activation::tanh) return tanh(x);
-  return x;
+TESSERA_INLINE f32x16 identity(f32x16 x) { return x; }
+
+template <f32x16 (*F)(f32x16)>
+TESSERA_INLINE void map_row(const float* x, index_t n, float* y) {
+  for (index_t i = 0; i < n; i += 16) store_n(y + i, n - i, F(load_n(x + i, n - i, 0.0f)));
 }
 
-// Calls f.operator()<A>() for the activation of run time.
-template <class F>
-TESSERA_INLINE void with_activation(Activation a, const F& f) {
-  switch (a) {
-    case Activation::identity: return f.template operator()<Activation::identity>();
-    case Activation::gelu_erf: return f.template operator()<Activation::gelu_erf>();
-    case Activation::gelu_tanh: return f.template operator()<Activation::gelu_tanh>();
-    case Activation::quick_gelu: return f.template operator()<Activation::quick_gelu>();
-    case Activation::silu: return f.template operator()<Activation::silu>();
-    case Activation::relu: return f.template operator()<Activation::relu>();
-    case Activation::tanh: return f.template operator()<Activation::tanh>();
-  }
-}
-
-struct ActivateRow {
-  const float* x;
-  index_t n;
-  float* y;
-  template <Activation A>
-  TESSERA_INLINE void operator()() const {
-    for (index_t i = 0; i < n; i += 16) store_n(y + i, n - i, act<A>(load_n(x + i, n - i, 0.0f)));
-  }
-};
 inline void activate(Activation a, const float* x, index_t n, float* y) noexcept {
-  with_activation(a, ActivateRow{x, n, y});
+  switch (a) {
+    case Activation::identity: return map_row<identity>(x, n, y);
+    case Activation::gelu_erf: return map_row<gelu_erf>(x, n, y);
+    case Activation::gelu_tanh: return map_row<gelu_tanh>(x, n, y);
+    case Activation::quick_gelu: return map_row<quick_gelu>(x, n, y);
+    case Activation::silu: return map_row<silu>(x, n, y);
+    case Activation::relu: return map_row<relu>(x, n, y);
+    case Activation::tanh: return map_row<tanh>(x, n, y);
+  }
 }

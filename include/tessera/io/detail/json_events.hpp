@@ -11,8 +11,8 @@
 
 namespace tessera::io::detail {
 
-/// What takes the events of a text. Through nlohmann's interface class, so that one instance of its reader, which is large, serves
-/// all. An event that returns false stops the reading.
+/// What takes the events of a text. Through nlohmann's interface class, so that one instance of its reader, which is large,
+/// serves all. An event that returns false stops the reading.
 class JsonEvents : public nlohmann::json_sax<nlohmann::json> {
  public:
   /// Whether the whole text is JSON and every event was taken.

@@ -45,7 +45,9 @@ class HeaderReader final : public JsonEvents {
 
   bool null() override { return scalar(Kind::null, 0, nullptr); }
   bool boolean(bool) override { return scalar(Kind::other, 0, nullptr); }
-  bool number_integer(std::int64_t) override { return scalar(Kind::other, 0, nullptr); }  // has a minus sign: no size, not even -0
+  bool number_integer(std::int64_t) override {
+    return scalar(Kind::other, 0, nullptr);
+  }  // has a minus sign: no size, not even -0
   bool number_float(double, const std::string&) override { return scalar(Kind::other, 0, nullptr); }
   bool number_unsigned(std::uint64_t v) override { return scalar(Kind::natural, v, nullptr); }
   bool string(std::string& s) override { return scalar(Kind::string, 0, &s); }

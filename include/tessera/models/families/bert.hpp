@@ -15,18 +15,18 @@ inline TransformerConfig bert_config(const io::Json& json) {
   b.channels = io::get_int(json, "hidden_size", 1, kMost);
   b.heads = b.kv_heads = io::get_int(json, "num_attention_heads", 1, kMost);
   if (b.channels % b.heads != 0)
-    throw Error(Code::kFormat, "config.json: hidden_size " + std::to_string(b.channels) +
-                                   " is not a multiple of num_attention_heads " + std::to_string(b.heads));
+    throw Error(Code::kFormat, {"config.json: hidden_size ", std::to_string(b.channels),
+                                " is not a multiple of num_attention_heads ", std::to_string(b.heads)});
   b.head_dim = b.channels / b.heads;
   b.mlp_width = io::get_int(json, "intermediate_size", 1, kMost);
   b.eps = static_cast<float>(io::get_number(json, "layer_norm_eps", 1e-12));
   const std::string act = io::get_string(json, "hidden_act", "gelu");
   if (!ops::activation_from_name(act.c_str(), b.act))
-    throw Error(Code::kUnsupported, "config.json: hidden_act '" + act + "' is not supported");
+    throw Error(Code::kUnsupported, {"config.json: hidden_act '", act, "' is not supported"});
   const std::string positions = io::get_string(json, "position_embedding_type", "absolute");
   if (positions != "absolute")
     throw Error(Code::kUnsupported,
-                "config.json: position_embedding_type '" + positions + "' is not supported, only 'absolute'");
+                {"config.json: position_embedding_type '", positions, "' is not supported, only 'absolute'"});
   if (io::get_bool(json, "is_decoder", false))
     throw Error(Code::kUnsupported, "config.json: a BERT decoder is not supported");
   c.layers = io::get_int(json, "num_hidden_layers", 0, 4096);

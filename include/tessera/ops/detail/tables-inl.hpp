@@ -27,8 +27,8 @@ inline const kernels::Tables& tables(Context& ctx) noexcept {
 
 inline void shape_error(const char* op, const char* what, index_t found, index_t expected) {
   throw Error(Code::kShapeMismatch,
-              std::string(op) + ": " + what + " is " + std::to_string(found) + ", expected " + std::to_string(expected));
+              {op, ": ", what, " is ", std::to_string(found), ", expected ", std::to_string(expected)});
 }
-inline void fail(Code code, const char* op, const char* sentence) { throw Error(code, std::string(op) + ": " + sentence); }
+inline void fail(Code code, const char* op, const char* sentence) { throw Error(code, {op, ": ", sentence}); }
 
 }  // namespace tessera::ops::detail
