@@ -4,7 +4,7 @@
 #include <tessera/io/json-inl.hpp>
 #include <tessera/text/byte_alphabet.hpp>
 #include <tessera/text/decoder.hpp>
-#include <tessera/text/pre_tokenizer_split-inl.hpp>
+#include <tessera/text/finder.hpp>
 
 namespace tessera::text {
 
@@ -169,7 +169,8 @@ class BpeDecoder : public Decoder {
 
 class ReplaceDecoder : public Decoder {
  public:
-  ReplaceDecoder(Split::Finder finder, std::string content) : finder_(std::move(finder)), content_(std::move(content)) {}
+  ReplaceDecoder(std::unique_ptr<Finder> finder, std::string content)
+      : finder_(std::move(finder)), content_(std::move(content)) {}
   void run(std::vector<std::string>& tokens) const override {
     for (std::string& t : tokens) {
       std::string out;
@@ -178,13 +179,13 @@ class ReplaceDecoder : public Decoder {
         out.append(t, done, b - done).append(content_);
         done = e;
       };
-      std::visit([&](const auto& finder) { each_match(finder, t, put); }, finder_);
+      each_match(*finder_, t, put);
       t = out.append(t, done);
     }
   }
 
  private:
-  Split::Finder finder_;
+  std::unique_ptr<Finder> finder_;
   std::string content_;
 };
 
@@ -246,10 +247,8 @@ inline std::unique_ptr<Decoder> make_decoder(const io::Json& json) {
   if (type == "Fuse") return std::make_unique<detail::FuseDecoder>();
   if (type == "Strip") return std::make_unique<detail::StripDecoder>(character("content"), size("start"), size("stop"));
   if (type == "BPEDecoder") return std::make_unique<detail::BpeDecoder>(io::get_string(json, "suffix", "</w>"));
-  if (type == "Replace") {
-    if (!io::has(json, "pattern")) throw Error(Code::kFormat, "tokenizer: a decoder Replace without its pattern");
-    return std::make_unique<detail::ReplaceDecoder>(detail::split_finder(json["pattern"]), io::get_string(json, "content"));
-  }
+  if (type == "Replace")
+    return std::make_unique<detail::ReplaceDecoder>(detail::make_finder(json), io::get_string(json, "content"));
   if (type == "CTC")
     return std::make_unique<detail::CtcDecoder>(io::get_string(json, "pad_token", "<pad>"),
                                                 io::get_string(json, "word_delimiter_token", "|"),

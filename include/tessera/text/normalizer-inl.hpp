@@ -33,15 +33,6 @@ inline std::unique_ptr<Normalizer> in_sequence(std::vector<std::unique_ptr<Norma
   return std::make_unique<NormalizerSequence>(std::move(steps));
 }
 
-inline std::unique_ptr<Normalizer> make_replace(const io::Json& json) {
-  const io::Json* pattern = io::detail::field(json, "pattern");
-  const io::Json& p = pattern ? *pattern : io::Json();
-  std::string content = io::get_string(json, "content");
-  if (io::has(p, "String")) return std::make_unique<Replace>(Literal{io::get_string(p, "String")}, std::move(content));
-  if (io::has(p, "Regex")) return std::make_unique<Replace>(Regex::compile(io::get_string(p, "Regex")), std::move(content));
-  throw Error(Code::kFormat, "tokenizer: a Replace normalizer needs a pattern with a String or a Regex");
-}
-
 }  // namespace detail
 
 inline std::unique_ptr<Normalizer> bert_normalizer(bool clean_text, bool chinese_chars, bool strip_accents, bool lowercase) {
@@ -61,15 +52,16 @@ inline std::unique_ptr<Normalizer> make_normalizer(const io::Json& json, const N
   if (type == "NFD") return std::make_unique<detail::UnicodeForm>(false, false);
   if (type == "NFKC") return std::make_unique<detail::UnicodeForm>(true, true);
   if (type == "NFKD") return std::make_unique<detail::UnicodeForm>(false, true);
-  if (type == "Lowercase") return detail::make_lowercase();
-  if (type == "StripAccents") return detail::make_strip_accents();
-  if (type == "Nmt") return detail::make_nmt();
+  if (type == "Lowercase") return std::make_unique<detail::EachCharacter>(detail::lowercase);
+  if (type == "StripAccents") return std::make_unique<detail::EachCharacter>(detail::strip_accent);
+  if (type == "Nmt") return std::make_unique<detail::EachCharacter>(detail::nmt);
   if (type == "ByteLevel") return std::make_unique<detail::ByteLevelText>();
   if (type == "Strip")
     return std::make_unique<detail::Strip>(io::get_bool(json, "strip_left", false),
                                            io::get_bool(json, "strip_right", false));
   if (type == "Prepend") return std::make_unique<detail::Prepend>(io::get_string(json, "prepend"));
-  if (type == "Replace") return detail::make_replace(json);
+  if (type == "Replace")
+    return std::make_unique<detail::Replace>(detail::make_finder(json), io::get_string(json, "content"));
   if (type == "Precompiled") {
     const std::string map = io::get_string(json, "precompiled_charsmap", "");
     if (map.empty()) return nullptr;
@@ -91,7 +83,7 @@ inline std::unique_ptr<Normalizer> make_normalizer(const io::Json& json, const N
 
 inline std::unique_ptr<Normalizer> lowercase_then(std::unique_ptr<Normalizer> next) {
   std::vector<std::unique_ptr<Normalizer>> steps;
-  steps.push_back(detail::make_lowercase());
+  steps.push_back(std::make_unique<detail::EachCharacter>(detail::lowercase));
   if (next) steps.push_back(std::move(next));
   return detail::in_sequence(std::move(steps));
 }

@@ -1,14 +1,13 @@
 #pragma once
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include <tessera/io/json-inl.hpp>
+#include <tessera/text/finder.hpp>
 #include <tessera/text/pre_tokens.hpp>
-#include <tessera/text/regex.hpp>
-#include <tessera/text/split_patterns.hpp>
 
 namespace tessera::text::detail {
 
@@ -60,39 +59,31 @@ class Whitespace : public PreTokenizer {
   }
 };
 
-/// Characters with one of these flags.
-struct FlagFinder {
-  std::uint8_t flags;
-  bool find(std::string_view text, std::size_t from, std::size_t& begin, std::size_t& end) const noexcept {
-    for (std::size_t n = 0; from < text.size(); from += n) {
-      if (!unicode::is(unicode::decode(text, from, n), flags)) continue;
-      begin = from, end = from + n;
-      return true;
-    }
-    return false;
-  }
-};
-struct TextFinder {
-  std::string what;
-  bool find(std::string_view text, std::size_t from, std::size_t& begin, std::size_t& end) const noexcept {
-    begin = text.find(what, from);
-    if (begin == text.npos) return false;
-    end = begin + what.size();
-    return true;
-  }
-};
-
 enum class Behavior { removed, isolated, merged_with_previous, merged_with_next, contiguous };
 
 /// Cuts around what a finder finds.
 class Split : public PreTokenizer {
  public:
-  using Finder = std::variant<FlagFinder, TextFinder, KnownPattern, Regex>;
-  Split(Finder finder, Behavior behavior, bool invert) : finder_(std::move(finder)), behavior_(behavior), invert_(invert) {}
+  Split(std::unique_ptr<Finder> finder, Behavior behavior, bool invert)
+      : finder_(std::move(finder)), behavior_(behavior), invert_(invert) {}
 
   void split(std::string_view text, std::size_t begin, std::size_t end, std::vector<Piece>& out) const override {
-    const std::string_view piece = text.substr(begin, end - begin);
-    std::visit([&](const auto& finder) { cut(finder, piece, begin, out); }, finder_);
+    std::vector<Part> all;
+    std::size_t done = 0;
+    const std::size_t size = end - begin;
+    const auto take = [&](std::size_t b, std::size_t e, bool match) {
+      if (merges())
+        all.push_back({b, e, match});
+      else if (b < e && (!match || behavior_ == Behavior::isolated))
+        out.push_back({begin + b, begin + e});
+    };
+    each_match(*finder_, text.substr(begin, size), [&](std::size_t b, std::size_t e) {
+      if (done != b) take(done, b, invert_);
+      take(b, e, !invert_);
+      done = e;
+    });
+    if (done != size) take(done, size, invert_);
+    if (merges()) merge(all, begin, out);
   }
 
  private:
@@ -100,27 +91,8 @@ class Split : public PreTokenizer {
     std::size_t begin, end;
     bool match;
   };
-  template <class F>
-  void cut(const F& finder, std::string_view text, std::size_t shift, std::vector<Piece>& out) const {
-    const auto parts = [&](const auto& f) {
-      std::size_t done = 0;
-      each_match(finder, text, [&](std::size_t b, std::size_t e) {
-        if (done != b) f(Part{done, b, invert_});
-        f(Part{b, e, !invert_});
-        done = e;
-      });
-      if (done != text.size()) f(Part{done, text.size(), invert_});
-    };
-    const auto put = [&](const Part& p) {
-      if (p.begin < p.end) out.push_back({shift + p.begin, shift + p.end});
-    };
-    if (behavior_ == Behavior::isolated) return parts(put);
-    if (behavior_ == Behavior::removed)
-      return parts([&](const Part& p) {
-        if (!p.match) put(p);
-      });
-    std::vector<Part> all;
-    parts([&](const Part& p) { all.push_back(p); });
+  bool merges() const noexcept { return behavior_ != Behavior::isolated && behavior_ != Behavior::removed; }
+  void merge(std::vector<Part>& all, std::size_t shift, std::vector<Piece>& out) const {
     const bool backwards = behavior_ == Behavior::merged_with_next;
     if (backwards) std::reverse(all.begin(), all.end());
     std::vector<Part> joined;
@@ -136,9 +108,10 @@ class Split : public PreTokenizer {
       before = p.match;
     }
     if (backwards) std::reverse(joined.begin(), joined.end());
-    for (const Part& p : joined) put(p);
+    for (const Part& p : joined)
+      if (p.begin < p.end) out.push_back({shift + p.begin, shift + p.end});
   }
-  Finder finder_;
+  std::unique_ptr<Finder> finder_;
   Behavior behavior_;
   bool invert_;
 };
@@ -186,14 +159,6 @@ inline Behavior behavior_of(const io::Json& json, const char* absent) {
   throw Error(Code::kFormat, {"tokenizer: a split behavior '", name, "'"});
 }
 
-inline Split::Finder split_finder(const io::Json& pattern) {
-  if (io::has(pattern, "String")) return TextFinder{io::get_string(pattern, "String")};
-  const std::string regex = io::get_string(pattern, "Regex");
-  const KnownPattern::Id known = KnownPattern::known(regex);
-  if (known != KnownPattern::kNone) return KnownPattern(known);
-  return Regex::compile(regex);
-}
-
 /// Null for a type that is none of these.
 inline std::unique_ptr<PreTokenizer> make_splitter(const std::string& type, const io::Json& json) {
   if (type == "BertPreTokenizer") return std::make_unique<BertPreTokenizer>(true);
@@ -203,22 +168,20 @@ inline std::unique_ptr<PreTokenizer> make_splitter(const std::string& type, cons
   if (type == "FixedLength")
     return std::make_unique<FixedLength>(static_cast<std::size_t>(io::get_int(json, "length", 1, std::int64_t{1} << 30, 5)));
   if (type == "Punctuation")
-    return std::make_unique<Split>(FlagFinder{unicode::kPunctuation}, behavior_of(json, "Isolated"), false);
+    return std::make_unique<Split>(std::make_unique<FlagFinder>(unicode::kPunctuation), behavior_of(json, "Isolated"),
+                                   false);
   if (type == "Digits")
     return std::make_unique<Split>(
-        FlagFinder{unicode::kNumeric},
+        std::make_unique<FlagFinder>(unicode::kNumeric),
         io::get_bool(json, "individual_digits", false) ? Behavior::isolated : Behavior::contiguous, false);
   if (type == "CharDelimiterSplit") {
     const std::string delimiter = io::get_string(json, "delimiter");
     if (delimiter.empty() || unicode::width(delimiter[0]) != delimiter.size())
       throw Error(Code::kFormat, {"tokenizer: CharDelimiterSplit's delimiter '", delimiter, "' is not one character"});
-    return std::make_unique<Split>(TextFinder{delimiter}, Behavior::removed, false);
+    return std::make_unique<Split>(std::make_unique<TextFinder>(delimiter), Behavior::removed, false);
   }
-  if (type == "Split") {
-    if (!io::has(json, "pattern")) throw Error(Code::kFormat, "tokenizer: a Split without its pattern");
-    return std::make_unique<Split>(split_finder(json["pattern"]), behavior_of(json, nullptr),
-                                   io::get_bool(json, "invert", false));
-  }
+  if (type == "Split")
+    return std::make_unique<Split>(make_finder(json), behavior_of(json, nullptr), io::get_bool(json, "invert", false));
   return nullptr;
 }
 

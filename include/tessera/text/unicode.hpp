@@ -166,21 +166,19 @@ inline CodePoint decode_before(std::string_view s, std::size_t at, std::size_t& 
   return decode(s, begin, bytes);
 }
 
+/// The UTF-8 of a code point behind a string.
 inline void append(std::string& s, CodePoint c) {
-  if (c < 0x80) {
-    s += static_cast<char>(c);
-  } else if (c < 0x800) {
-    s += static_cast<char>(0xc0 | c >> 6);
-    s += static_cast<char>(0x80 | (c & 0x3f));
+  if (c < 0x80) return s.push_back(static_cast<char>(c));
+  const auto tail = [c](unsigned shift) { return static_cast<char>(0x80 | (c >> shift & 0x3f)); };
+  if (c < 0x800) {
+    const char text[] = {static_cast<char>(0xc0 | c >> 6), tail(0)};
+    s.append(text, sizeof text);
   } else if (c < 0x10000) {
-    s += static_cast<char>(0xe0 | c >> 12);
-    s += static_cast<char>(0x80 | (c >> 6 & 0x3f));
-    s += static_cast<char>(0x80 | (c & 0x3f));
+    const char text[] = {static_cast<char>(0xe0 | c >> 12), tail(6), tail(0)};
+    s.append(text, sizeof text);
   } else {
-    s += static_cast<char>(0xf0 | c >> 18);
-    s += static_cast<char>(0x80 | (c >> 12 & 0x3f));
-    s += static_cast<char>(0x80 | (c >> 6 & 0x3f));
-    s += static_cast<char>(0x80 | (c & 0x3f));
+    const char text[] = {static_cast<char>(0xf0 | c >> 18), tail(12), tail(6), tail(0)};
+    s.append(text, sizeof text);
   }
 }
 
