@@ -63,6 +63,47 @@ TEST_F(TokenizerFolder, TokensOfOtherFilesAreAdded) {
   EXPECT_NE(Tokenizer::load(folder_, {.strict_file = true}).encode("<new>").ids, (std::vector<TokenId>{9000}));
 }
 
+// What transformers makes of special tokens that tokenizer_config.json or special_tokens_map.json name.
+TEST_F(TokenizerFolder, NamedSpecialTokensAreAdded) {
+  const io::Json recorded = io::read_json(std::string(TESSERA_TEST_DATA) + "/tokenizers/folders.json");
+  for (const auto& [name, folder] : recorded["folders"].items()) {
+    fs::remove_all(folder_), fs::create_directories(folder_);
+    write("tokenizer.json", test::read_gzip(kSynth + recorded["tokenizer"].get<std::string>() + ".tokenizer.json.gz"));
+    for (const auto& [file, content] : folder["files"].items()) write(file, content.dump());
+    const Tokenizer t = Tokenizer::load(folder_);
+    for (std::size_t i = 0; i < recorded["texts"].size(); ++i) {
+      const auto text = recorded["texts"][i].get<std::string>();
+      const std::vector<TokenId> ids = t.encode(text).ids;
+      EXPECT_EQ(ids, folder["ids"][i].get<std::vector<TokenId>>()) << name << ": " << text;
+      EXPECT_EQ(t.decode(ids), folder["without_special"][i].get<std::string>()) << name << ": " << text;
+    }
+  }
+}
+
+// Tokens of added_tokens.json are special when the configuration names them.
+TEST_F(TokenizerFolder, NamedTokensOfAddedTokensAreSpecial) {
+  write("tokenizer.json", test::read_gzip(kSynth + "bpe-digits-bytelevel.tokenizer.json.gz"));
+  write("added_tokens.json", R"({"<more>": 9001, "<end>": 9002})");
+  write("special_tokens_map.json", R"({"eos_token": "<end>"})");
+  const Tokenizer t = Tokenizer::load(folder_);
+  EXPECT_EQ(t.encode("<more><end>").ids, (std::vector<TokenId>{9001, 9002}));
+  EXPECT_EQ(t.decode(std::vector<TokenId>{9001, 9002}), "<more>");
+  for (const char* broken : {"[]", R"({"eos_token": {"content": 3}})"}) {
+    write("special_tokens_map.json", broken);
+    EXPECT_THROW((void)Tokenizer::load(folder_), Error) << broken;
+  }
+}
+
+TEST(TokenizerOptions, LongestCharsmapMatch) {
+  const std::string file =
+      test::read_gzip(std::string(TESSERA_TEST_DATA) + "/tokenizers/more/norm-precompiled.tokenizer.json.gz");
+  const auto ids = [&](bool longest, const char* text) {
+    return Tokenizer::parse(file, "charsmap", {.longest_charsmap_match = longest}).encode(text).ids;
+  };
+  EXPECT_EQ(ids(true, "ab"), ids(false, "BA"));  // the map has "ab", which is two clusters
+  EXPECT_NE(ids(true, "ab"), ids(false, "ab"));
+}
+
 TEST(TextContract, ClipKeepsItsEndTokenAndPads) {
   Tokenizer t = Tokenizer::parse(test::read_gzip(kSynth + "post-roberta-trim.tokenizer.json.gz"), "clip-like");
   std::string text;

@@ -20,8 +20,9 @@
 namespace tessera::text {
 
 struct LoadOptions {
-  bool lowercase = false;    ///< put a Lowercase normalizer first, as sentence-transformers' do_lower_case does
-  bool strict_file = false;  ///< do not let tokenizer_config.json override tokenizer.json
+  bool lowercase = false;               ///< put a Lowercase normalizer first, as sentence-transformers' do_lower_case does
+  bool strict_file = false;             ///< tokenizer.json alone, whatever the files beside it say
+  bool longest_charsmap_match = false;  ///< Precompiled as in sentencepiece, see NormalizerOptions
 };
 
 struct EncodeOptions {
@@ -45,7 +46,7 @@ enum class TextContract {
 class Tokenizer {
  public:
   /// \param path tokenizer.json, or a folder with it with a BERT vocab.txt, or with vocab.json and
-  /// merges.txt, and perhaps tokenizer_config.json and added_tokens.json.
+  /// merges.txt, and perhaps tokenizer_config.json, special_tokens_map.json and added_tokens.json.
   /// \throws Error kNotFound, kFormat, kUnsupported naming the component.
   static Tokenizer load(const std::string& path, const LoadOptions& options = {});
   /// From the text of a tokenizer.json. \param name what errors call it.

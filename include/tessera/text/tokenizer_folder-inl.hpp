@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include <tessera/core/mmap.hpp>
+#include <tessera/text/tokenizer_config-inl.hpp>
 #include <tessera/text/tokenizer_load-inl.hpp>
 
 namespace tessera::text {
@@ -28,12 +29,6 @@ void each_line(std::string_view text, const F& f) {
     f(line);
     at = end + 1;
   }
-}
-
-/// A token of tokenizer_config.json: a string, or an object with "content".
-inline std::string config_token(const io::Json& config, const char* key, const char* absent) {
-  const io::Json& v = io::member(config, key);
-  return v.is_object() ? io::get_string(v, "content", absent) : io::get_string(config, key, absent);
 }
 
 /// The tokenizer.json, without its tables, of a class whose folders hold vocab.json and merges.txt.
@@ -98,11 +93,12 @@ inline io::Json layout_of_class(std::string type, const io::Json& config, const 
 
 }  // namespace detail
 
-// Tokens that tokenizer.json does not have: tokenizer_config.json's added_tokens_decoder, and added_tokens.json.
+// Tokens that tokenizer.json does not have: tokenizer_config.json's added_tokens_decoder, added_tokens.json, and the special
+// tokens that the configuration names.
+// Source: transformers, tokenization_utils_tokenizers.py; its ids for the last are those of the tokenizers package.
 inline void Tokenizer::add_missing_tokens(const std::string& folder, const io::Json& config) {
   const std::size_t before = added_.size();
-  const io::Json none = io::Json::object();
-  if (const io::Json& table = io::member(config.is_object() ? config : none, "added_tokens_decoder"); table.is_object())
+  if (const io::Json& table = io::member(config, "added_tokens_decoder"); table.is_object())
     for (const auto& [id, item] : table.items()) {
       if (id.empty() || id.size() > 9 || id.find_first_not_of("0123456789") != id.npos)
         throw Error(Code::kFormat,
@@ -112,15 +108,29 @@ inline void Tokenizer::add_missing_tokens(const std::string& folder, const io::J
       with_id["id"] = std::stoll(id);
       read_added_tokens(io::Json::array({std::move(with_id)}));
     }
+  const std::vector<AddedToken> named = detail::named_tokens(config);
+  const auto is_named = [&](const std::string& content) {
+    return std::any_of(named.begin(), named.end(), [&](const AddedToken& t) { return t.content == content; });
+  };
   std::error_code error;
   const std::string more = folder + "/added_tokens.json";
   if (std::filesystem::exists(more, error)) {
     const io::Json table = io::read_json(more);
     if (!table.is_object()) throw Error(Code::kFormat, {more, ": not an object of tokens and ids"});
-    for (const auto& entry : table.items())
-      if (const std::string& content = entry.key(); vocabulary_->find(content) < 0)
-        add_token(
-            {content, static_cast<TokenId>(io::get_int(table, content.c_str(), 0, 1 << 28)), false, false, false, true});
+    for (const auto& entry : table.items()) {
+      const std::string& content = entry.key();
+      if (vocabulary_->find(content) >= 0) continue;
+      const auto id = static_cast<TokenId>(io::get_int(table, content.c_str(), 0, 1 << 28));
+      const bool special = is_named(content);
+      add_token({content, id, false, false, false, !special, special});
+    }
+  }
+  for (AddedToken t : named) {
+    TokenId next = static_cast<TokenId>(vocabulary_->model_size());
+    bool known = false;
+    for (const AddedToken& a : added_) next = std::max(next, a.id + 1), known = known || a.content == t.content;
+    t.id = next;
+    if (!known) add_token(std::move(t));
   }
   if (added_.size() > before) finish();
 }
@@ -143,12 +153,11 @@ inline Tokenizer Tokenizer::from_merges_txt(const std::string& folder, const io:
       const bool heading = std::exchange(first, false) && line.starts_with("#version");
       if (!heading && !line.empty()) tables.merges.add_line(line);
     });
-    const io::Json& c = config.is_object() ? config : io::Json::object();
-    t.build(detail::layout_of_class(io::get_string(c, "tokenizer_class", ""), c, *t.vocabulary_), tables, options);
+    t.build(detail::layout_of_class(io::get_string(config, "tokenizer_class", ""), config, *t.vocabulary_), tables, options);
     for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "cls_token", "pad_token", "mask_token"}) {
-      const std::string content = detail::config_token(c, key, "");
+      const std::string content = detail::config_token(config, key, "");
       if (t.vocabulary_->find(content) < 0) continue;
-      const io::Json& item = io::member(c, key);
+      const io::Json& item = io::member(config, key);
       AddedToken a{content, -1, false, std::string_view(key) == "mask_token", false, false, true};
       if (item.is_object())
         a.lstrip = io::get_bool(item, "lstrip", a.lstrip), a.rstrip = io::get_bool(item, "rstrip", false);
@@ -168,8 +177,7 @@ inline Tokenizer Tokenizer::from_vocab_txt(const std::string& folder, const io::
   std::int64_t id = 0;
   detail::each_line(detail::read_text(path), [&](std::string_view line) { t.vocabulary_->add(line, id++); });
   t.vocabulary_->end_model();
-  const io::Json& c = config.is_object() ? config : io::Json::object();
-  const auto special = [&](const char* key, const char* absent) { return detail::config_token(c, key, absent); };
+  const auto special = [&](const char* key, const char* absent) { return detail::config_token(config, key, absent); };
   const std::string names[] = {special("pad_token", "[PAD]"), special("unk_token", "[UNK]"), special("cls_token", "[CLS]"),
                                special("sep_token", "[SEP]"), special("mask_token", "[MASK]")};
   for (const std::string& name : names) {
@@ -177,14 +185,15 @@ inline Tokenizer Tokenizer::from_vocab_txt(const std::string& folder, const io::
     if (known < 0) throw Error(Code::kFormat, {path, ": the special token '", name, "' is not in it"});
     t.add_token({name, known, false, false, false, false, true});
   }
-  const bool lower = io::get_bool(c, "do_lower_case", true) || options.lowercase;
+  const bool lower = io::get_bool(config, "do_lower_case", true) || options.lowercase;
   t.model_ = std::make_unique<WordPiece>(*t.vocabulary_, names[1], "##", 100);
-  t.normalizer_ =
-      bert_normalizer(true, io::get_bool(c, "tokenize_chinese_chars", true), io::get_bool(c, "strip_accents", lower), lower);
+  t.normalizer_ = bert_normalizer(true, io::get_bool(config, "tokenize_chinese_chars", true),
+                                  io::get_bool(config, "strip_accents", lower), lower);
   t.pre_tokenizer_ = make_pre_tokenizer(io::parse_json(R"({"type": "BertPreTokenizer"})", path));
   t.post_ = PostProcessor::bert(t.vocabulary_->find(names[2]), t.vocabulary_->find(names[3]));
   t.decoder_ = make_decoder(io::parse_json(R"({"type": "WordPiece"})", path));
   t.finish();
+  t.add_missing_tokens(folder, config);
   return t;
 }
 

@@ -7,6 +7,7 @@
 #include <tessera/io/json-inl.hpp>               // strict reading, which compiled builds do not declare elsewhere
 #include <tessera/text/normalizer_bert-inl.hpp>  // an override looks at BertNormalizer's settings
 #include <tessera/text/tokenizer-inl.hpp>        // the pool
+#include <tessera/text/tokenizer_config-inl.hpp>
 #include <tessera/text/tokenizer_json.hpp>
 
 namespace tessera::text {
@@ -17,8 +18,10 @@ inline Tokenizer Tokenizer::parse(std::string_view text, const std::string& name
   io::Json json;
   if (text.starts_with("version https://git-lfs"))
     throw Error(Code::kFormat, {name, ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder"});
-  t.vocabulary_->reserve(std::min<std::size_t>(text.size() / 16, std::size_t{1} << 20));
+  const std::size_t entries = std::min<std::size_t>(text.size() / 16, std::size_t{1} << 20);
+  t.vocabulary_->reserve(entries);
   ModelTables tables;
+  tables.pieces.reserve(entries);  // costs nothing where it is not used
   detail::TokenizerJson handler(json, *t.vocabulary_, tables, 128);
   try {
     if (!handler.read(text)) throw Error(Code::kFormat, {"not a tokenizer.json: ", handler.problem()});
@@ -34,9 +37,7 @@ inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& opt
   std::error_code error;
   const bool folder = fs::is_directory(path, error);
   const std::string file = folder ? path + "/tokenizer.json" : path;
-  const std::string config_path = (folder ? path : fs::path(path).parent_path().string() + "/.") + "/tokenizer_config.json";
-  io::Json config;
-  if (folder && fs::exists(config_path, error)) config = io::read_json(config_path);
+  const io::Json config = folder ? detail::read_config(path) : io::Json::object();
   if (folder && !fs::exists(file, error)) {
     if (fs::exists(path + "/vocab.txt", error)) return from_vocab_txt(path, config, options);
     if (fs::exists(path + "/vocab.json", error)) return from_merges_txt(path, config, options);
@@ -48,11 +49,11 @@ inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& opt
   const std::string_view text(reinterpret_cast<const char*>(mapped.data()), mapped.bytes());
   Tokenizer t = parse(text, file, options);
   if (folder && !options.strict_file) t.add_missing_tokens(path, config);
-  if (config.is_object() && !options.strict_file) {
+  if (!options.strict_file) {
     try {
       t.override_by(config);
     } catch (const Error& e) {
-      throw Error(e.code(), {config_path, ": ", e.what()});
+      throw Error(e.code(), {path, "/tokenizer_config.json: ", e.what()});
     }
   }
   return t;
@@ -62,7 +63,7 @@ inline void Tokenizer::build(const io::Json& json, const ModelTables& tables, co
   if (!json.is_object()) throw Error(Code::kFormat, "the document is not an object");
   model_ = make_model(io::member(json, "model"), *vocabulary_, tables);
   vocabulary_->end_model();
-  normalizer_ = make_normalizer(io::member(json, "normalizer"));
+  normalizer_ = make_normalizer(io::member(json, "normalizer"), {options.longest_charsmap_match});
   if (options.lowercase) normalizer_ = lowercase_then(std::move(normalizer_));
   const io::Json& pre = io::member(json, "pre_tokenizer");
   auto* bpe = dynamic_cast<Bpe*>(model_.get());

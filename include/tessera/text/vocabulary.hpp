@@ -49,6 +49,7 @@ class Vocabulary {
   }
   /// The tokens so far are the model's; find_model() looks among them alone, find() also among those added later.
   void end_model() noexcept { model_ = entries_.size(); }
+  std::size_t model_size() const noexcept { return model_; }
   TokenId find_model(std::string_view token) const noexcept {
     if (slots_.empty()) return -1;
     const std::uint32_t entry = slots_[find_slot(token, hash(token))];
