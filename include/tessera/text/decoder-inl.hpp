@@ -236,30 +236,31 @@ inline std::unique_ptr<Decoder> make_decoder(const io::Json& json) {
     return c;
   };
   if (type == "WordPiece")
-    return std::make_unique<detail::WordPieceDecoder>(io::get_string(json, "prefix", "##"),
-                                                      io::get_bool(json, "cleanup", true));
-  if (type == "ByteLevel") return std::make_unique<detail::ByteLevelDecoder>();
+    return std::unique_ptr<Decoder>(
+        new detail::WordPieceDecoder(io::get_string(json, "prefix", "##"), io::get_bool(json, "cleanup", true)));
+  if (type == "ByteLevel") return std::unique_ptr<Decoder>(new detail::ByteLevelDecoder());
   if (type == "Metaspace")
-    return std::make_unique<detail::MetaspaceDecoder>(
+    return std::unique_ptr<Decoder>(new detail::MetaspaceDecoder(
         character("replacement"),
-        io::get_bool(json, "add_prefix_space", true) && io::get_string(json, "prepend_scheme", "always") != "never");
-  if (type == "ByteFallback") return std::make_unique<detail::ByteFallbackDecoder>();
-  if (type == "Fuse") return std::make_unique<detail::FuseDecoder>();
-  if (type == "Strip") return std::make_unique<detail::StripDecoder>(character("content"), size("start"), size("stop"));
-  if (type == "BPEDecoder") return std::make_unique<detail::BpeDecoder>(io::get_string(json, "suffix", "</w>"));
+        io::get_bool(json, "add_prefix_space", true) && io::get_string(json, "prepend_scheme", "always") != "never"));
+  if (type == "ByteFallback") return std::unique_ptr<Decoder>(new detail::ByteFallbackDecoder());
+  if (type == "Fuse") return std::unique_ptr<Decoder>(new detail::FuseDecoder());
+  if (type == "Strip")
+    return std::unique_ptr<Decoder>(new detail::StripDecoder(character("content"), size("start"), size("stop")));
+  if (type == "BPEDecoder") return std::unique_ptr<Decoder>(new detail::BpeDecoder(io::get_string(json, "suffix", "</w>")));
   if (type == "Replace")
-    return std::make_unique<detail::ReplaceDecoder>(detail::make_finder(json), io::get_string(json, "content"));
+    return std::unique_ptr<Decoder>(new detail::ReplaceDecoder(detail::make_finder(json), io::get_string(json, "content")));
   if (type == "CTC")
-    return std::make_unique<detail::CtcDecoder>(io::get_string(json, "pad_token", "<pad>"),
-                                                io::get_string(json, "word_delimiter_token", "|"),
-                                                io::get_bool(json, "cleanup", true));
+    return std::unique_ptr<Decoder>(new detail::CtcDecoder(io::get_string(json, "pad_token", "<pad>"),
+                                                           io::get_string(json, "word_delimiter_token", "|"),
+                                                           io::get_bool(json, "cleanup", true)));
   if (type == "Sequence") {
     if (!io::member(json, "decoders").is_array())
       throw Error(Code::kFormat, "tokenizer: a decoder Sequence without its list");
     std::vector<std::unique_ptr<Decoder>> steps;
     for (const io::Json& step : json["decoders"])
       if (auto d = make_decoder(step)) steps.push_back(std::move(d));
-    return std::make_unique<detail::DecoderSequence>(std::move(steps));
+    return std::unique_ptr<Decoder>(new detail::DecoderSequence(std::move(steps)));
   }
   throw Error(Code::kUnsupported, {"tokenizer: decoder '", type,
                                    "' is not supported; known: BPEDecoder, ByteFallback, ByteLevel, CTC, Fuse, Metaspace, "

@@ -65,14 +65,14 @@ class PatternFinder : public Finder {
 /// The finder of a step's "pattern", {"String": ...} or {"Regex": ...}.
 inline std::unique_ptr<Finder> make_finder(const io::Json& step) {
   const io::Json& pattern = io::member(step, "pattern");
-  if (io::has(pattern, "String")) return std::make_unique<TextFinder>(io::get_string(pattern, "String"));
+  if (io::has(pattern, "String")) return std::unique_ptr<Finder>(new TextFinder(io::get_string(pattern, "String")));
   if (!io::has(pattern, "Regex"))
     throw Error(Code::kFormat,
                 {"tokenizer: the pattern of a ", io::get_string(step, "type"), " has no String and no Regex"});
   const std::string regex = io::get_string(pattern, "Regex");
   const KnownPattern::Id known = KnownPattern::known(regex);
-  if (known != KnownPattern::kNone) return std::make_unique<PatternFinder<KnownPattern>>(KnownPattern(known));
-  return std::make_unique<PatternFinder<Regex>>(Regex::compile(regex));
+  if (known != KnownPattern::kNone) return std::unique_ptr<Finder>(new PatternFinder<KnownPattern>(KnownPattern(known)));
+  return std::unique_ptr<Finder>(new PatternFinder<Regex>(Regex::compile(regex)));
 }
 
 }  // namespace tessera::text::detail

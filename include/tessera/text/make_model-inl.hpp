@@ -18,12 +18,13 @@ inline std::unique_ptr<Model> make_model(const io::Json& json, Vocabulary& vocab
   const std::string type = model_type(json);
   if ((type == "Unigram") == tables.pieces.empty())
     throw Error(Code::kFormat, "tokenizer: the vocab of a Unigram model is a list of [text, score], of others an object");
-  if (type == "BPE") return std::make_unique<Bpe>(vocabulary, tables.merges, bpe_settings(json));
+  if (type == "BPE") return std::unique_ptr<Model>(new Bpe(vocabulary, tables.merges, bpe_settings(json)));
   if (type == "WordPiece")
-    return std::make_unique<WordPiece>(
+    return std::unique_ptr<Model>(new WordPiece(
         vocabulary, io::get_string(json, "unk_token", "[UNK]"), io::get_string(json, "continuing_subword_prefix", "##"),
-        static_cast<std::size_t>(io::get_int(json, "max_input_chars_per_word", 0, std::int64_t{1} << 30, 100)));
-  if (type == "WordLevel") return std::make_unique<WordLevel>(vocabulary, io::get_string(json, "unk_token", "[UNK]"));
+        static_cast<std::size_t>(io::get_int(json, "max_input_chars_per_word", 0, std::int64_t{1} << 30, 100))));
+  if (type == "WordLevel")
+    return std::unique_ptr<Model>(new WordLevel(vocabulary, io::get_string(json, "unk_token", "[UNK]")));
   if (type == "Unigram") {
     UnigramOptions options;
     if (io::detail::field(json, "unk_id"))

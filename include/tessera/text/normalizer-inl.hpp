@@ -30,14 +30,14 @@ class NormalizerSequence : public Normalizer {
 inline std::unique_ptr<Normalizer> in_sequence(std::vector<std::unique_ptr<Normalizer>> steps) {
   if (steps.empty()) return nullptr;
   if (steps.size() == 1) return std::move(steps.front());
-  return std::make_unique<NormalizerSequence>(std::move(steps));
+  return std::unique_ptr<Normalizer>(new NormalizerSequence(std::move(steps)));
 }
 
 }  // namespace detail
 
 inline std::unique_ptr<Normalizer> bert_normalizer(bool clean_text, bool chinese_chars, bool strip_accents, bool lowercase) {
-  return std::make_unique<detail::BertNormalizer>(
-      detail::BertNormalizer::Settings{clean_text, chinese_chars, strip_accents, lowercase});
+  return std::unique_ptr<Normalizer>(
+      new detail::BertNormalizer(detail::BertNormalizer::Settings{clean_text, chinese_chars, strip_accents, lowercase}));
 }
 
 inline std::unique_ptr<Normalizer> make_normalizer(const io::Json& json, const NormalizerOptions& options) {
@@ -48,24 +48,24 @@ inline std::unique_ptr<Normalizer> make_normalizer(const io::Json& json, const N
     return bert_normalizer(io::get_bool(json, "clean_text", true), io::get_bool(json, "handle_chinese_chars", true),
                            io::get_bool(json, "strip_accents", lower), lower);  // null: as lowercase
   }
-  if (type == "NFC") return std::make_unique<detail::UnicodeForm>(true, false);
-  if (type == "NFD") return std::make_unique<detail::UnicodeForm>(false, false);
-  if (type == "NFKC") return std::make_unique<detail::UnicodeForm>(true, true);
-  if (type == "NFKD") return std::make_unique<detail::UnicodeForm>(false, true);
-  if (type == "Lowercase") return std::make_unique<detail::EachCharacter>(detail::lowercase);
-  if (type == "StripAccents") return std::make_unique<detail::EachCharacter>(detail::strip_accent);
-  if (type == "Nmt") return std::make_unique<detail::EachCharacter>(detail::nmt);
-  if (type == "ByteLevel") return std::make_unique<detail::ByteLevelText>();
+  if (type == "NFC") return std::unique_ptr<Normalizer>(new detail::UnicodeForm(true, false));
+  if (type == "NFD") return std::unique_ptr<Normalizer>(new detail::UnicodeForm(false, false));
+  if (type == "NFKC") return std::unique_ptr<Normalizer>(new detail::UnicodeForm(true, true));
+  if (type == "NFKD") return std::unique_ptr<Normalizer>(new detail::UnicodeForm(false, true));
+  if (type == "Lowercase") return std::unique_ptr<Normalizer>(new detail::EachCharacter(detail::lowercase));
+  if (type == "StripAccents") return std::unique_ptr<Normalizer>(new detail::EachCharacter(detail::strip_accent));
+  if (type == "Nmt") return std::unique_ptr<Normalizer>(new detail::EachCharacter(detail::nmt));
+  if (type == "ByteLevel") return std::unique_ptr<Normalizer>(new detail::ByteLevelText());
   if (type == "Strip")
-    return std::make_unique<detail::Strip>(io::get_bool(json, "strip_left", false),
-                                           io::get_bool(json, "strip_right", false));
-  if (type == "Prepend") return std::make_unique<detail::Prepend>(io::get_string(json, "prepend"));
+    return std::unique_ptr<Normalizer>(
+        new detail::Strip(io::get_bool(json, "strip_left", false), io::get_bool(json, "strip_right", false)));
+  if (type == "Prepend") return std::unique_ptr<Normalizer>(new detail::Prepend(io::get_string(json, "prepend")));
   if (type == "Replace")
-    return std::make_unique<detail::Replace>(detail::make_finder(json), io::get_string(json, "content"));
+    return std::unique_ptr<Normalizer>(new detail::Replace(detail::make_finder(json), io::get_string(json, "content")));
   if (type == "Precompiled") {
     const std::string map = io::get_string(json, "precompiled_charsmap", "");
     if (map.empty()) return nullptr;
-    return std::make_unique<detail::Precompiled>(Charsmap::parse(map), options.longest_charsmap_match);
+    return std::unique_ptr<Normalizer>(new detail::Precompiled(Charsmap::parse(map), options.longest_charsmap_match));
   }
   if (type == "Sequence") {
     if (!io::member(json, "normalizers").is_array())
@@ -83,7 +83,7 @@ inline std::unique_ptr<Normalizer> make_normalizer(const io::Json& json, const N
 
 inline std::unique_ptr<Normalizer> lowercase_then(std::unique_ptr<Normalizer> next) {
   std::vector<std::unique_ptr<Normalizer>> steps;
-  steps.push_back(std::make_unique<detail::EachCharacter>(detail::lowercase));
+  steps.emplace_back(new detail::EachCharacter(detail::lowercase));
   if (next) steps.push_back(std::move(next));
   return detail::in_sequence(std::move(steps));
 }

@@ -138,7 +138,7 @@ inline std::unique_ptr<PreTokenizer> make_metaspace(const io::Json& json) {
                                                                  "', expected always, first or never"});
   if (!io::get_bool(json, "add_prefix_space", true) && prepend != Metaspace::kNever)
     throw Error(Code::kFormat, {"tokenizer: Metaspace's add_prefix_space is false and its prepend_scheme '", scheme, "'"});
-  return std::make_unique<Metaspace>(mark, prepend, io::get_bool(json, "split", true));
+  return std::unique_ptr<PreTokenizer>(new Metaspace(mark, prepend, io::get_bool(json, "split", true)));
 }
 
 inline const io::Json& sequence_steps(const io::Json& json, const char* key) {
@@ -161,15 +161,15 @@ inline std::unique_ptr<PreTokenizer> make_pre_tokenizer(const io::Json& json, bo
   if (json.is_null()) return nullptr;
   const std::string type = io::get_string(json, "type");
   if (type == "ByteLevel")
-    return std::make_unique<detail::ByteLevel>(io::get_bool(json, "add_prefix_space", true),
-                                               io::get_bool(json, "use_regex", true), raw_bytes);
+    return std::unique_ptr<PreTokenizer>(new detail::ByteLevel(io::get_bool(json, "add_prefix_space", true),
+                                                               io::get_bool(json, "use_regex", true), raw_bytes));
   if (type == "Metaspace") return detail::make_metaspace(json);
   if (type == "Sequence") {
     const io::Json& list = detail::sequence_steps(json, "pretokenizers");
     std::vector<std::unique_ptr<PreTokenizer>> steps;
     for (std::size_t i = 0; i < list.size(); ++i)
       if (auto p = make_pre_tokenizer(list[i], raw_bytes && i + 1 == list.size())) steps.push_back(std::move(p));
-    return std::make_unique<detail::PreTokenizerSequence>(std::move(steps));
+    return std::unique_ptr<PreTokenizer>(new detail::PreTokenizerSequence(std::move(steps)));
   }
   if (auto splitter = detail::make_splitter(type, json)) return splitter;
   throw Error(Code::kUnsupported,

@@ -161,27 +161,30 @@ inline Behavior behavior_of(const io::Json& json, const char* absent) {
 
 /// Null for a type that is none of these.
 inline std::unique_ptr<PreTokenizer> make_splitter(const std::string& type, const io::Json& json) {
-  if (type == "BertPreTokenizer") return std::make_unique<BertPreTokenizer>(true);
-  if (type == "WhitespaceSplit") return std::make_unique<BertPreTokenizer>(false);
-  if (type == "Whitespace") return std::make_unique<Whitespace>();
-  if (type == "UnicodeScripts") return std::make_unique<UnicodeScripts>();
+  if (type == "BertPreTokenizer") return std::unique_ptr<PreTokenizer>(new BertPreTokenizer(true));
+  if (type == "WhitespaceSplit") return std::unique_ptr<PreTokenizer>(new BertPreTokenizer(false));
+  if (type == "Whitespace") return std::unique_ptr<PreTokenizer>(new Whitespace());
+  if (type == "UnicodeScripts") return std::unique_ptr<PreTokenizer>(new UnicodeScripts());
   if (type == "FixedLength")
-    return std::make_unique<FixedLength>(static_cast<std::size_t>(io::get_int(json, "length", 1, std::int64_t{1} << 30, 5)));
+    return std::unique_ptr<PreTokenizer>(
+        new FixedLength(static_cast<std::size_t>(io::get_int(json, "length", 1, std::int64_t{1} << 30, 5))));
   if (type == "Punctuation")
-    return std::make_unique<Split>(std::make_unique<FlagFinder>(unicode::kPunctuation), behavior_of(json, "Isolated"),
-                                   false);
+    return std::unique_ptr<PreTokenizer>(
+        new Split(std::unique_ptr<Finder>(new FlagFinder(unicode::kPunctuation)), behavior_of(json, "Isolated"), false));
   if (type == "Digits")
-    return std::make_unique<Split>(
-        std::make_unique<FlagFinder>(unicode::kNumeric),
-        io::get_bool(json, "individual_digits", false) ? Behavior::isolated : Behavior::contiguous, false);
+    return std::unique_ptr<PreTokenizer>(
+        new Split(std::unique_ptr<Finder>(new FlagFinder(unicode::kNumeric)),
+                  io::get_bool(json, "individual_digits", false) ? Behavior::isolated : Behavior::contiguous, false));
   if (type == "CharDelimiterSplit") {
     const std::string delimiter = io::get_string(json, "delimiter");
     if (delimiter.empty() || unicode::width(delimiter[0]) != delimiter.size())
       throw Error(Code::kFormat, {"tokenizer: CharDelimiterSplit's delimiter '", delimiter, "' is not one character"});
-    return std::make_unique<Split>(std::make_unique<TextFinder>(delimiter), Behavior::removed, false);
+    return std::unique_ptr<PreTokenizer>(
+        new Split(std::unique_ptr<Finder>(new TextFinder(delimiter)), Behavior::removed, false));
   }
   if (type == "Split")
-    return std::make_unique<Split>(make_finder(json), behavior_of(json, nullptr), io::get_bool(json, "invert", false));
+    return std::unique_ptr<PreTokenizer>(
+        new Split(make_finder(json), behavior_of(json, nullptr), io::get_bool(json, "invert", false)));
   return nullptr;
 }
 

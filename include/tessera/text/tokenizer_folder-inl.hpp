@@ -186,7 +186,7 @@ inline Tokenizer Tokenizer::from_vocab_txt(const std::string& folder, const io::
     t.add_token({name, known, false, false, false, false, true});
   }
   const bool lower = io::get_bool(config, "do_lower_case", true) || options.lowercase;
-  t.model_ = std::make_unique<WordPiece>(*t.vocabulary_, names[1], "##", 100);
+  t.model_.reset(new WordPiece(*t.vocabulary_, names[1], "##", 100));
   t.normalizer_ = bert_normalizer(true, io::get_bool(config, "tokenize_chinese_chars", true),
                                   io::get_bool(config, "strip_accents", lower), lower);
   t.pre_tokenizer_ = make_pre_tokenizer(io::parse_json(R"({"type": "BertPreTokenizer"})", path));

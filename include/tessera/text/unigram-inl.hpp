@@ -131,7 +131,7 @@ class Unigram : public Model {
 
 inline std::unique_ptr<Model> make_unigram(const std::vector<ScoredPiece>& pieces, const UnigramOptions& options,
                                            Vocabulary& vocabulary) {
-  return std::make_unique<detail::Unigram>(pieces, options, vocabulary);
+  return std::unique_ptr<Model>(new detail::Unigram(pieces, options, vocabulary));
 }
 
 }  // namespace tessera::text

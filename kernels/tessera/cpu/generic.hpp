@@ -5,6 +5,7 @@
 namespace tessera::kernels::inline TESSERA_BASE::generic {
 TESSERA_PUSH_BITS
 #define TESSERA_ISA_NAME "generic"
+#define TESSERA_ELEMENTARY TESSERA_NOINLINE  // four times as long as elsewhere: one copy
 // The order matters.
 // clang-format off
 #include <tessera/cpu/simd_generic.inl>
@@ -12,6 +13,7 @@ TESSERA_PUSH_BITS
 #include <tessera/cpu/kernels.inl>
 // clang-format on
 #undef TESSERA_ISA_NAME
+#undef TESSERA_ELEMENTARY
 TESSERA_POP_BITS
 }  // namespace tessera::kernels::inline TESSERA_BASE::generic
 

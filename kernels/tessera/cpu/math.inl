@@ -2,7 +2,7 @@
 
 // 2^x for x <= 0, 0 below -126; degree-6 minimax on [-1/2, 1/2], under 1 ulp. Adding the magic number rounds x to the
 // nearest integer n and leaves n + 127 in the low bits, ready to be shifted into the exponent.
-TESSERA_INLINE f32x16 exp2_nonpositive(f32x16 x) {
+TESSERA_ELEMENTARY f32x16 exp2_nonpositive(f32x16 x) {
   const f32x16 magic = set1(12583039.0f), t = add(x, magic), f = sub(x, sub(t, magic));
   f32x16 p = set1(0.00015337577497120947f);
   p = fma(p, f, set1(0.0013399859890341759f));
@@ -18,14 +18,14 @@ TESSERA_INLINE f32x16 exp2_nonpositive(f32x16 x) {
 TESSERA_INLINE f32x16 exp_minus_abs(f32x16 x) { return exp2_nonpositive(mul(abs(x), set1(-1.44269504088896341f))); }
 
 // 1 / (1 + e^-x), without overflow on either side.
-TESSERA_INLINE f32x16 sigmoid(f32x16 x) {
+TESSERA_ELEMENTARY f32x16 sigmoid(f32x16 x) {
   const f32x16 e = exp_minus_abs(x), s = div(set1(1.0f), add(set1(1.0f), e));
   return if_less(x, set1(0.0f), mul(e, s), s);
 }
 
 // x * Phi(x) with erf(u) = u * P(2 u^2 / U^2 - 1), a Chebyshev fit of degree 14 on |u| <= U = 3.92, beyond which erf rounds
 // to 1. The clamp is the number next to U where this evaluation gives 1 exactly: far out the result is x, or 0.
-TESSERA_INLINE f32x16 gelu_erf(f32x16 x) {
+TESSERA_ELEMENTARY f32x16 gelu_erf(f32x16 x) {
   const f32x16 top = set1(3.918549f), v = mul(x, set1(0.70710678118654752f));
   const f32x16 u = max(min(v, top), set1(-3.918549f)), t = fma(mul(u, u), set1(0.13015410245731f), set1(-1.0f));
   f32x16 p = set1(0.00212785818f);
@@ -57,7 +57,7 @@ TESSERA_INLINE f32x16 silu(f32x16 x) { return mul(x, sigmoid(x)); }
 TESSERA_INLINE f32x16 relu(f32x16 x) { return if_ordered(x, x, max(x, set1(0.0f)), x); }
 
 // Near 0 an odd polynomial, as (1 - e) / (1 + e) would cancel; elsewhere that quotient of e = e^-2|x|.
-TESSERA_INLINE f32x16 tanh(f32x16 x) {
+TESSERA_ELEMENTARY f32x16 tanh(f32x16 x) {
   const f32x16 s = mul(x, x), one = set1(1.0f);
   f32x16 p = set1(-0.00589440484f);
   p = fma(p, s, set1(0.020795377f));

@@ -6,6 +6,7 @@
 namespace tessera::kernels::inline TESSERA_BASE::neon {
 TESSERA_PUSH_BITS
 #define TESSERA_ISA_NAME "neon"
+#define TESSERA_ELEMENTARY TESSERA_INLINE
 // The order matters.
 // clang-format off
 #include <tessera/cpu/simd_neon.inl>
@@ -13,6 +14,7 @@ TESSERA_PUSH_BITS
 #include <tessera/cpu/kernels.inl>
 // clang-format on
 #undef TESSERA_ISA_NAME
+#undef TESSERA_ELEMENTARY
 TESSERA_POP_BITS
 }  // namespace tessera::kernels::inline TESSERA_BASE::neon
 #if !defined(TESSERA_COMPILED)
