@@ -70,29 +70,34 @@ TESSERA_INLINE void run_tile(index_t rows, index_t slices, TileArgs g) {
 }
 
 // One tile of C from its accumulators t [rows, 64] (and, gated, those of the up panel, u). The activation passes over t in
-// place, so that there is one epilogue and not one an activation.
-inline void epilogue(const GemmArgs& g, float* t, const float* u, index_t row, index_t rows, index_t column) noexcept {
-  const index_t width = g.n - column < kPanel ? g.n - column : kPanel;
+// place, so that this stands twice, for whole tiles and others, and not twice an activation.
+template <bool Whole>
+TESSERA_NOINLINE void epilogue(const GemmArgs& g, float* t, const float* u, index_t row, index_t rows,
+                               index_t column) noexcept {
+  const index_t width = Whole ? kPanel : g.n - column;
   const bool active = g.act != Activation::identity;
-  const auto bias = [&](index_t j, index_t first) { return load_n(g.bias + first + column + j, width - j, 0.0f); };
+  const auto get = [width](const float* p, index_t j) { return Whole ? load(p + j) : load_n(p + j, width - j, 0.0f); };
   for (index_t i = 0; i < rows; ++i) {
     float* const x = t + kPanel * i;
+    float* const c = g.c + (row + i) * g.ldc + column;
     if (active) {
-      if (g.bias)
-        for (index_t j = 0; j < width; j += 16) store(x + j, add(load(x + j), bias(j, 0)));
-      activate(g.act, x, width, x);
+      for (index_t j = 0; g.bias && j < width; j += 16) store(x + j, add(load(x + j), get(g.bias + column, j)));
+      activate_row(g.act, x, width);
     }
     for (index_t j = 0; j < width; j += 16) {
       f32x16 v = load(x + j);
-      if (g.bias && !active) v = add(v, bias(j, 0));
+      if (g.bias && !active) v = add(v, get(g.bias + column, j));
       if (u) {
         f32x16 up = load(u + kPanel * i + j);
-        if (g.bias) up = add(up, bias(j, g.n));
+        if (g.bias) up = add(up, get(g.bias + g.n + column, j));
         v = mul(v, up);
       }
-      if (g.channel_scale) v = mul(v, load_n(g.channel_scale + column + j, width - j, 0.0f));
-      if (g.residual) v = add(v, load_n(g.residual + (row + i) * g.ldr + column + j, width - j, 0.0f));
-      store_n(g.c + (row + i) * g.ldc + column + j, width - j, v);
+      if (g.channel_scale) v = mul(v, get(g.channel_scale + column, j));
+      if (g.residual) v = add(v, get(g.residual + (row + i) * g.ldr + column, j));
+      if (Whole)
+        store(c + j, v);
+      else
+        store_n(c + j, width - j, v);
     }
   }
 }
@@ -137,7 +142,10 @@ inline void gemm(const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t 
           args.w = w + panel, args.t = u, args.step = 0;
           run_tile(rows, slices, args);
         }
-        epilogue(g, t, g.glu ? u : nullptr, block + at, rows, p * kPanel);
+        if (g.n - p * kPanel >= kPanel)
+          epilogue<true>(g, t, g.glu ? u : nullptr, block + at, rows, p * kPanel);
+        else
+          epilogue<false>(g, t, g.glu ? u : nullptr, block + at, rows, p * kPanel);
       }
     }
   }

@@ -69,21 +69,30 @@ TESSERA_ELEMENTARY f32x16 tanh(f32x16 x) {
   return if_less(abs(x), set1(0.6f), small, if_less(x, set1(0.0f), sub(set1(0.0f), q), q));
 }
 
-TESSERA_INLINE f32x16 identity(f32x16 x) { return x; }
-
 template <f32x16 (*F)(f32x16)>
-TESSERA_INLINE void map_row(const float* x, index_t n, float* y) {
-  for (index_t i = 0; i < n; i += 16) store_n(y + i, n - i, F(load_n(x + i, n - i, 0.0f)));
+TESSERA_INLINE void map_row(float* x, index_t n) {
+  for (index_t i = 0; i < n; i += 16) store(x + i, F(load(x + i)));
+}
+
+// In place. Whole vectors are read and written: x has room for them.
+inline void activate_row(Activation a, float* x, index_t n) noexcept {
+  switch (a) {
+    case Activation::identity: return;
+    case Activation::gelu_erf: return map_row<gelu_erf>(x, n);
+    case Activation::gelu_tanh: return map_row<gelu_tanh>(x, n);
+    case Activation::quick_gelu: return map_row<quick_gelu>(x, n);
+    case Activation::silu: return map_row<silu>(x, n);
+    case Activation::relu: return map_row<relu>(x, n);
+    case Activation::tanh: return map_row<tanh>(x, n);
+  }
 }
 
 inline void activate(Activation a, const float* x, index_t n, float* y) noexcept {
-  switch (a) {
-    case Activation::identity: return map_row<identity>(x, n, y);
-    case Activation::gelu_erf: return map_row<gelu_erf>(x, n, y);
-    case Activation::gelu_tanh: return map_row<gelu_tanh>(x, n, y);
-    case Activation::quick_gelu: return map_row<quick_gelu>(x, n, y);
-    case Activation::silu: return map_row<silu>(x, n, y);
-    case Activation::relu: return map_row<relu>(x, n, y);
-    case Activation::tanh: return map_row<tanh>(x, n, y);
+  alignas(64) float t[256];
+  for (index_t i = 0; i < n; i += 256) {
+    const index_t m = n - i < 256 ? n - i : 256;
+    for (index_t j = 0; j < m; j += 16) store(t + j, load_n(x + i + j, m - j, 0.0f));
+    activate_row(a, t, m);
+    for (index_t j = 0; j < m; j += 16) store_n(y + i + j, m - j, load(t + j));
   }
 }
