@@ -76,7 +76,7 @@ TESSERA_NOINLINE void epilogue(const GemmArgs& g, float* t, const float* u, inde
                                index_t column) noexcept {
   const index_t width = Whole ? kPanel : g.n - column;
   const bool active = g.act != Activation::identity;
-  const auto get = [width](const float* p, index_t j) { return Whole ? load(p + j) : load_n(p + j, width - j, 0.0f); };
+  const auto get = [&](const float* p, index_t j) { return Whole ? load(p + j) : load_n(p + j, width - j, 0.0f); };
   for (index_t i = 0; i < rows; ++i) {
     float* const x = t + kPanel * i;
     float* const c = g.c + (row + i) * g.ldc + column;
