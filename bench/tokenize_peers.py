@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""MB/s of tokenizers beside the package `tokenizers`, one thread each, in interleaved rounds.
+"""MB/s of tokenizers beside the package `tokenizers`, in interleaved rounds.
 
-    python3 bench/tokenize_peers.py --rate build/release/bench/tokenize_rate [--rounds 7] TOKENIZER.json(.gz) ...
+    python3 bench/tokenize_peers.py --rate build/release/bench/tokenize_rate [--threads 2] [--rounds 7] TOKENIZER.json(.gz) ...
 
-Texts: English, Chinese, code and hostile lines, a megabyte each, made from what every Python installation has. The number of
-tokens must be equal before anything is timed. Prints a table: median MB/s of encode() on both sides, and the ratio.
+Texts: English, Chinese, code and hostile lines, a megabyte each, made from what every Python installation has. Each line by
+encode() on one thread, then all lines by encode_batch() on --threads. The number of tokens must be equal before anything is
+timed. Writes and prints a table: median MB/s on both sides, and the ratio.
 """
 import argparse
+import datetime
 import gzip
 import inspect
 import os
@@ -18,8 +20,9 @@ import sys
 import tempfile
 import time
 
-os.environ["TOKENIZERS_PARALLELISM"] = "false"
-import tokenizers  # noqa: E402
+import peer_stats
+
+HERE = pathlib.Path(__file__).resolve().parent
 
 SIZE = 1 << 20
 
@@ -64,14 +67,22 @@ def docs(name):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rate", required=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", required=True, help="the program tokenize_rate")
+    parser.add_argument("--threads", type=int, default=2, help="of a batch")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--mode", choices=("encode", "ids"), default="encode")
-    parser.add_argument("files", nargs="+")
+    parser.add_argument("--results", type=pathlib.Path, default=HERE / "results", help="where the dated table goes")
+    parser.add_argument("files", nargs="+", metavar="TOKENIZER.json[.gz]")
     o = parser.parse_args()
-    print(f"tokenizers {tokenizers.__version__}, one thread, median of {o.rounds} interleaved rounds, MB/s, mode {o.mode}")
-    print(f"{'tokenizer':28}{'text':9}{'tessera':>9}{'theirs':>9}{'ratio':>7}{'load ms':>9}")
+    os.environ["RAYON_NUM_THREADS"] = str(o.threads)  # read once, by the first batch
+    import tokenizers
+
+    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+    commit = subprocess.run(["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    table = [f"# Tokenizers, {date}, commit {commit}", "", f"{peer_stats.cpu_model()}; tokenizers {tokenizers.__version__}; median of {o.rounds} interleaved rounds; MB/s. "
+             f"`encode`: line by line on one thread, offsets and all. `batch`: encode_batch on {o.threads} threads.", "",
+             "| tokenizer | text | encode: tessera | tokenizers | ratio | batch: tessera | tokenizers | ratio | load, ms |", "|---|---|---:|---:|---:|---:|---:|---:|---:|"]
+    print("\n".join(table), flush=True)
     everything = texts()
     with tempfile.TemporaryDirectory() as folder:
         for file in o.files:
@@ -84,26 +95,35 @@ def main():
                 text = pathlib.Path(folder) / "text"
                 text.write_bytes(("\n".join(lines) + "\n").encode())
                 size = text.stat().st_size / 1e6
-                with subprocess.Popen([o.rate, str(path), str(text), o.mode], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                      text=True) as ours:
+                with subprocess.Popen([o.rate, str(path), str(text), str(o.threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as ours:
                     load = float(ours.stdout.readline())
 
-                    def mine():
-                        ours.stdin.write("go\n"), ours.stdin.flush()
+                    def mine(how):
+                        ours.stdin.write(how + "\n"), ours.stdin.flush()
                         seconds, tokens = ours.stdout.readline().split()
                         return float(seconds), int(tokens)
 
-                    def other():
+                    def other(how):
+                        os.environ["TOKENIZERS_PARALLELISM"] = "true" if how == "batch" else "false"
                         start = time.perf_counter()
-                        tokens = sum(len(theirs.encode(line)) for line in lines)
-                        return time.perf_counter() - start, tokens
-                    a, b = mine(), other()
-                    if a[1] != b[1]:
-                        sys.exit(f"{file}, {name}: {a[1]} tokens here, {b[1]} there")
-                    rounds = [(mine()[0], other()[0]) for _ in range(o.rounds)]
+                        done = theirs.encode_batch(lines) if how == "batch" else [theirs.encode(line) for line in lines]
+                        seconds = time.perf_counter() - start
+                        return seconds, sum(map(len, done))
+
+                    cells = []
+                    for how in ("encode", "batch"):
+                        a, b = mine(how), other(how)
+                        if a[1] != b[1]:
+                            sys.exit(f"{file}, {name}: {a[1]} tokens here, {b[1]} there")
+                        rounds = [(mine(how)[0], other(how)[0]) for _ in range(o.rounds)]
+                        m, t = (size / statistics.median(column) for column in zip(*rounds))
+                        cells += [f"{m:.1f}", f"{t:.1f}", f"{m / t:.1f}"]
                     ours.stdin.close()
-                m, t = (size / statistics.median(column) for column in zip(*rounds))
-                print(f"{pathlib.Path(file).name.split('.')[0]:28}{name:9}{m:9.1f}{t:9.1f}{m / t:7.1f}{load * 1e3:9.0f}", flush=True)
+                table.append(f"| {pathlib.Path(file).name.split('.')[0]} | {name} | {' | '.join(cells)} | {load * 1e3:.0f} |")
+                print(table[-1], flush=True)
+    place = o.results / peer_stats.slug(peer_stats.cpu_model())
+    place.mkdir(parents=True, exist_ok=True)
+    (place / f"{date}-{commit}-tokenizers.md").write_text("\n".join(table) + "\n")
 
 
 main()

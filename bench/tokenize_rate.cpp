@@ -1,15 +1,16 @@
-// Times one tokenizer on one text: after each line of standard input, encodes all lines of the text once and prints seconds.
-// For tokenize_peers.py. Modes: encode (offsets and all), ids.
+// Times one tokenizer on one text: for each line of standard input, "encode" or "batch", encodes all lines of the text once,
+// one by one or by encode_batch(), and prints seconds and tokens. For tokenize_peers.py.
 #include <chrono>
 #include <fstream>
 #include <iostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <tessera/text.hpp>
 
 int main(int argc, char** argv) try {
-  if (argc != 4) return std::cerr << "usage: tokenize_rate TOKENIZER.json TEXT encode|ids\n", 2;
+  if (argc != 4) return std::cerr << "usage: tokenize_rate TOKENIZER.json TEXT THREADS\n", 2;
   using Clock = std::chrono::steady_clock;
   const auto seconds = [](Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); };
   const auto start = Clock::now();
@@ -18,23 +19,22 @@ int main(int argc, char** argv) try {
   std::vector<std::string> lines;
   std::ifstream file(argv[2]);
   for (std::string line; std::getline(file, line);) lines.push_back(line);
-  const bool ids_only = std::string(argv[3]) == "ids";
+  const std::vector<std::string_view> views(lines.begin(), lines.end());
+  tessera::Context context(std::stoi(argv[3]));
   tessera::text::EncodeOptions options;
   options.truncation = options.padding = false;
-  for (std::string go; std::getline(std::cin, go);) {
+  for (std::string how; std::getline(std::cin, how);) {
     std::size_t tokens = 0;
     const auto from = Clock::now();
-    std::vector<tessera::text::TokenId> ids;
-    for (const std::string& line : lines) {
-      if (ids_only) {
-        ids.clear();
-        tokenizer.encode_ids(line, ids, 0);
-        tokens += ids.size();
-      } else {
-        tokens += tokenizer.encode(line, options).size();
-      }
+    std::vector<tessera::text::Encoding> all;
+    if (how == "batch") {
+      all = tokenizer.encode_batch(context, views, options);
+    } else {
+      for (const std::string& line : lines) all.push_back(tokenizer.encode(line, options));
     }
-    std::cout << seconds(from) << ' ' << tokens << std::endl;
+    const double taken = seconds(from);
+    for (const auto& e : all) tokens += e.size();
+    std::cout << taken << ' ' << tokens << std::endl;
   }
 } catch (const tessera::Error& error) {
   return std::cerr << error.what() << '\n', 1;

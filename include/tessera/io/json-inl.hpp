@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdio>
 #include <vector>
 
 #include <tessera/core/mmap.hpp>
@@ -6,6 +7,24 @@
 #include <tessera/io/json.hpp>
 
 namespace tessera::io {
+
+// Not Json::dump(), whose code every program would carry.
+inline std::string shown(const Json* v) {
+  if (!v) return "absent";
+  if (v->is_string()) {
+    const std::string text = detail::printable(v->get_ref<const std::string&>());
+    return '"' + (text.size() > 60 ? text.substr(0, 60) + "..." : text) + '"';
+  }
+  if (v->is_boolean()) return v->get<bool>() ? "true" : "false";
+  if (v->is_number_unsigned()) return std::to_string(v->get<std::uint64_t>());
+  if (v->is_number_integer()) return std::to_string(v->get<std::int64_t>());
+  if (v->is_number()) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%g", v->get<double>());
+    return text;
+  }
+  return v->is_array() ? "a list" : v->is_object() ? "an object" : "null";
+}
 
 namespace detail {
 
@@ -47,9 +66,7 @@ class StrictJson : public JsonEvents {
 };
 
 [[noreturn]] inline void bad_field(const char* key, const Json* found, const std::string& expected) {
-  std::string text = found ? found->dump(-1, ' ', true, Json::error_handler_t::replace) : "absent";
-  if (text.size() > 60) text = text.substr(0, 60) + "...";
-  throw Error(Code::kFormat, {"config: ", key, " is ", text, ", expected ", expected});
+  throw Error(Code::kFormat, {"config: ", key, " is ", shown(found), ", expected ", expected});
 }
 
 inline const Json* field(const Json& object, const char* key) {

@@ -23,7 +23,13 @@ Json parse_json(std::string_view text, const std::string& name, const JsonLimits
 /// The same from a file. \throws also kNotFound, kIo.
 Json read_json(const std::string& path, const JsonLimits& limits = {});
 
+/// A value as a sentence shows it: numbers, words and short strings themselves; null: "absent".
+std::string shown(const Json* value);
+
 /// Fields of an object, checked. \throws Error kFormat naming the key, what was found and what is allowed.
+/// Empty ones. Not Json::object() and Json::array(), which compile what turns nested initializer lists into documents.
+inline Json empty_object() { return Json(Json::value_t::object); }
+inline Json empty_list() { return Json(Json::value_t::array); }
 bool has(const Json& object, const char* key);            ///< whether it is an object with this field, null or not
 const Json& member(const Json& object, const char* key);  ///< the field, or null
 std::int64_t get_int(const Json& object, const char* key, std::int64_t least, std::int64_t most);

@@ -123,14 +123,17 @@ inline void TextEncoder::read_pooling(const io::Json& json, const std::string& f
   pooling_.clear();
   include_prompt_ = io::get_bool(json, "include_prompt", true);
   if (io::has(json, "pooling_mode")) {
-    const io::Json& mode = json["pooling_mode"];
-    const io::Json list = mode.is_array() ? mode : io::Json::array({mode});
-    for (const io::Json& m : list) {
+    const auto take = [&](const io::Json& mode) {
       bool known = false;
       for (const auto& k : kModes)
-        if (m.is_string() && m.get<std::string>() == k.mode) pooling_.push_back(k.pooling), known = true;
-      if (!known) throw Error(Code::kUnsupported, {file, ": pooling_mode ", m.dump(), " is not supported"});
-    }
+        if (mode.is_string() && mode.get_ref<const std::string&>() == k.mode) pooling_.push_back(k.pooling), known = true;
+      if (!known) throw Error(Code::kUnsupported, {file, ": pooling_mode ", io::shown(&mode), " is not supported"});
+    };
+    const io::Json& modes = json["pooling_mode"];
+    if (!modes.is_array())
+      take(modes);
+    else
+      for (const io::Json& mode : modes) take(mode);
   } else {
     for (const auto& k : kModes)
       if (io::get_bool(json, k.flag, false)) pooling_.push_back(k.pooling);

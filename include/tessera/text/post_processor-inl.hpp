@@ -90,7 +90,7 @@ inline void PostProcessor::add(const io::Json& json, bool& has_template) {
   } else if (type == "RobertaProcessing") {
     made = roberta(detail::special_id(json, "cls"), detail::special_id(json, "sep"));
   } else if (type == "TemplateProcessing") {
-    const io::Json none = io::Json::object();
+    const io::Json none = io::empty_object();
     const io::Json& listed = io::member(json, "special_tokens");
     const io::Json& specials = listed.is_null() ? none : listed;
     made = {detail::template_parts(io::member(json, "single"), specials),

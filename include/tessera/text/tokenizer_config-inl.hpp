@@ -17,7 +17,7 @@ inline std::string config_token(const io::Json& config, const char* key, const c
 /// tokenizer_config.json and, where that lists no added tokens, special_tokens_map.json over it, as in transformers.
 inline io::Json read_config(const std::string& folder) {
   std::error_code error;
-  io::Json config = io::Json::object();
+  io::Json config = io::empty_object();
   const std::string path = folder + "/tokenizer_config.json", map_path = folder + "/special_tokens_map.json";
   if (std::filesystem::exists(path, error)) config = io::read_json(path);
   if (!config.is_object()) throw Error(Code::kFormat, {path, ": not an object"});

@@ -82,7 +82,10 @@ inline io::Json layout_of_class(std::string type, const io::Json& config, const 
     const std::string content = config_token(config, key, absent);
     const TokenId id = vocabulary.find(content);
     if (id < 0) throw Error(Code::kFormat, {"tokenizer: the special token '", content, "' is not in the vocabulary"});
-    after[in_layout] = io::Json::array({content, id});
+    io::Json& pair = after[in_layout];
+    pair = io::empty_list();
+    pair.push_back(content);
+    pair.push_back(id);
   };
   if (clip || roberta) {
     end_token("sep", clip ? "eos_token" : "sep_token", clip ? "<|endoftext|>" : "</s>");
@@ -106,7 +109,9 @@ inline void Tokenizer::add_missing_tokens(const std::string& folder, const io::J
       io::Json with_id = item;
       if (!item.is_object() || vocabulary_->find(io::get_string(item, "content")) >= 0) continue;
       with_id["id"] = std::stoll(id);
-      read_added_tokens(io::Json::array({std::move(with_id)}));
+      io::Json list = io::empty_list();
+      list.push_back(std::move(with_id));
+      read_added_tokens(list);
     }
   const std::vector<AddedToken> named = detail::named_tokens(config);
   const auto is_named = [&](const std::string& content) {

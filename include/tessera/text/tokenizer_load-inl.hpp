@@ -37,7 +37,7 @@ inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& opt
   std::error_code error;
   const bool folder = fs::is_directory(path, error);
   const std::string file = folder ? path + "/tokenizer.json" : path;
-  const io::Json config = folder ? detail::read_config(path) : io::Json::object();
+  const io::Json config = folder ? detail::read_config(path) : io::empty_object();
   if (folder && !fs::exists(file, error)) {
     if (fs::exists(path + "/vocab.txt", error)) return from_vocab_txt(path, config, options);
     if (fs::exists(path + "/vocab.json", error)) return from_merges_txt(path, config, options);

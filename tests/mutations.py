@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Are the kernel tests worth something? Breaks the kernels in small ways, one at a time, and says which breaks no test sees.
+
+    python3 tests/mutations.py [WORD...]      only mutations with one of the words in their file or text
+
+Works on a copy of the tree in build/mutations, compiled without optimisation of the tests. A change that survives means a
+missing test; each entry of MUTATIONS must be one that changes results.
+"""
+import pathlib
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+COPY = ROOT / "build/mutations"
+CPU = "kernels/tessera/cpu/"
+MUTATIONS = [  # file, text, what it becomes
+    (CPU + "gemm.inl", "k0 == 0 ? set1(0.0f) : load(t + i * ldt + 16 * j)", "set1(0.0f)"),
+    (CPU + "gemm.inl", "a[i * lda]", "a[i * lda + (i == 3)]"),
+    (CPU + "gemm.inl", "load(w + j * stride)", "load(w + (j == 3 ? 2 : j) * stride)"),
+    (CPU + "gemm.inl", "get(g.bias + g.n + column, j)", "get(g.bias + column, j)"),
+    (CPU + "gemm.inl", "if (g.channel_scale) v = mul(", "if (g.channel_scale && !g.residual) v = mul("),
+    (CPU + "gemm.inl", "g.residual + (row + i) * g.ldr", "g.residual + (row + i) * g.ldc"),
+    (CPU + "gemm.inl", "if (g.bias && !active) v = add(", "if (g.bias) v = add("),
+    (CPU + "gemm.inl", "store_n(c + j, width - j, v)", "store(c + j, v)"),
+    (CPU + "gemm.inl", "index_t width = Whole ? kPanel : g.n - column", "index_t width = kPanel"),
+    (CPU + "gemm.inl", "m * (q + 1) / tiles - at", "m * (q + 1) / tiles - at - (q + 1 == tiles && m > 15)"),
+    (CPU + "gemm.inl", "last - 4 * p < 4 ? last - 4 * p : 4", "last - 4 * p < 3 ? last - 4 * p : 3"),
+    (CPU + "gemm.inl", "args.w = w + panel, ", ""),
+    (CPU + "gemm.inl", "j < rows ? src[j * ldw + i] : 0.0f", "src[(j < rows ? j : 0) * ldw + i + (j == 5)]"),
+    (CPU + "gemm.inl", "i + 16 <= k", "i + 17 <= k + 16"),
+    (CPU + "math.inl", "if_less(x, set1(-126.0f), set1(0.0f), ", "if_less(x, set1(-125.0f), set1(0.0f), "),
+    (CPU + "math.inl", "set1(0.05550329014658928f)", "set1(0.0555035f)"),
+    (CPU + "math.inl", "if_less(x, set1(0.0f), mul(e, s), s)", "if_less(x, set1(-1.0f), mul(e, s), s)"),
+    (CPU + "math.inl", "max(min(v, top), set1(-3.918549f))", "min(v, top)"),
+    (CPU + "math.inl", "set1(0.044715f)", "set1(0.04472f)"),
+    (CPU + "math.inl", "set1(1.702f)", "set1(1.7f)"),
+    (CPU + "math.inl", "if_ordered(x, x, max(x, set1(0.0f)), x)", "max(x, set1(0.0f))"),
+    (CPU + "math.inl", "abs(x), set1(0.6f)", "abs(x), set1(0.9f)"),
+    (CPU + "math.inl", "n - i < 256 ? n - i : 256", "n - i < 240 ? n - i : 240"),
+    (CPU + "norm.inl", "/ count + g.eps", "/ count"),
+    (CPU + "norm.inl", "load_n(x + j, g.c - j, mean1), mean", "load_n(x + j, g.c - j, 0.0f), mean"),
+    (CPU + "norm.inl", "sum_of_squares(x, g.c) / static_cast<float>(g.c) + g.eps", "sum_of_squares(x, g.c) / static_cast<float>(g.c)"),
+    (CPU + "norm.inl", "norm < g.eps ? g.eps : norm", "norm"),
+    (CPU + "norm.inl", "j + 32 <= end; j += 32", "j + 32 < end; j += 48"),
+    (CPU + "norm.inl", "rows + i * ld", "rows + i * c"),
+    (CPU + "attention.inl", "own - g.window_left > 0 ? own - g.window_left : 0", "own - g.window_left > 0 ? own - g.window_left + 1 : 0"),
+    (CPU + "attention.inl", "own + g.window_right + 1 < g.tk", "own + g.window_right < g.tk"),
+    (CPU + "attention.inl", "if (g.causal && own + 1 < hi[i]) hi[i] = own + 1", "if (g.causal && own < hi[i]) hi[i] = own + 1 < g.tk ? own + 2 : g.tk"),
+    (CPU + "attention.inl", "shift = g.tk - g.tq", "shift = 0"),
+    (CPU + "attention.inl", "for (index_t e = j; e < lo; ++e) s[e] = low;", ""),
+    (CPU + "attention.inl", "load_n(s + j, hi - j, -__builtin_inff())", "load(s + j)"),
+    (CPU + "attention.inl", "g.scale != 0.0f ? g.scale : ", ""),
+    (CPU + "attention.inl", "from == 0 && common > 0", "common > 0"),
+    (CPU + "attention.inl", "if (hi[i] > common)", "if (hi[i] > common + 1)"),
+    (CPU + "attention.inl", "hi[i] > lo[i] ? div(load(t + i * ldt + j), total) : zero", "div(load(t + i * ldt + j), total)"),
+    (CPU + "embed.inl", "g.segments ? g.segments[t] : 0", "0"),
+    (CPU + "embed.inl", "weights ? weights[i] : static_cast<float>(i + 1)), v)", "static_cast<float>(i + 1)), v)"),
+    (CPU + "embed.inl", "if_ordered(v, w, max(w, v), add(v, w))", "max(w, v)"),
+    (CPU + "embed.inl", "(t - 1) * ldx", "(t - 1) * c"),
+    (CPU + "embed.inl", "if (mode == Pooling::mean_sqrt) total = sqrt1(total);", ""),
+]  # fmt: skip
+
+
+def run(*command):
+    return subprocess.run(command, cwd=COPY, capture_output=True, text=True)
+
+
+def seen():
+    """Whether a test fails, or the program does not even compile."""
+    if run("cmake", "--build", "build", "--target", "test_ops", "test_models").returncode:
+        return "does not compile"
+    for program in ("test_ops", "test_models"):
+        done = run(f"build/tests/{program}", "--gtest_brief=1", "--gtest_filter=-MiniLM*")
+        if done.returncode:
+            failed = [line.split("]")[1].split("(")[0].strip() for line in done.stdout.splitlines() if "FAILED  ]" in line]
+            return failed[0] if failed else f"signal {-done.returncode}"
+    return None
+
+
+def main():
+    words = sys.argv[1:]
+    chosen = [m for m in MUTATIONS if not words or any(w in m[0] or w in m[1] for w in words)]
+    shutil.rmtree(COPY, ignore_errors=True)
+    COPY.mkdir(parents=True)
+    for name in subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
+        (COPY / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, COPY / name)
+    done = run("cmake", "-S", ".", "-B", "build", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DTESSERA_BUILD_BENCH=OFF", "-DTESSERA_BUILD_EXAMPLES=OFF")
+    if done.returncode:
+        sys.exit(done.stderr)
+    if why := seen():
+        sys.exit(f"without any mutation: {why}")
+    survivors = 0
+    for number, (name, old, new) in enumerate(chosen, 1):
+        path = COPY / name
+        text = path.read_text()
+        if text.count(old) == 0:
+            sys.exit(f"{name} has no '{old}'")
+        path.write_text(text.replace(old, new))
+        why = seen()
+        path.write_text(text)
+        survivors += why is None
+        print(f"{number}/{len(chosen)} {name.split('/')[-1]}: {old}  ->  {new or 'nothing'}: {why or 'SURVIVES'}", flush=True)
+    print(f"{survivors} of {len(chosen)} mutations survive")
+    sys.exit(1 if survivors else 0)
+
+
+if __name__ == "__main__":
+    main()
