@@ -51,9 +51,10 @@ inline Job linear_job(Random& random, Activation act, int parts) {
 }
 
 inline std::vector<Job> row_jobs(Random& random) {
-  const index_t t = random.in(1, 70), c = random.in(1, 200);
+  const index_t t = random.in(1, 70), c = random.in(1, 200),
+                others = random.in(1, 300);  // compilers order arguments as they like
   const auto x = std::make_shared<Matrix>(wide(t, c, random.next())),
-             y = std::make_shared<Matrix>(wide(random.in(1, 300), c, random.next(), 9));
+             y = std::make_shared<Matrix>(wide(others, c, random.next(), 9));
   const auto gamma = std::make_shared<Matrix>(wide(1, c, random.next(), 2)),
              beta = std::make_shared<Matrix>(wide(1, c, random.next(), 2));
   const auto rows = [=](const char* name, auto f) {

@@ -20,7 +20,7 @@ inline std::string shown(const Json* v) {
   if (v->is_number_integer()) return std::to_string(v->get<std::int64_t>());
   if (v->is_number()) {
     char text[32];
-    std::snprintf(text, sizeof text, "%g", v->get<double>());
+    (void)std::snprintf(text, sizeof text, "%g", v->get<double>());
     return text;
   }
   return v->is_array() ? "a list" : v->is_object() ? "an object" : "null";

@@ -21,8 +21,9 @@ class JsonEvents : public nlohmann::json_sax<nlohmann::json> {
     if (text.starts_with("\xef\xbb\xbf")) return stopped(0, "a byte order mark");
     if (const std::size_t nul = text.find('\0'); nul != text.npos) return stopped(nul, "a NUL byte");
     // Not json::sax_parse, which compiles the readers of five binary formats as well.
-    auto bytes = nlohmann::detail::input_adapter(text.data(), text.data() + text.size());
-    nlohmann::detail::parser<nlohmann::json, decltype(bytes)> parser(std::move(bytes));
+    using Bytes = decltype(nlohmann::detail::input_adapter(text.data(), text.data()));
+    nlohmann::detail::parser<nlohmann::json, Bytes> parser(
+        nlohmann::detail::input_adapter(text.data(), text.data() + text.size()));
     return parser.sax_parse(static_cast<nlohmann::json_sax<nlohmann::json>*>(this));
   }
   bool binary(binary_t&) final { return false; }
