@@ -3,7 +3,8 @@
 
 #include <tessera/tessera.hpp>
 
-int main(int, char** argv) {
+int main(int argc, char** argv) try {
+  if (argc != 2) return std::fprintf(stderr, "usage: %s MODEL_FOLDER\n", argv[0]), 2;
   tessera::Context context;
   tessera::models::EmbedOptions own;
   own.attention.run = [](void*, auto&, auto, auto, auto v, auto& batch, auto&, auto out) {
@@ -14,4 +15,6 @@ int main(int, char** argv) {
             out(t, h, c) = n == 1 ? v(t, h, c) : out(t - 1, h, c) + (v(t, h, c) - out(t - 1, h, c)) / static_cast<float>(n);
   };
   std::printf("%f\n", tessera::models::TextEncoder::load(context, argv[1]).embed(context, {"A cat sleeps."}, own).values[0]);
+} catch (const tessera::Error& error) {
+  return std::fprintf(stderr, "%s\n", error.what()), 1;
 }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "support/backends.hpp"
+#include "support/seen.hpp"
 #include "support/stack.hpp"
 #include "support/tolerance.hpp"
 
@@ -72,16 +73,6 @@ TEST_P(Stack, RunsTheFirstLayersOnly) {
   o.layers = 99;
   EXPECT_EQ(forward(model, ctx, texts.inputs(), o).bits(), forward(model, ctx, texts.inputs()).bits());
 }
-
-struct Seen {
-  std::map<std::string, Matrix> values;
-  static void sink(void* self, const char* name, View<const float, 2> v) {
-    Matrix m(v.extent[0], v.extent[1], 0);
-    for (index_t r = 0; r < m.rows; ++r)
-      for (index_t c = 0; c < m.columns; ++c) m(r, c) = v(r, c);
-    EXPECT_TRUE(static_cast<Seen*>(self)->values.emplace(name, std::move(m)).second) << name << " came twice";
-  }
-};
 
 TEST_P(Stack, TapsNameEveryIntermediate) {
   const Texts texts(kLengths, 40, 5);

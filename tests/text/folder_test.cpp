@@ -94,6 +94,26 @@ TEST_F(TokenizerFolder, NamedTokensOfAddedTokensAreSpecial) {
   }
 }
 
+// tokenizer.json alone does not even read what stands beside it.
+TEST_F(TokenizerFolder, StrictFileIgnoresOtherFiles) {
+  write("tokenizer.json", test::read_gzip(kSynth + "bpe-digits-bytelevel.tokenizer.json.gz"));
+  write("special_tokens_map.json", "[]");
+  EXPECT_THROW((void)Tokenizer::load(folder_), Error);
+  EXPECT_NO_THROW((void)Tokenizer::load(folder_, {.strict_file = true}));
+}
+
+// Each list is looked through once: in pairs, a hundred thousand names each would take minutes.
+TEST_F(TokenizerFolder, LongListsOfNamedTokens) {
+  write("tokenizer.json", test::read_gzip(kSynth + "bpe-digits-bytelevel.tokenizer.json.gz"));
+  io::Json added, named;
+  for (int i = 0; i < 100000; ++i)
+    added["<a" + std::to_string(i) + ">"] = 5000 + i, named.push_back("<n" + std::to_string(i) + ">");
+  write("added_tokens.json", added.dump());
+  write("special_tokens_map.json", io::Json{{"additional_special_tokens", named}}.dump());
+  const Tokenizer t = Tokenizer::load(folder_);
+  EXPECT_EQ(t.encode("<a0><n0><n99999>").ids, (std::vector<TokenId>{5000, 105000, 204999}));
+}
+
 TEST(TokenizerOptions, LongestCharsmapMatch) {
   const std::string file =
       test::read_gzip(std::string(TESSERA_TEST_DATA) + "/tokenizers/more/norm-precompiled.tokenizer.json.gz");

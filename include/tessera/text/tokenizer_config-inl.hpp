@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <tessera/io/json-inl.hpp>
@@ -29,27 +30,30 @@ inline io::Json read_config(const std::string& folder) {
 }
 
 /// The special tokens that a configuration names, by string or by object.
-inline std::vector<AddedToken> named_tokens(const io::Json& config) {
+/// \param mask_strips whether a mask token takes the whitespace before it along unless its object says otherwise, as in the
+/// classes of vocab.json folders.
+inline std::vector<AddedToken> named_tokens(const io::Json& config, bool mask_strips = false) {
   std::vector<AddedToken> named;
-  const auto add = [&](const io::Json& v) {
+  const auto add = [&](const io::Json& v, bool strips) {
     AddedToken t;
     t.special = true;
+    t.lstrip = strips;
     if (v.is_string()) {
       t.content = v.get<std::string>();
     } else if (v.is_object()) {
       t.content = io::get_string(v, "content");
       t.single_word = io::get_bool(v, "single_word", false);
-      t.lstrip = io::get_bool(v, "lstrip", false);
+      t.lstrip = io::get_bool(v, "lstrip", strips);
       t.rstrip = io::get_bool(v, "rstrip", false);
       t.normalized = io::get_bool(v, "normalized", false);
     }
     if (!t.content.empty()) named.push_back(std::move(t));
   };
   for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"})
-    add(io::member(config, key));
+    add(io::member(config, key), mask_strips && std::string_view(key) == "mask_token");
   for (const char* key : {"additional_special_tokens", "extra_special_tokens"})
     if (const io::Json& list = io::member(config, key); list.is_array())
-      for (const io::Json& v : list) add(v);
+      for (const io::Json& v : list) add(v, false);
   return named;
 }
 

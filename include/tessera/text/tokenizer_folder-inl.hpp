@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <set>
 
 #include <tessera/core/mmap.hpp>
 #include <tessera/text/tokenizer_config-inl.hpp>
@@ -113,10 +114,9 @@ inline void Tokenizer::add_missing_tokens(const std::string& folder, const io::J
       list.push_back(std::move(with_id));
       read_added_tokens(list);
     }
-  const std::vector<AddedToken> named = detail::named_tokens(config);
-  const auto is_named = [&](const std::string& content) {
-    return std::any_of(named.begin(), named.end(), [&](const AddedToken& t) { return t.content == content; });
-  };
+  std::vector<AddedToken> named = detail::named_tokens(config);
+  std::set<std::string> names, known;  // either list may be long
+  for (const AddedToken& t : named) names.insert(t.content);
   std::error_code error;
   const std::string more = folder + "/added_tokens.json";
   if (std::filesystem::exists(more, error)) {
@@ -126,16 +126,17 @@ inline void Tokenizer::add_missing_tokens(const std::string& folder, const io::J
       const std::string& content = entry.key();
       if (vocabulary_->find(content) >= 0) continue;
       const auto id = static_cast<TokenId>(io::get_int(table, content.c_str(), 0, 1 << 28));
-      const bool special = is_named(content);
+      const bool special = names.count(content) != 0;
       add_token({content, id, false, false, false, !special, special});
     }
   }
-  for (AddedToken t : named) {
-    TokenId next = static_cast<TokenId>(vocabulary_->model_size());
-    bool known = false;
-    for (const AddedToken& a : added_) next = std::max(next, a.id + 1), known = known || a.content == t.content;
+  TokenId next = static_cast<TokenId>(vocabulary_->model_size());
+  for (const AddedToken& t : added_) next = std::max(next, t.id + 1), known.insert(t.content);
+  for (AddedToken& t : named) {
+    if (!known.insert(t.content).second) continue;
     t.id = next;
-    if (!known) add_token(std::move(t));
+    add_token(std::move(t));
+    next = std::max(next, added_.back().id + 1);
   }
   if (added_.size() > before) finish();
 }
@@ -159,15 +160,8 @@ inline Tokenizer Tokenizer::from_merges_txt(const std::string& folder, const io:
       if (!heading && !line.empty()) tables.merges.add_line(line);
     });
     t.build(detail::layout_of_class(io::get_string(config, "tokenizer_class", ""), config, *t.vocabulary_), tables, options);
-    for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "cls_token", "pad_token", "mask_token"}) {
-      const std::string content = detail::config_token(config, key, "");
-      if (t.vocabulary_->find(content) < 0) continue;
-      const io::Json& item = io::member(config, key);
-      AddedToken a{content, -1, false, std::string_view(key) == "mask_token", false, false, true};
-      if (item.is_object())
-        a.lstrip = io::get_bool(item, "lstrip", a.lstrip), a.rstrip = io::get_bool(item, "rstrip", false);
-      t.add_token(std::move(a));
-    }
+    for (AddedToken& token : detail::named_tokens(config, true))
+      if (t.vocabulary_->find(token.content) >= 0) t.add_token(std::move(token));
     t.finish();
   } catch (const Error& e) {
     throw Error(e.code(), {folder, ": ", e.what()});

@@ -37,8 +37,8 @@ inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& opt
   std::error_code error;
   const bool folder = fs::is_directory(path, error);
   const std::string file = folder ? path + "/tokenizer.json" : path;
-  const io::Json config = folder ? detail::read_config(path) : io::empty_object();
   if (folder && !fs::exists(file, error)) {
+    const io::Json config = detail::read_config(path);
     if (fs::exists(path + "/vocab.txt", error)) return from_vocab_txt(path, config, options);
     if (fs::exists(path + "/vocab.json", error)) return from_merges_txt(path, config, options);
     throw Error(Code::kNotFound, {path,
@@ -48,13 +48,13 @@ inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& opt
   const MappedFile mapped = MappedFile::open(file.c_str());
   const std::string_view text(reinterpret_cast<const char*>(mapped.data()), mapped.bytes());
   Tokenizer t = parse(text, file, options);
-  if (folder && !options.strict_file) t.add_missing_tokens(path, config);
-  if (!options.strict_file) {
-    try {
-      t.override_by(config);
-    } catch (const Error& e) {
-      throw Error(e.code(), {path, "/tokenizer_config.json: ", e.what()});
-    }
+  if (!folder || options.strict_file) return t;
+  const io::Json config = detail::read_config(path);
+  t.add_missing_tokens(path, config);
+  try {
+    t.override_by(config);
+  } catch (const Error& e) {
+    throw Error(e.code(), {path, "/tokenizer_config.json: ", e.what()});
   }
   return t;
 }
