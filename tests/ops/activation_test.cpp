@@ -1,5 +1,6 @@
 #include <tessera/ops/activation.hpp>
 
+#include <cmath>
 #include <limits>
 
 #include "reference/linear.hpp"
@@ -40,6 +41,17 @@ TEST_P(Activations, MatchReferenceOverAllExponents) {
   const Matrix x = sweep();
   for (const Activation act : kAll)
     EXPECT_TRUE(close("activation", run(ctx, act, x), ref::activation(act, x.in()))) << static_cast<int>(act);
+}
+
+// Down to 2^-126 an exponential keeps its precision: the last ones before 0 are seen relative to their own size.
+TEST_P(Activations, SmallestSigmoidsKeepTheirPrecision) {
+  Matrix x(1, 61, 0);
+  for (index_t c = 0; c < x.columns; ++c) x(0, c) = -86.7f - 0.01f * static_cast<float>(c);
+  const Matrix got = run(ctx, Activation::silu, x);
+  for (index_t c = 0; c < x.columns; ++c) {
+    const double v = static_cast<double>(x(0, c)), want = v * std::exp(v);
+    EXPECT_NEAR(static_cast<double>(got(0, c)) / want, 1.0, 2e-5) << v;
+  }
 }
 TEST_P(Activations, MatchReferenceDenselyWhereTheyBend) {
   Matrix x(200, 400, 0);
