@@ -51,10 +51,7 @@ class SafetensorsJudge {
     // The reference keeps the last of several entries of one name and judges that file; only then is ours refused.
     std::vector<std::uint32_t> order(read.tensors.size());
     std::iota(order.begin(), order.end(), 0u);
-    std::sort(order.begin(), order.end(), [&](std::uint32_t x, std::uint32_t y) {
-      const int names = read.names[x].compare(read.names[y]);
-      return names != 0 ? names < 0 : x < y;
-    });
+    std::sort(order.begin(), order.end(), Before{read, true});
     const std::string* twice = nullptr;
     std::size_t kept = 0;
     for (std::size_t i = 0; i < order.size(); ++i) {
@@ -65,14 +62,7 @@ class SafetensorsJudge {
     }
     order.resize(kept);
     const std::vector<std::uint32_t> by_name = order;
-    // Of equal ranges (at most one can be sound) the reference takes any first: it walks a hash map. Here that is the first
-    // in the header, but for one that is not a whole number of bytes, which is the plainer thing to report.
-    std::sort(order.begin(), order.end(), [&](std::uint32_t x, std::uint32_t y) {
-      const HeaderTensor &a = read.tensors[x], &b = read.tensors[y];
-      if (a.begin != b.begin) return a.begin < b.begin;
-      if (a.end != b.end) return a.end < b.end;
-      return a.misaligned() != b.misaligned() ? a.misaligned() : x < y;
-    });
+    std::sort(order.begin(), order.end(), Before{read, false});
     std::uint64_t start = 0;
     for (const std::uint32_t i : order) {
       check(read.tensors[i], read.names[i], start);
@@ -87,6 +77,22 @@ class SafetensorsJudge {
   }
 
  private:
+  struct Before {  // one type for both orders: a sort is a lot of code to compile
+    const HeaderReader& read;
+    bool by_name;
+    bool operator()(std::uint32_t x, std::uint32_t y) const {
+      if (by_name) {
+        const int names = read.names[x].compare(read.names[y]);
+        return names != 0 ? names < 0 : x < y;
+      }
+      // Of equal ranges (at most one can be sound) the reference takes any first: it walks a hash map. Here that is the
+      // first in the header, but for one that is not a whole number of bytes, which is the plainer thing to report.
+      const HeaderTensor &a = read.tensors[x], &b = read.tensors[y];
+      if (a.begin != b.begin) return a.begin < b.begin;
+      if (a.end != b.end) return a.end < b.end;
+      return a.misaligned() != b.misaligned() ? a.misaligned() : x < y;
+    }
+  };
   void check(const HeaderTensor& t, const std::string& name, std::uint64_t start) const {
     const auto tensor = [&] { return "tensor '" + printable(name) + "'"; };
     if (t.begin != start || t.end < t.begin)

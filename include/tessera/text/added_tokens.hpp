@@ -1,10 +1,13 @@
 // Tokens that are cut out of the text before the model sees it.
 #pragma once
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include <tessera/text/piece_trie.hpp>
 #include <tessera/text/unicode.hpp>
 #include <tessera/text/vocabulary.hpp>
 
@@ -21,29 +24,23 @@ struct AddedToken {
   bool special = false;      ///< left out by decode, and not recognised under split_special_tokens
 };
 
+/// How decode shows the id of an added token.
+struct DecodedToken {
+  std::string content;      ///< in place of the token, if normalized
+  bool normalized = false;  ///< shown as it is matched
+  bool skipped = false;     ///< when special tokens are
+};
+
 /// Finds added tokens: leftmost, then longest, without overlap.
 class AddedTokenMatcher {
  public:
-  /// \param pattern what to look for; empty patterns are ignored, of equal ones the last counts.
-  void add(std::string_view pattern, const AddedToken& token) {
-    if (pattern.empty()) return;
-    std::size_t node = 0;
-    for (const char c : pattern) {
-      const auto [at, found] = edge(node, c);
-      if (found) {
-        node = nodes_[node].edges[at].second;
-      } else {
-        auto& edges = nodes_[node].edges;
-        edges.insert(edges.begin() + static_cast<std::ptrdiff_t>(at), {c, nodes_.size()});
-        node = nodes_.size();
-        nodes_.emplace_back();
-      }
-    }
-    nodes_[node].token = static_cast<int>(tokens_.size());
-    tokens_.push_back(token);
-    starts_[static_cast<unsigned char>(pattern.front())] = true;
+  AddedTokenMatcher() = default;
+  /// \param patterns what to look for: patterns[i] is tokens[i]. Empty ones are ignored, of equal ones the last counts.
+  AddedTokenMatcher(const std::vector<std::string_view>& patterns, std::vector<AddedToken> tokens)
+      : trie_(patterns), tokens_(std::move(tokens)) {
+    for (const std::string_view p : patterns)
+      if (!p.empty()) starts_[static_cast<unsigned char>(p.front())] = true;
   }
-  bool empty() const noexcept { return tokens_.empty(); }
 
   /// Calls f(begin, end, token) for consecutive parts of the text, token null for text between matches. Parts may overlap
   /// where a match swallowed whitespace that the next one begins with, as in the tokenizers package.
@@ -75,23 +72,9 @@ class AddedTokenMatcher {
   }
 
  private:
-  struct Node {
-    std::vector<std::pair<char, std::size_t>> edges;  // sorted
-    int token = -1;
-  };
-  std::pair<std::size_t, bool> edge(std::size_t node, char c) const {
-    const auto& edges = nodes_[node].edges;
-    const auto at = std::lower_bound(edges.begin(), edges.end(), c, [](const auto& e, char x) { return e.first < x; });
-    return {static_cast<std::size_t>(at - edges.begin()), at != edges.end() && at->first == c};
-  }
   const AddedToken* longest_at(std::string_view text, std::size_t i, std::size_t& length) const {
     const AddedToken* best = nullptr;
-    for (std::size_t node = 0, k = i; k < text.size(); ++k) {
-      const auto [at, found] = edge(node, text[k]);
-      if (!found) break;
-      node = nodes_[node].edges[at].second;
-      if (nodes_[node].token >= 0) best = &tokens_[static_cast<std::size_t>(nodes_[node].token)], length = k + 1 - i;
-    }
+    trie_.find(text.substr(i), [&](std::uint32_t token, std::size_t n) { best = &tokens_[token], length = n; });
     return best;
   }
   static bool word_before(std::string_view s, std::size_t at) {
@@ -113,7 +96,7 @@ class AddedTokenMatcher {
     return at;
   }
 
-  std::vector<Node> nodes_{1};
+  PieceTrie trie_;
   std::vector<AddedToken> tokens_;
   bool starts_[256] = {};
 };

@@ -39,10 +39,9 @@ class CodeSet {
     return at != ranges_.begin() && std::prev(at)->second >= c;
   }
   CodeSet& add(const CodeSet& o) {
-    ranges_.insert(ranges_.end(), o.ranges_.begin(), o.ranges_.end());
-    std::sort(ranges_.begin(), ranges_.end());
     std::vector<Range> merged;
-    for (const Range& r : ranges_) {
+    for (auto a = ranges_.cbegin(), b = o.ranges_.begin(); a != ranges_.cend() || b != o.ranges_.cend();) {
+      const Range& r = b == o.ranges_.end() || (a != ranges_.end() && a->first < b->first) ? *a++ : *b++;
       if (!merged.empty() && r.first <= merged.back().second + 1)
         merged.back().second = std::max(merged.back().second, r.second);
       else

@@ -238,9 +238,9 @@ inline std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_spe
   for (const TokenId id : ids) {
     const std::string_view token = vocabulary_->token(id);
     if (!token.data()) continue;
-    if (skip_special_tokens && std::binary_search(special_ids_.begin(), special_ids_.end(), id)) continue;
-    const auto changed = normalized_content_.find(id);
-    tokens.emplace_back(changed == normalized_content_.end() ? token : changed->second);
+    const auto added = decoded_.find(id);
+    if (skip_special_tokens && added != decoded_.end() && added->second.skipped) continue;
+    tokens.emplace_back(added != decoded_.end() && added->second.normalized ? added->second.content : token);
   }
   if (decoder_) decoder_->run(tokens);
   std::string text;

@@ -104,8 +104,7 @@ class Tokenizer {
   PostProcessor post_;
   std::vector<AddedToken> added_;
   AddedTokenMatcher raw_, normalized_;
-  std::map<TokenId, std::string> normalized_content_;  // added tokens are decoded as they are matched
-  std::vector<TokenId> special_ids_;                   // sorted
+  std::map<TokenId, DecodedToken> decoded_;  // of the added tokens
   std::unique_ptr<Decoder> decoder_;
   std::shared_ptr<ScratchPool> pool_;  // memory and caches, lent to one call at a time
   std::optional<Truncation> truncation_;

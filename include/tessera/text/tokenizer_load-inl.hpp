@@ -130,26 +130,26 @@ inline void Tokenizer::add_token(AddedToken t) {
 inline void Tokenizer::finish() {
   vocabulary_->index_ids();
   pool_ = std::make_shared<ScratchPool>();
-  raw_ = normalized_ = AddedTokenMatcher();
-  special_ids_.clear();
-  normalized_content_.clear();
+  decoded_.clear();
+  std::vector<AddedToken> tokens[2];  // looked for in the text as it is, and in the normalised text
+  std::vector<std::string> contents[2];
   NormalizedText in, out;
   for (const AddedToken& t : added_) {
-    bool unchanged = true;  // decode() leaves a special token out by its content, which normalisation may have changed
-    if (!t.normalized) {
-      raw_.add(t.content, t);
-    } else if (!normalizer_) {
-      normalized_.add(t.content, t);
-    } else {
+    DecodedToken& decoded = decoded_[t.id];
+    std::string content = t.content;
+    if (t.normalized && normalizer_) {
       in.assign(t.content, 0);
       normalizer_->normalize(in, out);
-      normalized_.add(out.bytes, t);
-      normalized_content_[t.id] = out.bytes;
-      unchanged = out.bytes == t.content;
+      content = decoded.content = out.bytes;
+      decoded.normalized = true;
     }
-    if (t.special && unchanged) special_ids_.push_back(t.id);
+    // Left out by its content, which normalisation may have changed.
+    decoded.skipped = decoded.skipped || (t.special && content == t.content);
+    tokens[t.normalized].push_back(t);
+    contents[t.normalized].push_back(std::move(content));
   }
-  std::sort(special_ids_.begin(), special_ids_.end());
+  raw_ = AddedTokenMatcher({contents[0].begin(), contents[0].end()}, std::move(tokens[0]));
+  normalized_ = AddedTokenMatcher({contents[1].begin(), contents[1].end()}, std::move(tokens[1]));
 }
 
 // Classes whose transformers code rebuilds the normalizer from tokenizer_config.json, whatever tokenizer.json says.
