@@ -128,6 +128,24 @@ TEST(PieceTrie, FindsWhatASearchOfAllFinds) {
   EXPECT_EQ(calls, 0);
 }
 
+TEST(PieceTrie, OfEqualPiecesTheLastAndNoEmptyOnes) {
+  std::vector<std::pair<std::uint32_t, std::size_t>> got;
+  PieceTrie({"", "ab", "a", "ab", "", "a"}).find("abc", [&](std::uint32_t index, std::size_t length) {
+    got.emplace_back(index, length);
+  });
+  EXPECT_EQ(got, (std::vector<std::pair<std::uint32_t, std::size_t>>{{5, 1}, {3, 2}}));
+}
+
+TEST(PieceTrie, RefusesMoreTextThanItsNumbersHold) {
+  const std::string mebibyte(std::size_t{1} << 20, 'a');
+  try {
+    PieceTrie(std::vector<std::string_view>(2048, mebibyte));
+    FAIL() << "2 GiB accepted";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), Code::kLimit);
+  }
+}
+
 TEST(Unigram, OneLongPieceTakesLinearTime) {
   std::vector<ScoredPiece> pieces = {{"<unk>", 0}};
   for (std::size_t n = 1; n <= 16; ++n) pieces.push_back({std::string(n, 'a'), -static_cast<double>(n)});

@@ -40,8 +40,8 @@ class CodeSet {
   }
   CodeSet& add(const CodeSet& o) {
     std::vector<Range> merged;
-    for (auto a = ranges_.cbegin(), b = o.ranges_.begin(); a != ranges_.cend() || b != o.ranges_.cend();) {
-      const Range& r = b == o.ranges_.end() || (a != ranges_.end() && a->first < b->first) ? *a++ : *b++;
+    for (auto a = ranges_.cbegin(), b = o.ranges_.cbegin(); a != ranges_.cend() || b != o.ranges_.cend();) {
+      const Range& r = b == o.ranges_.cend() || (a != ranges_.cend() && a->first < b->first) ? *a++ : *b++;
       if (!merged.empty() && r.first <= merged.back().second + 1)
         merged.back().second = std::max(merged.back().second, r.second);
       else

@@ -1,5 +1,6 @@
 // Combining marks in canonical order.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +19,8 @@ struct Decomposed {
 
 /// The marks of one starter, by class; of equal classes the first stays first. Source: UAX #15, canonical ordering.
 inline void sort_marks(Decomposed* first, Decomposed* last) {
-  if (last - first < 2) return;
+  const auto before = [](const Decomposed& a, const Decomposed& b) { return a.order < b.order; };
+  if (std::is_sorted(first, last, before)) return;  // as nearly always
   std::array<std::size_t, 257> at{};  // a counting sort: classes are bytes, and a text may hold a million marks
   for (const Decomposed* d = first; d != last; ++d) ++at[d->order + 1u];
   for (std::size_t i = 1; i < at.size(); ++i) at[i] += at[i - 1];

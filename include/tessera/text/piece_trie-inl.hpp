@@ -3,6 +3,7 @@
 #include <array>
 #include <bit>
 
+#include <tessera/core/error.hpp>
 #include <tessera/text/piece_trie.hpp>
 
 namespace tessera::text {
@@ -18,6 +19,7 @@ class PieceTrie::Builder {
       sorted.push_back({head(pieces[i], 0), head(pieces[i], 8), static_cast<std::uint32_t>(i)});
       bytes += pieces[i].size();
     }
+    if (bytes >> 31 != 0) throw Error(Code::kLimit, "vocabulary: its pieces are 2 GiB or more of text together");
     sort(sorted, pieces);
     // All texts in order, one after another, for the passes to come; of equal ones the last piece.
     trie_.text_.reserve(bytes);

@@ -12,8 +12,8 @@ namespace tessera::text {
 /// piece are not spelled out, but compared with the piece at their end.
 class PieceTrie {
  public:
-  /// \param pieces below 2^31 bytes together; what find() reports is the index in this list, of equal pieces the last. Empty
-  /// ones are never found.
+  /// \param pieces what find() reports is the index in this list, of equal pieces the last. Empty ones are never found.
+  /// \throws Error kLimit for 2^31 bytes or more together.
   explicit PieceTrie(const std::vector<std::string_view>& pieces);
   PieceTrie() = default;
 
