@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <bit>
 
 #include <tessera/io/json-inl.hpp>
 #include <tessera/text/bpe.hpp>
@@ -31,11 +32,11 @@ inline BpeSettings bpe_settings(const io::Json& json) {
 }
 
 inline Bpe::Bpe(const Vocabulary& vocabulary, const MergeList& merges, BpeSettings settings)
-    : vocabulary_(vocabulary), settings_(std::move(settings)) {
+    : vocabulary_(vocabulary), settings_(std::move(settings)), merges_(merges.parts.size()) {
+  if (merges.parts.size() > kMostMerges)
+    throw Error(Code::kLimit,
+                {"tokenizer: ", std::to_string(merges.parts.size()), " merges, the limit is ", std::to_string(kMostMerges)});
   if (settings_.has_unk) unk_ = vocabulary_.find_model(settings_.unk_token);
-  std::size_t slots = 16;
-  while (slots < merges.parts.size() * 2) slots *= 2;
-  table_.assign(slots, {~std::uint64_t{0}, {}});
   std::string joined;
   for (std::size_t i = 0; i < merges.parts.size(); ++i) {
     const auto& [begin, middle, end] = merges.parts[i];
@@ -53,7 +54,8 @@ inline Bpe::Bpe(const Vocabulary& vocabulary, const MergeList& merges, BpeSettin
       throw Error(Code::kFormat,
                   {"tokenizer: merge ", std::to_string(i + 1), " of '", std::string(left.substr(0, 40)), "' and '",
                    std::string(right.substr(0, 40)), "': a part or the result is not in the vocabulary"});
-    insert(key(a, b), {static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(whole)});
+    merges_.put(static_cast<std::uint32_t>(a), static_cast<std::uint32_t>(b),
+                {static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(whole)});
   }
   all_fallback_ = settings_.byte_fallback;
   for (unsigned b = 0; b < 256; ++b) {
@@ -71,29 +73,65 @@ inline Bpe::Bpe(const Vocabulary& vocabulary, const MergeList& merges, BpeSettin
         bytes_[first][last][c] =
             character(detail::ByteAlphabet::get().of(static_cast<unsigned char>(c)), first, last, buffer);
       }
+  index_meetings(merges);
 }
 
 inline bool Bpe::take_raw_bytes() {
   // Where a byte has no token, an unknown one stands for a character of one or two bytes, and lengths would differ.
   const TokenId* all = &bytes_[0][0][0];
-  return raw_ = !settings_.byte_fallback && std::all_of(all, all + 4 * 256, [](TokenId id) { return id >= 0; });
+  raw_ = !settings_.byte_fallback && std::all_of(all, all + 4 * 256, [](TokenId id) { return id >= 0; });
+  if (raw_ && settings_.prefix.empty()) index_bytes();
+  return raw_;
 }
 
-inline const Bpe::Merge* Bpe::find(TokenId left, TokenId right) const noexcept {
-  const std::uint64_t k = key(left, right);
-  const std::size_t mask = table_.size() - 1;
-  std::uint64_t h = k * 0x9e3779b97f4a7c15u;
-  for (std::size_t at = static_cast<std::size_t>(h >> 32) & mask;; at = (at + 1) & mask) {
-    if (table_[at].first == k) return &table_[at].second;
-    if (table_[at].first == ~std::uint64_t{0}) return nullptr;
-  }
+inline void Bpe::index_bytes() {
+  byte_merges_.assign(256 * 256, Merge{kNoRank, 0});
+  for (std::size_t left = 0; left < 256; ++left)
+    for (std::size_t right = 0; right < 256; ++right)
+      if (const Merge* m = find(bytes_[0][0][left], bytes_[0][0][right])) byte_merges_[left << 8 | right] = *m;
 }
-inline void Bpe::insert(std::uint64_t k, Merge m) {
-  const std::size_t mask = table_.size() - 1;
-  std::uint64_t h = k * 0x9e3779b97f4a7c15u;
-  std::size_t at = static_cast<std::size_t>(h >> 32) & mask;
-  while (table_[at].first != ~std::uint64_t{0} && table_[at].first != k) at = (at + 1) & mask;
-  table_[at] = {k, m};  // of equal merges the last counts
+
+// A symbol's text is that of its characters, so a merge joins two of them only if they meet in the texts of its parts. That
+// does not hold for byte fallback tokens, nor for unknown ones, nor where characters have a prefix or suffix.
+inline void Bpe::index_meetings(const MergeList& merges) {
+  if (!all_fallback_ || settings_.ignore_merges || !settings_.prefix.empty() || !settings_.suffix.empty()) return;
+  const auto is_fallback = [&](std::string_view text) {
+    return text.size() == 6 && std::find(fallback_, fallback_ + 256, vocabulary_.find_model(text)) != fallback_ + 256;
+  };
+  std::vector<std::pair<unicode::CodePoint, unicode::CodePoint>> met;
+  for (const auto& [begin, middle, end] : merges.parts) {
+    const std::string_view left = std::string_view(merges.pool).substr(begin, middle - begin),
+                           right = std::string_view(merges.pool).substr(middle, end - middle);
+    if (left.empty() || right.empty()) continue;  // no piece has an empty symbol
+    if (is_fallback(left) || is_fallback(right)) return;
+    std::size_t bytes = 0;
+    const unicode::CodePoint last = unicode::decode_before(left, left.size(), bytes);
+    met.emplace_back(last, unicode::decode(right, 0, bytes));
+  }
+  std::sort(met.begin(), met.end());
+  met.erase(std::unique(met.begin(), met.end()), met.end());
+  meetings_ = PairTable<bool>(met.size());
+  for (const auto& [last, first] : met) meetings_.put(last, first, true);
+  falls_apart_ = true;
+}
+
+inline std::size_t Bpe::first_part(std::string_view piece) const {
+  if (!falls_apart_) return piece.size();
+  std::size_t bytes = 0;
+  unicode::CodePoint before = unicode::decode(piece, 0, bytes);
+  bool alone = true;  // so far, characters that meet no other
+  for (std::size_t at = bytes, begin = 0; at < piece.size(); at += bytes) {
+    const unicode::CodePoint c = unicode::decode(piece, at, bytes);
+    if (meetings_.find(before, c)) {
+      if (alone && begin > 0) return begin;
+      alone = false;
+    } else {
+      if (!alone) return at;
+      begin = at;
+    }
+    before = c;
+  }
+  return piece.size();
 }
 
 inline TokenId Bpe::character(std::string_view c, bool first, bool last, std::string& buffer) const {
@@ -151,29 +189,51 @@ inline void Bpe::read_characters(std::string_view piece, ModelScratch& s) const 
   flush();
 }
 
-// Few symbols: the best of all pairs by a scan.
-inline void Bpe::merge_short(std::vector<BpeSymbol>& symbols) const {
-  constexpr std::size_t kMost = 64;
-  std::array<Merge, kMost> pair;
-  std::size_t n = symbols.size();
-  const auto look = [&](std::size_t i) {
-    const Merge* m = find(symbols[i].id, symbols[i + 1].id);
-    pair[i] = m ? *m : Merge{kNoRank, 0};
+// Few symbols: the best of all pairs by a scan. Symbols keep their places; a bit of `live` says which are still there.
+inline void Bpe::merge_short(std::string_view piece, std::vector<BpeSymbol>& symbols) const {
+  constexpr std::uint32_t kNone = 0x7fffffffu, kPlaces = kShort;  // signed: that is what SSE2 compares
+  std::int32_t order[kShort];                                     // rank, then place, of the pair that begins here
+  std::uint32_t whole[kShort];
+  const std::size_t n = symbols.size();
+  std::fill(order, order + kShort, static_cast<std::int32_t>(kNone));
+  const auto note = [&](std::size_t at, std::uint32_t rank, std::uint32_t id) {
+    order[at] = static_cast<std::int32_t>(rank * kPlaces + at);
+    whole[at] = id;
   };
-  for (std::size_t i = 0; i + 1 < n; ++i) look(i);
-  while (n > 1) {
-    std::size_t best = 0;
-    for (std::size_t i = 1; i + 1 < n; ++i)
-      if (pair[i].rank < pair[best].rank) best = i;
-    if (pair[best].rank == kNoRank) break;
-    symbols[best].id = static_cast<TokenId>(pair[best].id);
-    symbols[best].bytes += symbols[best + 1].bytes;
-    for (std::size_t i = best + 1; i + 1 < n; ++i) symbols[i] = symbols[i + 1], pair[i] = pair[i + 1 < kMost ? i + 1 : i];
-    --n;
-    if (best + 1 < n) look(best);
-    if (best > 0) look(best - 1);
+  const auto look = [&](std::size_t at, std::size_t next) {
+    order[at] = static_cast<std::int32_t>(kNone);
+    if (const Merge* m = find(symbols[at].id, symbols[next].id)) note(at, m->rank, m->id);
+  };
+  std::size_t first = 0;
+  if (!byte_merges_.empty())
+    for (const std::size_t end = n - !settings_.suffix.empty(); first + 1 < end; ++first) {
+      const Merge& m = byte_merges_[static_cast<std::size_t>(static_cast<unsigned char>(piece[first])) << 8 |
+                                    static_cast<unsigned char>(piece[first + 1])];
+      if (m.rank != kNoRank) note(first, m.rank, m.id);
+    }
+  for (; first + 1 < n; ++first) look(first, first + 1);
+  std::uint64_t live = n < 64 ? (std::uint64_t{1} << n) - 1 : ~std::uint64_t{0};
+  for (;;) {
+    std::int32_t best = static_cast<std::int32_t>(kNone);
+    for (std::size_t from = 0; from < n; from += 16)
+      for (std::size_t i = from; i < from + 16; ++i) best = order[i] < best ? order[i] : best;
+    if (best == static_cast<std::int32_t>(kNone)) break;
+    const std::size_t at = static_cast<std::uint32_t>(best) % kPlaces;
+    const std::uint64_t behind = live & (~std::uint64_t{1} << at), before = live & ((std::uint64_t{1} << at) - 1);
+    const auto right = static_cast<std::size_t>(std::countr_zero(behind));
+    symbols[at].id = static_cast<TokenId>(whole[at]);
+    symbols[at].bytes += symbols[right].bytes;
+    live &= ~(std::uint64_t{1} << right);
+    order[right] = static_cast<std::int32_t>(kNone);
+    if (const std::uint64_t rest = behind & (behind - 1); rest != 0)
+      look(at, static_cast<std::size_t>(std::countr_zero(rest)));
+    else
+      order[at] = static_cast<std::int32_t>(kNone);
+    if (before != 0) look(static_cast<std::size_t>(63 - std::countl_zero(before)), at);
   }
-  symbols.resize(n);
+  std::size_t kept = 0;
+  for (; live != 0; live &= live - 1) symbols[kept++] = symbols[static_cast<std::size_t>(std::countr_zero(live))];
+  symbols.resize(kept);
 }
 
 // Many: a heap of pairs by rank, then place, over a linked list. A pair of the heap that is no longer there is passed over.
@@ -225,8 +285,8 @@ inline void Bpe::tokenize(std::string_view piece, ModelScratch& s, std::vector<P
     if (const TokenId id = vocabulary_.find_model(whole); id >= 0) return out.push_back({id, 0, piece.size()});
   }
   read_characters(piece, s);
-  if (s.symbols.size() <= 64)
-    merge_short(s.symbols);
+  if (s.symbols.size() <= kShort)
+    merge_short(piece, s.symbols);
   else
     merge_long(s.symbols, s.heap);
   std::size_t at = 0;

@@ -9,6 +9,7 @@
 
 #include <tessera/io/json.hpp>
 #include <tessera/text/model.hpp>
+#include <tessera/text/pair_table.hpp>
 
 namespace tessera::text {
 
@@ -26,9 +27,9 @@ struct MergeList {
 };
 
 struct BpeSettings {
-  std::string unk_token;  ///< empty: unknown characters vanish
+  std::string unk_token{};  ///< empty: unknown characters vanish
   bool has_unk = false;
-  std::string prefix, suffix;  ///< of characters that are not the first of a piece, and of the last
+  std::string prefix{}, suffix{};  ///< of characters that are not the first of a piece, and of the last
   bool fuse_unk = false, byte_fallback = false, ignore_merges = false;
 };
 
@@ -36,9 +37,11 @@ struct BpeSettings {
 /// Source: Sennrich, Haddow, Birch, arXiv:1508.07909, section 3.2.
 class Bpe : public Model {
  public:
-  /// \throws Error kFormat for a merge whose parts or result the vocabulary lacks.
+  /// \throws Error kFormat for a merge whose parts or result the vocabulary lacks, kLimit for more than 2^24 merges.
   Bpe(const Vocabulary& vocabulary, const MergeList& merges, BpeSettings settings);
   void tokenize(std::string_view piece, ModelScratch& scratch, std::vector<PieceToken>& out) const override;
+  /// Up to where two characters meet that no merge brings together.
+  std::size_t first_part(std::string_view piece) const override;
 
   /// Takes pieces as raw bytes instead of their byte-level characters, where every byte has a token. \return whether it
   /// does.
@@ -49,14 +52,16 @@ class Bpe : public Model {
     std::uint32_t rank, id;
   };
   static constexpr std::uint32_t kNoRank = 0xffffffffu;
-  static std::uint64_t key(TokenId left, TokenId right) noexcept {
-    return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
+  static constexpr std::size_t kShort = 64;                         // symbols that merge_short() takes
+  static constexpr std::size_t kMostMerges = std::size_t{1} << 24;  // so that a rank and one of their places fit in 31 bits
+  const Merge* find(TokenId left, TokenId right) const noexcept {
+    return merges_.find(static_cast<std::uint32_t>(left), static_cast<std::uint32_t>(right));
   }
-  const Merge* find(TokenId left, TokenId right) const noexcept;
-  void insert(std::uint64_t k, Merge m);
+  void index_bytes();
+  void index_meetings(const MergeList& merges);
   TokenId character(std::string_view c, bool first, bool last, std::string& buffer) const;
   void read_characters(std::string_view piece, ModelScratch& scratch) const;
-  void merge_short(std::vector<BpeSymbol>& symbols) const;
+  void merge_short(std::string_view piece, std::vector<BpeSymbol>& symbols) const;
   void merge_long(std::vector<BpeSymbol>& symbols, std::vector<std::pair<std::uint64_t, std::uint32_t>>& heap) const;
 
   const Vocabulary& vocabulary_;
@@ -66,7 +71,10 @@ class Bpe : public Model {
   TokenId bytes_[2][2][256];  // raw bytes by first, last
   TokenId ascii_[2][2][128];  // characters by first, last
   bool raw_ = false, all_fallback_ = false;
-  std::vector<std::pair<std::uint64_t, Merge>> table_;
+  PairTable<Merge> merges_;         // by the ids of the parts
+  std::vector<Merge> byte_merges_;  // raw bytes, by the left, then the right one; neither is the last of a piece
+  PairTable<bool> meetings_;        // of the last character of a left part with the first of its right part
+  bool falls_apart_ = false;        // whether meetings_ tells where
 };
 
 /// From a tokenizer.json's "model". \throws Error kFormat, kUnsupported for dropout.

@@ -43,6 +43,9 @@ class Model {
   virtual ~Model() = default;
   /// Appends the tokens of one piece, in order. Const and safe to share; each thread has its own scratch.
   virtual void tokenize(std::string_view piece, ModelScratch& scratch, std::vector<PieceToken>& out) const = 0;
+  /// How many bytes a piece that is not empty begins with whose tokens, and those of the rest, are the same when each is a
+  /// piece of its own; all of them where that is not known.
+  virtual std::size_t first_part(std::string_view piece) const { return piece.size(); }
 };
 
 }  // namespace tessera::text

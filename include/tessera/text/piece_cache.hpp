@@ -16,28 +16,40 @@ class PieceCache {
 
   /// Appends what model.tokenize() would.
   void tokenize(const Model& model, std::string_view piece, ModelScratch& scratch, std::vector<PieceToken>& out) {
-    if (piece.size() > kBytes) return model.tokenize(piece, scratch, out);
     if (slots_.empty()) slots_.resize(kSlots);
-    Slot& slot = slots_[hash(piece) & (kSlots - 1)];
-    if (slot.size == piece.size() && std::memcmp(slot.bytes, piece.data(), piece.size()) == 0) {
-      for (std::size_t i = 0; i < slot.count; ++i) out.push_back({slot.ids[i], slot.spans[i][0], slot.spans[i][1]});
-      return;
-    }
-    const std::size_t before = out.size();
-    model.tokenize(piece, scratch, out);
-    const std::size_t n = out.size() - before;
-    if (n > kTokens) return;
-    std::memcpy(slot.bytes, piece.data(), piece.size());
-    slot.size = static_cast<std::uint8_t>(piece.size());
-    slot.count = static_cast<std::uint8_t>(n);
-    for (std::size_t i = 0; i < n; ++i) {
-      const PieceToken& t = out[before + i];
-      slot.ids[i] = t.id;
-      slot.spans[i][0] = static_cast<std::uint8_t>(t.begin), slot.spans[i][1] = static_cast<std::uint8_t>(t.end);
+    if (piece.size() <= kBytes) return remembered(model, piece, 0, scratch, out);
+    for (std::size_t at = 0, n = 0; at < piece.size(); at += n) {
+      n = model.first_part(piece.substr(at));
+      remembered(model, piece.substr(at, n), at, scratch, out);
     }
   }
 
  private:
+  // `at`: where the part begins in its piece.
+  void remembered(const Model& model, std::string_view part, std::size_t at, ModelScratch& scratch,
+                  std::vector<PieceToken>& out) {
+    const std::size_t before = out.size();
+    Slot* const slot = part.size() <= kBytes ? &slots_[hash(part) & (kSlots - 1)] : nullptr;
+    if (slot && slot->size == part.size() && std::memcmp(slot->bytes, part.data(), part.size()) == 0) {
+      for (std::size_t i = 0; i < slot->count; ++i)
+        out.push_back({slot->ids[i], at + slot->spans[i][0], at + slot->spans[i][1]});
+      return;
+    }
+    model.tokenize(part, scratch, out);
+    const std::size_t n = out.size() - before;
+    if (slot && n <= kTokens) {
+      std::memcpy(slot->bytes, part.data(), part.size());
+      slot->size = static_cast<std::uint8_t>(part.size());
+      slot->count = static_cast<std::uint8_t>(n);
+      for (std::size_t i = 0; i < n; ++i) {
+        const PieceToken& t = out[before + i];
+        slot->ids[i] = t.id;
+        slot->spans[i][0] = static_cast<std::uint8_t>(t.begin), slot->spans[i][1] = static_cast<std::uint8_t>(t.end);
+      }
+    }
+    for (std::size_t i = before; i < out.size(); ++i) out[i].begin += at, out[i].end += at;
+  }
+
   static constexpr std::size_t kSlots = 1 << 14;
   struct Slot {
     char bytes[kBytes];
