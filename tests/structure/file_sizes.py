@@ -1,15 +1,8 @@
 """No source file over 600 lines; those over 400 are listed, to be split by idea."""
 
-import subprocess
+from tree import ROOT, finish, sources
 
-from tree import ROOT, SOURCES, finish
-
-tracked = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, check=True).stdout
-paths = [ROOT / name for name in tracked.decode().split("\0") if name]
-sizes = sorted(
-    ((len(p.read_text(encoding="utf-8").splitlines()), p.relative_to(ROOT).as_posix()) for p in paths if p.suffix in SOURCES and p.is_file()),
-    reverse=True,
-)
+sizes = sorted(((len(p.read_text(encoding="utf-8").splitlines()), p.relative_to(ROOT).as_posix()) for p in sources()), reverse=True)
 for lines, name in sizes:
     if lines > 400:
         print(f"{lines:5d} {name}")

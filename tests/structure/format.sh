@@ -7,13 +7,14 @@ clang-format --version
 changes=$(mktemp)
 trap 'rm -f "$changes"' EXIT
 files=0 wrong=0
-while IFS= read -r -d '' file; do
+while IFS= read -r file; do
   files=$((files + 1))
   if ! clang-format --style=file "$file" | diff -u "$file" - >"$changes"; then
     echo "$file is not formatted:"
     sed -n '3,12p' "$changes"
     wrong=1
   fi
-done < <(git ls-files -z '*.hpp' '*.inl' '*.cpp')
+done < <(python3 tests/structure/tree.py .hpp .inl .cpp)
 echo "$files files"
+[ $files -gt 0 ] || { echo "found no file to look at" >&2; exit 1; }
 exit $wrong

@@ -25,9 +25,19 @@ def library_files():
     }
 
 
+def sources(suffixes=SOURCES):
+    """The project's own files: all but hidden and build folders. Without git, which an unpacked archive does not have."""
+    tops = [p for p in ROOT.iterdir() if p.is_dir() and not p.name.startswith((".", "build"))]
+    return sorted(p for top in tops for p in top.rglob("*") if p.suffix in suffixes and p.is_file())
+
+
 def finish(problems, done):
     """Ends a check: every problem on a line of its own, or what was looked at."""
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"{len(problems)} problems, {done}")
     sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":  # the files with the endings that are given, one a line
+    print(*(p.relative_to(ROOT) for p in sources(set(sys.argv[1:]))), sep="\n")

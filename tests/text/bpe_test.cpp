@@ -195,5 +195,20 @@ TEST(Bpe, RawBytesMergeByTheDefinition) {
     }
 }
 
+TEST(Bpe, TwoBytesMayHaveOneId) {
+  Case c({});
+  const auto& alphabet = detail::ByteAlphabet::get();
+  for (unsigned b = 0; b < 256; ++b)
+    c.vocabulary.add(alphabet.of(static_cast<unsigned char>(b)), b == 'b' ? 'a' : static_cast<std::int64_t>(b));
+  c.vocabulary.add("ac", 300);
+  c.merges.add("a", "c");
+  c.finish({});
+  ASSERT_TRUE(c.model->take_raw_bytes());
+  ModelScratch scratch;
+  std::vector<PieceToken> got;
+  c.model->tokenize("acbcc", scratch, got);
+  EXPECT_EQ(ids_of(got), (Ids{300, 300, 'c'})) << "merges go by ids";
+}
+
 }  // namespace
 }  // namespace tessera::text

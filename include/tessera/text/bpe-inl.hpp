@@ -85,31 +85,38 @@ inline bool Bpe::take_raw_bytes() {
 }
 
 inline void Bpe::index_bytes() {
+  PairTable<std::uint8_t> byte_of(256);
+  for (std::uint32_t b = 0; b < 256; ++b) {
+    const auto id = static_cast<std::uint32_t>(bytes_[0][0][b]);
+    if (byte_of.find(id, 0)) return;  // two bytes of one id: an odd vocabulary, which goes the slower way
+    byte_of.put(id, 0, static_cast<std::uint8_t>(b));
+  }
   byte_merges_.assign(256 * 256, Merge{kNoRank, 0});
-  for (std::size_t left = 0; left < 256; ++left)
-    for (std::size_t right = 0; right < 256; ++right)
-      if (const Merge* m = find(bytes_[0][0][left], bytes_[0][0][right])) byte_merges_[left << 8 | right] = *m;
+  merges_.each([&](std::uint32_t left, std::uint32_t right, const Merge& m) {
+    const std::uint8_t *const l = byte_of.find(left, 0), *const r = l ? byte_of.find(right, 0) : nullptr;
+    if (r) byte_merges_[static_cast<std::size_t>(*l) << 8 | *r] = m;
+  });
 }
 
 // A symbol's text is that of its characters, so a merge joins two of them only if they meet in the texts of its parts. That
 // does not hold for byte fallback tokens, nor for unknown ones, nor where characters have a prefix or suffix.
 inline void Bpe::index_meetings(const MergeList& merges) {
   if (!all_fallback_ || settings_.ignore_merges || !settings_.prefix.empty() || !settings_.suffix.empty()) return;
-  const auto is_fallback = [&](std::string_view text) {
-    return text.size() == 6 && std::find(fallback_, fallback_ + 256, vocabulary_.find_model(text)) != fallback_ + 256;
-  };
-  std::vector<std::pair<unicode::CodePoint, unicode::CodePoint>> met;
+  const auto is_fallback = [](std::string_view text) { return text.size() == 6 && text.starts_with("<0x"); };
+  PairTable<bool> seen(merges.parts.size());
+  std::vector<std::pair<unicode::CodePoint, unicode::CodePoint>> met;  // few, so that their table is small
   for (const auto& [begin, middle, end] : merges.parts) {
     const std::string_view left = std::string_view(merges.pool).substr(begin, middle - begin),
                            right = std::string_view(merges.pool).substr(middle, end - middle);
     if (left.empty() || right.empty()) continue;  // no piece has an empty symbol
     if (is_fallback(left) || is_fallback(right)) return;
     std::size_t bytes = 0;
-    const unicode::CodePoint last = unicode::decode_before(left, left.size(), bytes);
-    met.emplace_back(last, unicode::decode(right, 0, bytes));
+    const unicode::CodePoint last = unicode::decode_before(left, left.size(), bytes),
+                             first = unicode::decode(right, 0, bytes);
+    if (seen.find(last, first)) continue;
+    seen.put(last, first, true);
+    met.emplace_back(last, first);
   }
-  std::sort(met.begin(), met.end());
-  met.erase(std::unique(met.begin(), met.end()), met.end());
   meetings_ = PairTable<bool>(met.size());
   for (const auto& [last, first] : met) meetings_.put(last, first, true);
   falls_apart_ = true;

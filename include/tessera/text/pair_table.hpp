@@ -31,6 +31,12 @@ class PairTable {
       if (slots_[at].key == kFree) return nullptr;
     }
   }
+  /// Calls f(left, right, value) for each, in no order.
+  template <class F>
+  void each(const F& f) const {
+    for (const Slot& s : slots_)
+      if (s.key != kFree) f(static_cast<std::uint32_t>(s.key >> 32), static_cast<std::uint32_t>(s.key), s.value);
+  }
 
  private:
   static constexpr std::uint64_t kFree = ~std::uint64_t{0};

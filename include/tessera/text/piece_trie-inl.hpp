@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 
 #include <tessera/core/error.hpp>
 #include <tessera/text/piece_trie.hpp>
@@ -16,24 +17,33 @@ class PieceTrie::Builder {
     std::size_t bytes = 0;
     for (std::size_t i = 0; i < pieces.size(); ++i) {
       if (pieces[i].empty()) continue;
-      sorted.push_back({head(pieces[i], 0), head(pieces[i], 8), static_cast<std::uint32_t>(i)});
       bytes += pieces[i].size();
+      if (bytes >> 31 != 0) throw Error(Code::kLimit, "vocabulary: its pieces are 2 GiB or more of text together");
+      sorted.push_back({head(pieces[i], 0), head(pieces[i], 8), static_cast<std::uint32_t>(i),
+                        static_cast<std::uint32_t>(pieces[i].size())});
     }
-    if (bytes >> 31 != 0) throw Error(Code::kLimit, "vocabulary: its pieces are 2 GiB or more of text together");
     sort(sorted, pieces);
     // All texts in order, one after another, for the passes to come; of equal ones the last piece.
-    trie_.text_.reserve(bytes);
+    trie_.text_.resize(bytes);
     keys_.reserve(sorted.size());
+    std::size_t at = 0;
     for (const Sorted& s : sorted) {
-      const std::string_view text = pieces[s.piece];
+      char* const to = trie_.text_.data() + at;
+      if (s.size <= 16 && bytes - at >= 16) {  // without a look at the piece, which lies anywhere
+        put(s.head, to);
+        put(s.next, to + 8);
+      } else {
+        std::memcpy(to, pieces[s.piece].data(), s.size);
+      }
+      const std::string_view text(to, s.size);
       if (!keys_.empty() && keys_.back().text == text) {
         keys_.back().piece = s.piece;
         continue;
       }
-      const std::size_t at = trie_.text_.size();
-      trie_.text_.append(text);
-      keys_.push_back({std::string_view(trie_.text_).substr(at), s.piece});
+      keys_.push_back({text, s.piece});
+      at += s.size;
     }
+    trie_.text_.resize(at);
     trie_.tails_.resize(pieces.size());
     trie_.units_.reserve(keys_.size() * 2 + 512);
   }
@@ -56,7 +66,7 @@ class PieceTrie::Builder {
  private:
   struct Sorted {
     std::uint64_t head, next;  // the first bytes, so that most comparisons need no look at the text
-    std::uint32_t piece;
+    std::uint32_t piece, size;
   };
   struct Key {
     std::string_view text;  // in trie_.text_
@@ -82,6 +92,7 @@ class PieceTrie::Builder {
       const auto last = std::find_if(first, v.end(), [&](const Sorted& s) { return s.head != first->head; });
       std::sort(first, last, [&](const Sorted& a, const Sorted& b) {
         if (a.next != b.next) return a.next < b.next;
+        if (a.size <= 16 || b.size <= 16) return a.size != b.size ? a.size < b.size : a.piece < b.piece;
         const int order = pieces[a.piece].compare(pieces[b.piece]);
         return order != 0 ? order < 0 : a.piece < b.piece;
       });
@@ -90,8 +101,15 @@ class PieceTrie::Builder {
   }
   static std::uint64_t head(std::string_view s, std::size_t from) noexcept {
     std::uint64_t h = 0;
+    if (s.size() >= from + 8) {
+      for (std::size_t i = from; i < from + 8; ++i) h = h << 8 | static_cast<unsigned char>(s[i]);
+      return h;
+    }
     for (std::size_t i = from; i < from + 8; ++i) h = h << 8 | (i < s.size() ? static_cast<unsigned char>(s[i]) : 0u);
     return h;
+  }
+  static void put(std::uint64_t head, char* to) noexcept {
+    for (int i = 0; i < 8; ++i) to[i] = static_cast<char>(head >> (56 - 8 * i) & 255);
   }
   unsigned char byte(std::size_t key, std::size_t depth) const noexcept {
     return static_cast<unsigned char>(keys_[key].text[depth]);

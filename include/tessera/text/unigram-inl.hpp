@@ -32,13 +32,13 @@ class Unigram : public Model {
     texts.reserve(pieces.size());
     scores_.reserve(pieces.size());
     for (const ScoredPiece& piece : pieces) {
-      vocabulary.add(piece.text, static_cast<std::int64_t>(texts.size()));
       texts.push_back(piece.text);
       scores_.push_back(piece.score);
       bytes += piece.text.size();
       least = std::min(least, piece.score);
     }
     if (bytes > std::size_t{1} << 31) throw Error(Code::kLimit, "tokenizer: a vocabulary of more than 2 GiB");
+    vocabulary.add_all(texts);
     unk_score_ = least - kUnknownPenalty;
     trie_ = PieceTrie(texts);
     for (unsigned b = 0; b < 256; ++b) {

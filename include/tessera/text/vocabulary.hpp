@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,23 +24,19 @@ class Vocabulary {
     if (slots > slots_.size()) rehash(slots);
   }
   /// \throws Error kFormat for an id outside [0, 2^31 - 1) or one that another token has.
-  void add(std::string_view token, std::int64_t id) {
-    constexpr std::int64_t kLargest = 1 << 28;  // ids index tables: a huge one would allocate them
-    if (id < 0 || id >= kLargest)
-      throw Error(Code::kFormat,
-                  {"vocabulary: token '", std::string(token.substr(0, 40)), "' has the id ", std::to_string(id)});
-    if (entries_.size() * 2 >= slots_.size()) rehash(slots_.empty() ? 16 : slots_.size() * 2);
-    const std::size_t h = hash(token);
-    const std::size_t slot = find_slot(token, h);
-    if (slots_[slot] != kFree) {
-      entries_[slots_[slot]].id = static_cast<TokenId>(id);
-    } else {
-      slots_[slot] = static_cast<std::uint32_t>(entries_.size());
-      entries_.push_back({pool_.size(), static_cast<std::uint32_t>(token.size()), static_cast<TokenId>(id), h});
-      pool_.append(token);
-      if (token.size() > longest_) longest_ = token.size();
+  void add(std::string_view token, std::int64_t id) { add(token, id, hash(token)); }
+  /// Adds tokens with the ids 0, 1, 2 ... Each asks for its slot's memory a few tokens ahead: a large table is in no cache.
+  void add_all(std::span<const std::string_view> tokens) {
+    constexpr std::size_t kAhead = 8;
+    reserve(tokens.size());
+    std::size_t hashes[kAhead];
+    for (std::size_t i = 0; i < tokens.size() + kAhead; ++i) {
+      std::size_t& h = hashes[i % kAhead];
+      if (i >= kAhead) add(tokens[i - kAhead], static_cast<std::int64_t>(i - kAhead), h);
+      if (i >= tokens.size()) continue;
+      h = hash(tokens[i]);
+      __builtin_prefetch(&slots_[h & (slots_.size() - 1)], 1);
     }
-    by_id_valid_ = false;
   }
   /// The id, or -1.
   TokenId find(std::string_view token) const noexcept {
@@ -83,6 +80,23 @@ class Vocabulary {
     TokenId id;
     std::size_t hash;
   };
+  void add(std::string_view token, std::int64_t id, std::size_t h) {
+    constexpr std::int64_t kLargest = 1 << 28;  // ids index tables: a huge one would allocate them
+    if (id < 0 || id >= kLargest)
+      throw Error(Code::kFormat,
+                  {"vocabulary: token '", std::string(token.substr(0, 40)), "' has the id ", std::to_string(id)});
+    if (entries_.size() * 2 >= slots_.size()) rehash(slots_.empty() ? 16 : slots_.size() * 2);
+    const std::size_t slot = find_slot(token, h);
+    if (slots_[slot] != kFree) {
+      entries_[slots_[slot]].id = static_cast<TokenId>(id);
+    } else {
+      slots_[slot] = static_cast<std::uint32_t>(entries_.size());
+      entries_.push_back({pool_.size(), static_cast<std::uint32_t>(token.size()), static_cast<TokenId>(id), h});
+      pool_.append(token);
+      if (token.size() > longest_) longest_ = token.size();
+    }
+    by_id_valid_ = false;
+  }
   // Eight bytes a step; multiplication and shifts as in wyhash's finish.
   static std::size_t hash(std::string_view s) noexcept {
     std::uint64_t h = 0x9e3779b97f4a7c15u ^ s.size();
