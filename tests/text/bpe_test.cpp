@@ -195,6 +195,32 @@ TEST(Bpe, RawBytesMergeByTheDefinition) {
     }
 }
 
+TEST(PairTable, IsAMap) {
+  std::mt19937 random(3);
+  PairTable<std::uint32_t> table;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> want;
+  for (std::uint32_t i = 0; i < 20000; ++i) {
+    const auto left = static_cast<std::uint32_t>(random() % 300), right = static_cast<std::uint32_t>(random() % 60) << 24;
+    table.put(left, right, i);
+    want[{left, right}] = i;
+  }
+  for (std::uint32_t left = 0; left < 310; ++left)
+    for (std::uint32_t r = 0; r < 70; ++r) {
+      const auto known = want.find({left, r << 24});
+      const std::uint32_t* found = table.find(left, r << 24);
+      ASSERT_EQ(found != nullptr, known != want.end()) << left << ' ' << r;
+      if (found) {
+        ASSERT_EQ(*found, known->second);
+      }
+    }
+  std::size_t seen = 0;
+  table.each([&](std::uint32_t left, std::uint32_t right, std::uint32_t v) {
+    ++seen;
+    EXPECT_EQ(v, (want[{left, right}]));
+  });
+  EXPECT_EQ(seen, want.size());
+}
+
 TEST(Bpe, TwoBytesMayHaveOneId) {
   Case c({});
   const auto& alphabet = detail::ByteAlphabet::get();

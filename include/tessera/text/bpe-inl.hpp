@@ -32,20 +32,18 @@ inline BpeSettings bpe_settings(const io::Json& json) {
 }
 
 inline Bpe::Bpe(const Vocabulary& vocabulary, const MergeList& merges, BpeSettings settings)
-    : vocabulary_(vocabulary), settings_(std::move(settings)), merges_(merges.parts.size()) {
+    : vocabulary_(vocabulary), settings_(std::move(settings)) {
   if (merges.parts.size() > kMostMerges)
     throw Error(Code::kLimit,
                 {"tokenizer: ", std::to_string(merges.parts.size()), " merges, the limit is ", std::to_string(kMostMerges)});
   if (settings_.has_unk) unk_ = vocabulary_.find_model(settings_.unk_token);
   std::string joined;
   for (std::size_t i = 0; i < merges.parts.size(); ++i) {
-    const auto& [begin, middle, end] = merges.parts[i];
-    const std::string_view left = std::string_view(merges.pool).substr(begin, middle - begin),
-                           right = std::string_view(merges.pool).substr(middle, end - middle);
+    const std::string_view left = merges.left(i), right = merges.right(i);
     const TokenId a = vocabulary_.find_model(left), b = vocabulary_.find_model(right);
     TokenId whole = -1;
     if (settings_.prefix.empty()) {
-      whole = vocabulary_.find_model(std::string_view(merges.pool).substr(begin, end - begin));
+      whole = vocabulary_.find_model(merges.whole(i));
     } else if (right.size() >= settings_.prefix.size()) {
       joined.assign(left).append(right.substr(settings_.prefix.size()));
       whole = vocabulary_.find_model(joined);
@@ -85,7 +83,7 @@ inline bool Bpe::take_raw_bytes() {
 }
 
 inline void Bpe::index_bytes() {
-  PairTable<std::uint8_t> byte_of(256);
+  PairTable<std::uint8_t> byte_of;
   for (std::uint32_t b = 0; b < 256; ++b) {
     const auto id = static_cast<std::uint32_t>(bytes_[0][0][b]);
     if (byte_of.find(id, 0)) return;  // two bytes of one id: an odd vocabulary, which goes the slower way
@@ -103,22 +101,13 @@ inline void Bpe::index_bytes() {
 inline void Bpe::index_meetings(const MergeList& merges) {
   if (!all_fallback_ || settings_.ignore_merges || !settings_.prefix.empty() || !settings_.suffix.empty()) return;
   const auto is_fallback = [](std::string_view text) { return text.size() == 6 && text.starts_with("<0x"); };
-  PairTable<bool> seen(merges.parts.size());
-  std::vector<std::pair<unicode::CodePoint, unicode::CodePoint>> met;  // few, so that their table is small
-  for (const auto& [begin, middle, end] : merges.parts) {
-    const std::string_view left = std::string_view(merges.pool).substr(begin, middle - begin),
-                           right = std::string_view(merges.pool).substr(middle, end - middle);
+  for (std::size_t i = 0; i < merges.parts.size(); ++i) {
+    const std::string_view left = merges.left(i), right = merges.right(i);
     if (left.empty() || right.empty()) continue;  // no piece has an empty symbol
     if (is_fallback(left) || is_fallback(right)) return;
     std::size_t bytes = 0;
-    const unicode::CodePoint last = unicode::decode_before(left, left.size(), bytes),
-                             first = unicode::decode(right, 0, bytes);
-    if (seen.find(last, first)) continue;
-    seen.put(last, first, true);
-    met.emplace_back(last, first);
+    meetings_.put(unicode::decode_before(left, left.size(), bytes), unicode::decode(right, 0, bytes), true);
   }
-  meetings_ = PairTable<bool>(met.size());
-  for (const auto& [last, first] : met) meetings_.put(last, first, true);
   falls_apart_ = true;
 }
 

@@ -22,6 +22,12 @@ struct MergeList {
     pool.append(left).append(right);
     parts.push_back({at, at + static_cast<std::uint32_t>(left.size()), static_cast<std::uint32_t>(pool.size())});
   }
+  std::string_view left(std::size_t i) const { return text(parts[i][0], parts[i][1]); }
+  std::string_view right(std::size_t i) const { return text(parts[i][1], parts[i][2]); }
+  std::string_view whole(std::size_t i) const { return text(parts[i][0], parts[i][2]); }
+  std::string_view text(std::uint32_t begin, std::uint32_t end) const {
+    return std::string_view(pool).substr(begin, end - begin);
+  }
   /// One line of a merges.txt, "left right". \throws Error kFormat for other than two parts.
   void add_line(std::string_view line);
 };
@@ -37,7 +43,7 @@ struct BpeSettings {
 /// Source: Sennrich, Haddow, Birch, arXiv:1508.07909, section 3.2.
 class Bpe : public Model {
  public:
-  /// \throws Error kFormat for a merge whose parts or result the vocabulary lacks, kLimit for more than 2^24 merges.
+  /// \throws Error kFormat for a merge whose parts or result the vocabulary lacks, kLimit for 2^24 merges or more.
   Bpe(const Vocabulary& vocabulary, const MergeList& merges, BpeSettings settings);
   void tokenize(std::string_view piece, ModelScratch& scratch, std::vector<PieceToken>& out) const override;
   /// Up to where two characters meet that no merge brings together.
@@ -52,8 +58,9 @@ class Bpe : public Model {
     std::uint32_t rank, id;
   };
   static constexpr std::uint32_t kNoRank = 0xffffffffu;
-  static constexpr std::size_t kShort = 64;                         // symbols that merge_short() takes
-  static constexpr std::size_t kMostMerges = std::size_t{1} << 24;  // so that a rank and one of their places fit in 31 bits
+  static constexpr std::size_t kShort = 64;  // symbols that merge_short() takes
+  // Repeated ones count: with it, rank and one of kShort places fit in 31 bits.
+  static constexpr std::size_t kMostMerges = (std::size_t{1} << 24) - 1;
   const Merge* find(TokenId left, TokenId right) const noexcept {
     return merges_.find(static_cast<std::uint32_t>(left), static_cast<std::uint32_t>(right));
   }

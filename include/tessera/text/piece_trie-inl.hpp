@@ -101,10 +101,6 @@ class PieceTrie::Builder {
   }
   static std::uint64_t head(std::string_view s, std::size_t from) noexcept {
     std::uint64_t h = 0;
-    if (s.size() >= from + 8) {
-      for (std::size_t i = from; i < from + 8; ++i) h = h << 8 | static_cast<unsigned char>(s[i]);
-      return h;
-    }
     for (std::size_t i = from; i < from + 8; ++i) h = h << 8 | (i < s.size() ? static_cast<unsigned char>(s[i]) : 0u);
     return h;
   }
