@@ -60,6 +60,12 @@ MUTATIONS = [  # file, text, what it becomes
     (CPU + "embed.inl", "if_ordered(v, w, max(w, v), add(v, w))", "max(w, v)"),
     (CPU + "embed.inl", "(t - 1) * ldx", "(t - 1) * c"),
     (CPU + "embed.inl", "if (mode == Pooling::mean_sqrt) total = sqrt1(total);", ""),
+    (CPU + "resample.inl", "j + 1 < taps ? a + g.ld_in : a;", "a;"),
+    (CPU + "resample.inl", "shift_left<15>(high)", "shift_left<14>(high)"),
+    (CPU + "resample.inl", "x + 16 <= n ? x : n - 16", "x"),
+    (CPU + "resample.inl", "y + r < y1 ? y + r : y1 - 1", "y"),
+    (CPU + "resample.inl", "{1} << (g.shift - 1)) / (16 / p)", "{1} << (g.shift - 1)) / 4"),
+    (CPU + "resample.inl", "horizontal_pixel<C, kHigh, C>(g, last", "horizontal_pixel<C, kHigh, 4>(g, last"),
 ]  # fmt: skip
 
 

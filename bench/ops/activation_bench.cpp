@@ -23,7 +23,7 @@ void add_rows(const Rows& rows) {
       {"gelu_erf", Activation::gelu_erf}, {"gelu_tanh", Activation::gelu_tanh}, {"quick_gelu", Activation::quick_gelu},
       {"silu", Activation::silu},         {"relu", Activation::relu},           {"tanh", Activation::tanh}};
   for (const auto& [name, act] : kNames)
-    for_machines(name, [&, act = act](Isa isa, int threads, const std::string& prefix) {
+    for_machines(name, "f32", [&, act = act](Isa isa, int threads, const std::string& prefix) {
       for (const EncoderShape& s : kEncoders)
         rows.add(prefix + s.name, is_best(isa) && s.tokens == 197,
                  [=](benchmark::State& state) { run(state, isa, threads, act, s.tokens, s.mlp); });

@@ -55,7 +55,7 @@ void run(benchmark::State& state, Isa isa, int threads, const Case& c) {
 }
 
 void add_rows(const Rows& rows) {
-  for_machines("attention", [&](Isa isa, int threads, const std::string& prefix) {
+  for_machines("attention", "f32", [&](Isa isa, int threads, const std::string& prefix) {
     const auto add = [&](const EncoderShape& s, const char* what, std::vector<index_t> lengths, bool causal) {
       const Case c{s.heads, s.head_dim, std::move(lengths), causal};
       rows.add(prefix + s.name + "/" + what, is_best(isa), [=](benchmark::State& state) { run(state, isa, threads, c); });

@@ -144,7 +144,7 @@ void run(benchmark::State& state, Isa isa, int threads, const EncoderShape& s, i
 }
 
 void add_rows(const Rows& rows) {
-  for_machines("block", [&](Isa isa, int threads, const std::string& prefix) {
+  for_machines("block", "f32", [&](Isa isa, int threads, const std::string& prefix) {
     for (const EncoderShape& s : kEncoders)
       for (const index_t batch : {1, 2, 8})
         rows.add(prefix + s.name + "/b" + std::to_string(batch), is_best(isa),

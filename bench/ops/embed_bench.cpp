@@ -33,7 +33,7 @@ void run(benchmark::State& state, Isa isa, int threads, index_t batch, const Enc
 }
 
 void add_rows(const Rows& rows) {
-  for_machines("embed", [&](Isa isa, int threads, const std::string& prefix) {
+  for_machines("embed", "f32", [&](Isa isa, int threads, const std::string& prefix) {
     for (const EncoderShape& s : {kEncoders[0], kEncoders[1]})
       for (const index_t batch : {1, 32})
         rows.add(prefix + s.name + "/b" + std::to_string(batch), is_best(isa),

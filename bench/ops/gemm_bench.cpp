@@ -70,7 +70,7 @@ constexpr struct {
 };
 
 void add_rows(const Rows& rows) {
-  for_machines("linear", [&](Isa isa, int threads, const std::string& prefix) {
+  for_machines("linear", "f32", [&](Isa isa, int threads, const std::string& prefix) {
     for (const auto& s : kEpilogues)
       rows.add(prefix + "197x768x3072/" + s.name, isa != Isa::generic, [=](benchmark::State& state) {
         const Layer l(197, 3072, 768, s.glu);

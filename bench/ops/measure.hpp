@@ -44,12 +44,12 @@ struct Family {
   }
 };
 
-/// Calls f(isa, threads, prefix) for "<op>/f32/<isa>/t<threads>/".
+/// Calls f(isa, threads, prefix) for "<op>/<dtype>/<isa>/t<threads>/".
 template <class F>
-void for_machines(const char* op, const F& f) {
+void for_machines(const char* op, const char* dtype, const F& f) {
   for (const Isa isa : available_isas())
     for (const int threads : {1, 2})
-      f(isa, threads, std::string(op) + "/f32/" + isa_name(isa) + "/t" + std::to_string(threads) + "/");
+      f(isa, threads, std::string(op) + "/" + dtype + "/" + isa_name(isa) + "/t" + std::to_string(threads) + "/");
 }
 inline bool is_best(Isa isa) {
   const IsaList list = available_isas();

@@ -46,7 +46,7 @@ void add_rows(const Rows& rows) {
   constexpr std::pair<const char*, Norm> kNorms[] = {
       {"layer_norm", Norm::layer}, {"rms_norm", Norm::rms}, {"l2_normalize", Norm::l2}};
   for (const auto& [name, norm] : kNorms)
-    for_machines(name, [&, norm = norm](Isa isa, int threads, const std::string& prefix) {
+    for_machines(name, "f32", [&, norm = norm](Isa isa, int threads, const std::string& prefix) {
       for (const EncoderShape& s : kEncoders)
         for (const index_t batch : {1, 32})
           rows.add(prefix + s.name + "/b" + std::to_string(batch), is_best(isa) && norm == Norm::layer,

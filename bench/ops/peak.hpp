@@ -17,7 +17,7 @@ inline double flop_peak(Context& ctx) {
   using Clock = std::chrono::steady_clock;
   static std::map<std::pair<Isa, int>, double> seen;
   double& best = seen[{ctx.isa(), ctx.threads()}];
-  const auto& gemm = ops::detail::tables(ctx).gemm;
+  const auto& gemm = ops::detail::table<kernels::GemmTable>(ctx);
   const int threads = ctx.threads();
   const double flops_a_step = 2.0 * 16 * gemm.peak_chains * threads;
   const double seconds = best > 0 ? 0.01 : 0.2;

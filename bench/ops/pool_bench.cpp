@@ -33,7 +33,7 @@ void run(benchmark::State& state, Isa isa, int threads, ops::Pooling mode, const
 void add_rows(const Rows& rows) {
   constexpr std::pair<const char*, ops::Pooling> kModes[] = {
       {"mean", ops::Pooling::mean}, {"max", ops::Pooling::max}, {"weighted_mean", ops::Pooling::weighted_mean}};
-  for_machines("pool", [&](Isa isa, int threads, const std::string& prefix) {
+  for_machines("pool", "f32", [&](Isa isa, int threads, const std::string& prefix) {
     for (const EncoderShape& s : kEncoders)
       for (const auto& [name, mode] : kModes)
         rows.add(prefix + s.name + "/" + name, is_best(isa) && mode == ops::Pooling::mean,

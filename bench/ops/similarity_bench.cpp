@@ -20,7 +20,7 @@ void run(benchmark::State& state, Isa isa, int threads, index_t queries, index_t
 }
 
 void add_rows(const Rows& rows) {
-  for_machines("similarity", [&](Isa isa, int threads, const std::string& prefix) {
+  for_machines("similarity", "f32", [&](Isa isa, int threads, const std::string& prefix) {
     for (const EncoderShape& s : kEncoders)
       for (const index_t queries : {1, 32})
         rows.add(prefix + s.name + "/" + std::to_string(queries) + "x20000",

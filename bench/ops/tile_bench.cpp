@@ -8,7 +8,7 @@ namespace {
 void run(benchmark::State& state, Isa isa, int threads) {
   constexpr index_t kDepth = 768, kColumns = kernels::kPanel, kRepeat = 100;
   Context ctx(isa, threads);
-  const auto& gemm = ops::detail::tables(ctx).gemm;
+  const auto& gemm = ops::detail::table<kernels::GemmTable>(ctx);
   const index_t rows = gemm.tile_rows;
   const Data x(rows, kDepth, 1), w(kColumns, kDepth, 2, 1 / std::sqrt(static_cast<float>(kDepth)));
   const Data packed(threads, kColumns * kDepth, 3), out(threads * rows, kColumns, 4);
@@ -25,7 +25,7 @@ void run(benchmark::State& state, Isa isa, int threads) {
 }
 
 void add_rows(const Rows& rows) {
-  for_machines("tile", [&](Isa isa, int threads, const std::string& prefix) {
+  for_machines("tile", "f32", [&](Isa isa, int threads, const std::string& prefix) {
     rows.add(prefix + "k768", isa != Isa::generic, [=](benchmark::State& state) { run(state, isa, threads); });
   });
 }

@@ -7,4 +7,5 @@
 #include <tessera/ops/gemm.hpp>
 #include <tessera/ops/norm.hpp>
 #include <tessera/ops/pool.hpp>
+#include <tessera/ops/resample.hpp>
 #include <tessera/ops/similarity.hpp>

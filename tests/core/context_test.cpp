@@ -37,11 +37,10 @@ TEST(Isa, ForcedByTheEnvironmentIsTheOneThatRuns) {
     const ForcedIsa forced(isa_name(isa));
     Context ctx(1);
     EXPECT_EQ(ctx.isa(), isa);
-    const kernels::Tables& tables = ops::detail::tables(ctx);
-    EXPECT_STREQ(tables.name, isa_name(isa));
-    kernels.insert(reinterpret_cast<const void*>(tables.gemm.gemm));
+    const auto& table = ops::detail::table<kernels::GemmTable>(ctx);
+    kernels.insert(reinterpret_cast<const void*>(table.gemm));
     Context two(2);
-    EXPECT_STREQ(ops::detail::tables(two.lane(1)).name, isa_name(isa));  // lanes too
+    EXPECT_EQ(&ops::detail::table<kernels::GemmTable>(two.lane(1)), &table);  // lanes too
   }
   EXPECT_EQ(kernels.size(), static_cast<std::size_t>(available_isas().count));  // each has code of its own
 }

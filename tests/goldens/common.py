@@ -4,6 +4,7 @@ import importlib.metadata
 import math
 import platform
 
+import numpy
 import torch
 
 
@@ -16,6 +17,27 @@ def versions(*names):
 def file_sha256(path):
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def fnv(data):
+    """64-bit FNV-1a, as tests/support/hash.hpp has it: a short name for many bytes."""
+    h = 0xCBF29CE484222325
+    for b in data:
+        h = (h ^ b) * 0x100000001B3 % 2**64
+    return f"{h:016x}"
+
+
+def draw(kind, width, height, channels):
+    """A picture by a formula, [height, width, channels] uint8, as tests/support/pictures.hpp draws it."""
+    y, x, c = numpy.meshgrid(numpy.arange(height), numpy.arange(width), numpy.arange(channels), indexing="ij")
+    if kind == "noise":
+        h = (x * 0x9E3779B1 + y * 0x85EBCA77 + c * 0xC2B2AE3D).astype(numpy.uint32)
+        h ^= h >> 15
+        h = (h * numpy.uint32(0x2C1B3C6D)).astype(numpy.uint32)
+        return (h >> 24).astype(numpy.uint8)
+    if kind == "ramp":
+        return ((x * 3 + y * 2 + c * 50) % 256).astype(numpy.uint8)
+    return (((x // 3 + y // 2 + c) % 2) * 255).astype(numpy.uint8)  # checkers: overshoots are clamped
 
 
 @torch.no_grad()

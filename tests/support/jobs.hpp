@@ -131,6 +131,22 @@ inline Job attention_job(Random& random, const ops::AttentionParams& params) {
           }};
 }
 
+inline Job resample_job(Random& random, Filter filter, ops::ResampleArithmetic arithmetic) {
+  const index_t h = random.in(1, 90), w = random.in(1, 90), c = random.in(1, 4), nh = random.in(1, 70),
+                nw = random.in(1, 70);
+  std::vector<std::uint8_t> image;
+  for (index_t i = 0; i < h * w * c; ++i) image.push_back(static_cast<std::uint8_t>(random.next()));
+  return {"resample by filter " + std::to_string(static_cast<int>(filter)), [=](Context& ctx) {
+            std::vector<std::uint8_t> bytes(static_cast<std::size_t>(nh * nw * c));
+            ops::resample(ctx, View<const std::uint8_t, 3>(image.data(), h, w, c), filter, arithmetic,
+                          View<std::uint8_t, 3>(bytes.data(), nh, nw, c));
+            Matrix out(nh, nw * c, 2);
+            for (index_t i = 0; i < nh * nw * c; ++i)
+              out(i / (nw * c), i % (nw * c)) = static_cast<float>(bytes[static_cast<std::size_t>(i)]);
+            return out;
+          }};
+}
+
 /// Every operation, every epilogue, activation, pooling mode and kind of attention, at least once.
 inline std::vector<Job> drawn_jobs(std::uint64_t seed) {
   Random random(seed);
@@ -148,6 +164,10 @@ inline std::vector<Job> drawn_jobs(std::uint64_t seed) {
                         {.causal = true, .window_left = 20},
                         {.window_right = 0}})
     for (int i = 0; i < 2; ++i) jobs.push_back(attention_job(random, p));
+  for (const Filter f : {Filter::box, Filter::bilinear, Filter::hamming, Filter::bicubic, Filter::lanczos})
+    jobs.push_back(resample_job(random, f, ops::ResampleArithmetic::pillow));
+  for (const Filter f : {Filter::bilinear, Filter::bicubic})
+    jobs.push_back(resample_job(random, f, ops::ResampleArithmetic::torchvision));
   return jobs;
 }
 

@@ -8,7 +8,7 @@ namespace tessera::ops {
 
 inline void activation(Context& ctx, Activation act, View<const float, 2> x, View<float, 2> out) {
   detail::expect_same("activation", x, out);
-  const auto apply = detail::tables(ctx).activation.apply;
+  const auto apply = detail::table<kernels::ActivationTable>(ctx).apply;
   detail::for_rows(ctx, x.extent[0], 16, [&](index_t a, index_t b) {
     for (index_t t = a; t < b; ++t) apply(act, x.data + t * x.stride[0], x.extent[1], out.data + t * out.stride[0]);
   });

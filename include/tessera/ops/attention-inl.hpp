@@ -29,7 +29,7 @@ inline void check_offsets(const char* what, View<const index_t, 1> cu, index_t r
 }  // namespace detail
 
 inline std::size_t attention_scratch(Context& ctx, index_t max_tk, index_t d, index_t dv) {
-  const index_t floats = (detail::tables(ctx).attention.scratch_floats(max_tk, d, dv) + 15) / 16 * 16;
+  const index_t floats = (detail::table<kernels::AttentionTable>(ctx).scratch_floats(max_tk, d, dv) + 15) / 16 * 16;
   return static_cast<std::size_t>(floats * ctx.threads()) * sizeof(float);
 }
 
@@ -58,7 +58,7 @@ inline void attention(Context& ctx, View<const float, 3> q, View<const float, 3>
   const index_t batch = cu_q.extent[0] - 1;
   index_t max_tk = 0;
   for (index_t b = 0; b < batch; ++b) max_tk = cu_k(b + 1) - cu_k(b) > max_tk ? cu_k(b + 1) - cu_k(b) : max_tk;
-  const auto& table = tables(ctx).attention;
+  const auto head = table<kernels::AttentionTable>(ctx).head;
   const std::size_t need = attention_scratch(ctx, max_tk, d, dv);
   Arena& arena = ctx.arena();
   if (arena.used() == 0) arena.reserve(need);
@@ -85,7 +85,7 @@ inline void attention(Context& ctx, View<const float, 3> q, View<const float, 3>
     a.v = v.data + cu_k(b) * v.stride[0] + g * v.stride[1];
     a.out = out.data + cu_q(b) * out.stride[0] + h * out.stride[1];
     const index_t q0 = a.tq * cut / cuts, q1 = a.tq * (cut + 1) / cuts;
-    if (q0 < q1) table.head(a, q0, q1, scratch + lane * per_lane);
+    if (q0 < q1) head(a, q0, q1, scratch + lane * per_lane);
   });
 }
 

@@ -44,7 +44,7 @@ inline void embed(Context& ctx, const EmbeddingTables& tables, View<const std::i
                                 c,
                                 out.data,
                                 out.stride[0]};
-  const auto kernel = detail::tables(ctx).embed.embed;
+  const auto kernel = detail::table<kernels::EmbedTable>(ctx).embed;
   for_rows(ctx, tokens, 32, [&](index_t a, index_t b) { kernel(args, a, b); });
 }
 

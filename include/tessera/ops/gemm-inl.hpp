@@ -11,7 +11,7 @@ using kernels::kSlice;
 
 inline void pack_into(Context& ctx, View<const float, 2> w, float* dst) {
   const index_t slices = (w.extent[0] + kSlice - 1) / kSlice;
-  const auto& t = tables(ctx).gemm;
+  const auto& t = table<kernels::GemmTable>(ctx);
   for_rows(ctx, slices, 4,
            [&](index_t s0, index_t s1) { t.pack(w.data, w.stride[0], w.extent[0], w.extent[1], s0, s1, dst); });
 }
@@ -98,7 +98,7 @@ inline void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, 
   g.ldr = e.residual.stride[0];
   g.act = e.act;
   g.glu = e.glu;
-  const auto gemm = tables(ctx).gemm.gemm;
+  const auto gemm = table<kernels::GemmTable>(ctx).gemm;
   const index_t panels = (n + kPanel - 1) / kPanel, lanes = ctx.threads();
   // Many rows: blocks of them, each with all panels, so that A stays in a core's cache. Few: panels, each with all rows,
   // halved while a core could be left without work at the end. No choice here can change a bit.

@@ -26,22 +26,22 @@ inline void norm_rows(Context& ctx, const char* op, NormKernel kernel, View<cons
 inline void layer_norm(Context& ctx, View<const float, 2> x, View<const float, 1> gamma, View<const float, 1> beta,
                        float eps, View<float, 2> out) {
   if (!gamma.data || !beta.data) detail::fail(Code::kBadArgument, "layer_norm", "gamma and beta are required");
-  detail::norm_rows(ctx, "layer_norm", detail::tables(ctx).norm.layer_norm, x, gamma, beta, eps, out);
+  detail::norm_rows(ctx, "layer_norm", detail::table<kernels::NormTable>(ctx).layer_norm, x, gamma, beta, eps, out);
 }
 
 inline void rms_norm(Context& ctx, View<const float, 2> x, View<const float, 1> gamma, float eps, View<float, 2> out) {
   if (!gamma.data) detail::fail(Code::kBadArgument, "rms_norm", "gamma is required");
-  detail::norm_rows(ctx, "rms_norm", detail::tables(ctx).norm.rms_norm, x, gamma, {}, eps, out);
+  detail::norm_rows(ctx, "rms_norm", detail::table<kernels::NormTable>(ctx).rms_norm, x, gamma, {}, eps, out);
 }
 
 inline void l2_normalize(Context& ctx, View<const float, 2> x, View<float, 2> out, float eps) {
-  detail::norm_rows(ctx, "l2_normalize", detail::tables(ctx).norm.l2_normalize, x, {}, {}, eps, out);
+  detail::norm_rows(ctx, "l2_normalize", detail::table<kernels::NormTable>(ctx).l2_normalize, x, {}, {}, eps, out);
 }
 
 inline bool all_finite(Context& ctx, View<const float, 1> x) {
   detail::expect_rows("all_finite", x);
   std::atomic<bool> finite{true};
-  const auto kernel = detail::tables(ctx).norm.all_finite;
+  const auto kernel = detail::table<kernels::NormTable>(ctx).all_finite;
   detail::for_rows(ctx, x.extent[0], index_t{1} << 16, [&](index_t a, index_t b) {
     if (finite.load(std::memory_order_relaxed) && !kernel(x.data + a, b - a)) finite.store(false, std::memory_order_relaxed);
   });

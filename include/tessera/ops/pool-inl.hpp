@@ -15,7 +15,7 @@ inline void pool(Context& ctx, Pooling mode, View<const float, 2> x, View<const 
   expect(kOp, "channels of out", out.extent[1], x.extent[1]);
   expect_rows(kOp, x), expect_rows(kOp, out);
   if (weights.data) expect(kOp, "weights", weights.extent[0], batch.tokens()), expect_rows(kOp, weights);
-  const auto kernel = tables(ctx).embed.pool;
+  const auto kernel = table<kernels::EmbedTable>(ctx).pool;
   ctx.parallel_for(batch.sequences(), [&](index_t b, int) {
     float* row = out.data + b * out.stride[0];
     if (batch.length(b) == 0)

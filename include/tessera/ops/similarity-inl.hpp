@@ -11,7 +11,7 @@ inline void similarity(Context& ctx, View<const float, 2> a, View<const float, 2
   expect(kOp, "rows of out", out.extent[0], a.extent[0]);
   expect(kOp, "columns of out", out.extent[1], b.extent[0]);
   expect_rows(kOp, a), expect_rows(kOp, b), expect_rows(kOp, out);
-  const auto dot = tables(ctx).norm.dot;
+  const auto dot = table<kernels::NormTable>(ctx).dot;
   for_rows(ctx, b.extent[0], 256, [&](index_t j0, index_t j1) {
     for (index_t i = 0; i < a.extent[0]; ++i)
       dot(a.data + i * a.stride[0], b.data + j0 * b.stride[0], b.stride[0], j1 - j0, a.extent[1],

@@ -6,7 +6,11 @@
 #include <tessera/cpu/avx2.hpp>
 
 namespace tessera::kernels {
-const Tables& avx2_tables() noexcept;
-const Tables& avx2_tables() noexcept { return avx2::kTables; }
+template <class Table>
+const Table& avx2_table() noexcept {
+  return avx2::Family<Table>::kTable;
+}
+#define TESSERA_INSTANTIATE(Table) template const Table& avx2_table<Table>() noexcept;
+TESSERA_EACH_TABLE(TESSERA_INSTANTIATE)
 }  // namespace tessera::kernels
 #endif

@@ -6,7 +6,11 @@
 #include <tessera/cpu/avx512.hpp>
 
 namespace tessera::kernels {
-const Tables& avx512_tables() noexcept;
-const Tables& avx512_tables() noexcept { return avx512::kTables; }
+template <class Table>
+const Table& avx512_table() noexcept {
+  return avx512::Family<Table>::kTable;
+}
+#define TESSERA_INSTANTIATE(Table) template const Table& avx512_table<Table>() noexcept;
+TESSERA_EACH_TABLE(TESSERA_INSTANTIATE)
 }  // namespace tessera::kernels
 #endif

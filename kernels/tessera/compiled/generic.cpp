@@ -6,7 +6,11 @@
 #include <tessera/cpu/generic.hpp>
 
 namespace tessera::kernels {
-const Tables& generic_tables() noexcept;
-const Tables& generic_tables() noexcept { return generic::kTables; }
+template <class Table>
+const Table& generic_table() noexcept {
+  return generic::Family<Table>::kTable;
+}
+#define TESSERA_INSTANTIATE(Table) template const Table& generic_table<Table>() noexcept;
+TESSERA_EACH_TABLE(TESSERA_INSTANTIATE)
 }  // namespace tessera::kernels
 #endif

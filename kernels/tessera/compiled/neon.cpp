@@ -6,7 +6,11 @@
 #include <tessera/cpu/neon.hpp>
 
 namespace tessera::kernels {
-const Tables& neon_tables() noexcept;
-const Tables& neon_tables() noexcept { return neon::kTables; }
+template <class Table>
+const Table& neon_table() noexcept {
+  return neon::Family<Table>::kTable;
+}
+#define TESSERA_INSTANTIATE(Table) template const Table& neon_table<Table>() noexcept;
+TESSERA_EACH_TABLE(TESSERA_INSTANTIATE)
 }  // namespace tessera::kernels
 #endif

@@ -6,21 +6,23 @@
 TESSERA_PUSH_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")
 namespace tessera::kernels::inline TESSERA_BASE::avx512 {
 TESSERA_PUSH_BITS
-#define TESSERA_ISA_NAME "avx512"
 #define TESSERA_ELEMENTARY TESSERA_INLINE
 // The order matters.
 // clang-format off
+#include <tessera/cpu/simd_x86.inl>
 #include <tessera/cpu/simd_avx512.inl>
 #include <tessera/cpu/kernels.inl>
 // clang-format on
-#undef TESSERA_ISA_NAME
 #undef TESSERA_ELEMENTARY
 TESSERA_POP_BITS
 }  // namespace tessera::kernels::inline TESSERA_BASE::avx512
 TESSERA_POP_TARGET
 #if !defined(TESSERA_COMPILED)
 namespace tessera::kernels::inline TESSERA_BASE {
-inline const Tables& avx512_tables() noexcept { return avx512::kTables; }
+template <class Table>
+const Table& avx512_table() noexcept {
+  return avx512::Family<Table>::kTable;
+}
 }  // namespace tessera::kernels::inline TESSERA_BASE
 #endif
 #endif

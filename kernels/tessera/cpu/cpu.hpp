@@ -1,4 +1,5 @@
-// The CPU tables: one function per instruction set that this build has, declared or, headers only, with its kernels.
+// The CPU tables: one function template per instruction set that this build has, declared or, headers only, with its
+// kernels.
 #pragma once
 #include <tessera/cpu/built.hpp>
 #include <tessera/tables/tables.hpp>
@@ -18,9 +19,13 @@
 #endif
 #else
 namespace tessera::kernels {
-const Tables& generic_tables() noexcept;
-const Tables& avx2_tables() noexcept;
-const Tables& avx512_tables() noexcept;
-const Tables& neon_tables() noexcept;
+template <class Table>
+const Table& generic_table() noexcept;
+template <class Table>
+const Table& avx2_table() noexcept;
+template <class Table>
+const Table& avx512_table() noexcept;
+template <class Table>
+const Table& neon_table() noexcept;
 }  // namespace tessera::kernels
 #endif

@@ -4,7 +4,6 @@
 
 namespace tessera::kernels::inline TESSERA_BASE::generic {
 TESSERA_PUSH_BITS
-#define TESSERA_ISA_NAME "generic"
 #define TESSERA_ELEMENTARY TESSERA_NOINLINE  // four times as long as elsewhere: one copy
 // The order matters.
 // clang-format off
@@ -12,13 +11,15 @@ TESSERA_PUSH_BITS
 #include <tessera/cpu/simd_lanes.inl>
 #include <tessera/cpu/kernels.inl>
 // clang-format on
-#undef TESSERA_ISA_NAME
 #undef TESSERA_ELEMENTARY
 TESSERA_POP_BITS
 }  // namespace tessera::kernels::inline TESSERA_BASE::generic
 
 #if !defined(TESSERA_COMPILED)
 namespace tessera::kernels::inline TESSERA_BASE {
-inline const Tables& generic_tables() noexcept { return generic::kTables; }
+template <class Table>
+const Table& generic_table() noexcept {
+  return generic::Family<Table>::kTable;
+}
 }  // namespace tessera::kernels::inline TESSERA_BASE
 #endif

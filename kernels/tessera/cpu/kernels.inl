@@ -1,4 +1,5 @@
-// Every family once, in terms of f32x16, and the table that names them. Included once per ISA, after its vocabulary.
+// Every family once, in terms of f32x16, and its table. Included once per ISA, after its vocabulary. A program compiles the
+// kernels of the tables that it asks for.
 // The order matters.
 // clang-format off
 #include <tessera/cpu/math.inl>
@@ -6,13 +7,33 @@
 #include <tessera/cpu/norm.inl>
 #include <tessera/cpu/attention.inl>
 #include <tessera/cpu/embed.inl>
+#include <tessera/cpu/resample.inl>
 // clang-format on
 
-inline constexpr Tables kTables{
-    TESSERA_ISA_NAME,
-    {gemm, pack, tile_probe, peak, kTileRows, kPeakChains},
-    {layer_norm, rms_norm, l2_normalize, dot, all_finite},
-    {activate},
-    {attention_head, attention_scratch},
-    {embed, pool},
+template <class Table>
+struct Family;
+
+template <>
+struct Family<GemmTable> {
+  static constexpr GemmTable kTable{gemm, pack, tile_probe, peak, kTileRows, kPeakChains};
+};
+template <>
+struct Family<NormTable> {
+  static constexpr NormTable kTable{layer_norm, rms_norm, l2_normalize, dot, all_finite};
+};
+template <>
+struct Family<ActivationTable> {
+  static constexpr ActivationTable kTable{activate};
+};
+template <>
+struct Family<AttentionTable> {
+  static constexpr AttentionTable kTable{attention_head, attention_scratch};
+};
+template <>
+struct Family<EmbedTable> {
+  static constexpr EmbedTable kTable{embed, pool};
+};
+template <>
+struct Family<ResampleTable> {
+  static constexpr ResampleTable kTable{resample_horizontal, resample_vertical};
 };

@@ -5,7 +5,6 @@
 #if defined(__aarch64__)
 namespace tessera::kernels::inline TESSERA_BASE::neon {
 TESSERA_PUSH_BITS
-#define TESSERA_ISA_NAME "neon"
 #define TESSERA_ELEMENTARY TESSERA_INLINE
 // The order matters.
 // clang-format off
@@ -13,13 +12,15 @@ TESSERA_PUSH_BITS
 #include <tessera/cpu/simd_lanes.inl>
 #include <tessera/cpu/kernels.inl>
 // clang-format on
-#undef TESSERA_ISA_NAME
 #undef TESSERA_ELEMENTARY
 TESSERA_POP_BITS
 }  // namespace tessera::kernels::inline TESSERA_BASE::neon
 #if !defined(TESSERA_COMPILED)
 namespace tessera::kernels::inline TESSERA_BASE {
-inline const Tables& neon_tables() noexcept { return neon::kTables; }
+template <class Table>
+const Table& neon_table() noexcept {
+  return neon::Family<Table>::kTable;
+}
 }  // namespace tessera::kernels::inline TESSERA_BASE
 #endif
 #endif

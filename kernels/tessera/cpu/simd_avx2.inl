@@ -96,3 +96,67 @@ TESSERA_INLINE void transpose16(const float* src, index_t ld, float* dst) {
   for (int i = 0; i < 16; i += 8)
     for (int j = 0; j < 16; j += 8) transpose8(src + i * ld + j, ld, dst + 16 * j + i);
 }
+
+struct i32x16 {
+  __m256i lo, hi;
+};
+struct i16x32 {
+  __m256i lo, hi;
+};
+TESSERA_INLINE i32x16 seti(std::int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+TESSERA_INLINE i32x16 addi(i32x16 a, i32x16 b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
+template <int N>
+TESSERA_INLINE i32x16 shift_left(i32x16 a) {
+  return {_mm256_slli_epi32(a.lo, N), _mm256_slli_epi32(a.hi, N)};
+}
+template <int C>
+TESSERA_INLINE i16x32 load_pixel_pairs(const std::uint8_t* p) {
+  static constexpr PixelPairs<C, 0> kPairs;
+  constexpr int lane = C == 3 ? 6 : 8;  // bytes that become eight words
+  const __m256i order = _mm256_load_si256(reinterpret_cast<const __m256i*>(kPairs.order));
+  const auto part = [&](const std::uint8_t* q) {
+    return _mm256_shuffle_epi8(_mm256_set_m128i(_mm_loadu_si128(reinterpret_cast<const __m128i*>(q + lane)),
+                                                _mm_loadu_si128(reinterpret_cast<const __m128i*>(q))),
+                               order);
+  };
+  return {part(p), part(p + 2 * lane)};
+}
+template <int N>
+TESSERA_INLINE i16x32 load_pairs(const std::int16_t* p) {
+  const auto* q = reinterpret_cast<const __m256i*>(p);
+  if constexpr (N == 1) return {_mm256_loadu_si256(q), _mm256_loadu_si256(q + 1)};
+  const __m256i w =
+      N == 2 ? _mm256_loadu_si256(q) : _mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  if constexpr (N == 2)
+    return {_mm256_permutevar8x32_epi32(w, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3)),
+            _mm256_permutevar8x32_epi32(w, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7))};
+  return {_mm256_permutevar8x32_epi32(w, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1)),
+          _mm256_permutevar8x32_epi32(w, _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3))};
+}
+TESSERA_INLINE i16x32 set_pairs(const std::int16_t* p) {
+  int pair;
+  __builtin_memcpy(&pair, p, sizeof pair);
+  return {_mm256_set1_epi32(pair), _mm256_set1_epi32(pair)};
+}
+TESSERA_INLINE i16x32 load_byte_pairs(const std::uint8_t* p, const std::uint8_t* q) {
+  const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)),
+                b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(q));
+  return {_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b)), _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b))};
+}
+TESSERA_INLINE i32x16 multiply_pairs(i16x32 a, i16x32 b) {
+  return {_mm256_madd_epi16(a.lo, b.lo), _mm256_madd_epi16(a.hi, b.hi)};
+}
+TESSERA_INLINE void store_bytes(std::uint8_t* p, i32x16 a, int shift) {
+  const __m128i s = _mm_cvtsi32_si128(shift);
+  const __m256i words = _mm256_packs_epi32(_mm256_sra_epi32(a.lo, s), _mm256_sra_epi32(a.hi, s));  // in halves: 0 2 | 1 3
+  const __m256i order = _mm256_permute4x64_epi64(words, 0xd8);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                   _mm_packus_epi16(_mm256_castsi256_si128(order), _mm256_extracti128_si256(order, 1)));
+}
+template <int N>
+TESSERA_INLINE void fold_bytes(const i32x16 (&a)[4], int shift, std::uint32_t* out) {
+  __m256i y[4];
+  TESSERA_UNROLL
+  for (int i = 0; i < 4; ++i) y[i] = _mm256_add_epi32(a[i].lo, a[i].hi);
+  fold_bytes_256<N>(y, shift, out);
+}

@@ -80,3 +80,64 @@ TESSERA_INLINE void transpose16(const float* src, index_t ld, float* dst) {
     _mm512_storeu_si512(dst + 16 * (i + 8), _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd));
   }
 }
+
+// Sixteen 32-bit integers, and thirty-two of 16 bits.
+struct i32x16 {
+  __m512i v;
+};
+struct i16x32 {
+  __m512i v;
+};
+TESSERA_INLINE i32x16 seti(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
+TESSERA_INLINE i32x16 addi(i32x16 a, i32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
+template <int N>
+TESSERA_INLINE i32x16 shift_left(i32x16 a) {
+  return {_mm512_slli_epi32(a.v, N)};
+}
+// 32 / p pixels of C channels as words in pairs: see PixelPairs. May read 40 bytes.
+template <int C>
+TESSERA_INLINE i16x32 load_pixel_pairs(const std::uint8_t* p) {
+  // Every shuffle takes its pixels from two neighbouring words of four bytes; those of three channels begin within one.
+  static constexpr PixelPairs<C, C == 3 ? 2 : 0> kPairs;
+  const __m512i words = C == 3 ? _mm512_setr_epi32(0, 1, 0, 0, 1, 2, 0, 0, 3, 4, 0, 0, 4, 5, 0, 0)
+                               : _mm512_setr_epi32(0, 1, 0, 0, 2, 3, 0, 0, 4, 5, 0, 0, 6, 7, 0, 0);
+  const __m512i bytes = _mm512_castsi256_si512(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  return {_mm512_shuffle_epi8(_mm512_permutexvar_epi32(words, bytes), _mm512_load_si512(kPairs.order))};
+}
+// 32 / N words, each pair of them N times.
+template <int N>
+TESSERA_INLINE i16x32 load_pairs(const std::int16_t* p) {
+  if constexpr (N == 1) return {_mm512_loadu_si512(p)};
+  if constexpr (N == 2)
+    return {_mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7),
+                                     _mm512_castsi256_si512(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))))};
+  if constexpr (N == 4)
+    return {_mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3),
+                                     _mm512_castsi128_si512(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+}
+// p[0], p[1], p[0], p[1], ...
+TESSERA_INLINE i16x32 set_pairs(const std::int16_t* p) {
+  int pair;
+  __builtin_memcpy(&pair, p, sizeof pair);
+  return {_mm512_set1_epi32(pair)};
+}
+// p[0], q[0], p[1], q[1], ... of sixteen bytes each
+TESSERA_INLINE i16x32 load_byte_pairs(const std::uint8_t* p, const std::uint8_t* q) {
+  const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)),
+                b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(q));
+  return {_mm512_cvtepu8_epi16(_mm256_set_m128i(_mm_unpackhi_epi8(a, b), _mm_unpacklo_epi8(a, b)))};
+}
+// a[2i] * b[2i] + a[2i + 1] * b[2i + 1]
+TESSERA_INLINE i32x16 multiply_pairs(i16x32 a, i16x32 b) { return {_mm512_madd_epi16(a.v, b.v)}; }
+// a >> shift, clamped to a byte.
+TESSERA_INLINE void store_bytes(std::uint8_t* p, i32x16 a, int shift) {
+  const __m512i v = _mm512_max_epi32(_mm512_sra_epi32(a.v, _mm_cvtsi32_si128(shift)), _mm512_setzero_si512());
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtusepi32_epi8(v));
+}
+template <int N>
+TESSERA_INLINE void fold_bytes(const i32x16 (&a)[4], int shift, std::uint32_t* out) {
+  __m256i y[4];
+  TESSERA_UNROLL
+  for (int i = 0; i < 4; ++i) y[i] = _mm256_add_epi32(_mm512_castsi512_si256(a[i].v), _mm512_extracti64x4_epi64(a[i].v, 1));
+  fold_bytes_256<N>(y, shift, out);
+}

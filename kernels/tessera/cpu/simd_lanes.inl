@@ -71,3 +71,74 @@ TESSERA_INLINE void transpose16(const float* src, index_t ld, float* dst) {
   for (int j = 0; j < 16; ++j)
     for (int i = 0; i < 16; ++i) dst[16 * j + i] = src[i * ld + j];
 }
+
+// Integers need no vocabulary of their own: the compiler's vector extension and plain loops serve.
+typedef std::int32_t int_vec __attribute__((vector_size(16)));
+struct i32x16 {
+  int_vec v[4];
+};
+struct i16x32 {
+  std::int16_t v[32];
+};
+#define TESSERA_EACH(expr)                     \
+  i32x16 r;                                    \
+  TESSERA_UNROLL                               \
+  for (int i = 0; i < 4; ++i) r.v[i] = (expr); \
+  return r
+TESSERA_INLINE i32x16 seti(std::int32_t x) { TESSERA_EACH((int_vec{x, x, x, x})); }
+TESSERA_INLINE i32x16 addi(i32x16 a, i32x16 b) { TESSERA_EACH(a.v[i] + b.v[i]); }
+template <int N>
+TESSERA_INLINE i32x16 shift_left(i32x16 a) {
+  TESSERA_EACH(a.v[i] << N);
+}
+#undef TESSERA_EACH
+template <int C>
+TESSERA_INLINE i16x32 load_pixel_pairs(const std::uint8_t* p) {
+  constexpr int n = padded_channels(C);
+  i16x32 r;
+  for (int i = 0; i < 32; ++i) {
+    const int c = i / 2 % n, pixel = i / (2 * n) * 2 + i % 2;
+    r.v[i] = c < C ? p[pixel * C + c] : std::int16_t{0};
+  }
+  return r;
+}
+template <int N>
+TESSERA_INLINE i16x32 load_pairs(const std::int16_t* p) {
+  i16x32 r;
+  for (int i = 0; i < 32; ++i) r.v[i] = p[i / (2 * N) * 2 + i % 2];
+  return r;
+}
+TESSERA_INLINE i16x32 set_pairs(const std::int16_t* p) {
+  i16x32 r;
+  for (int i = 0; i < 32; ++i) r.v[i] = p[i % 2];
+  return r;
+}
+TESSERA_INLINE i16x32 load_byte_pairs(const std::uint8_t* p, const std::uint8_t* q) {
+  i16x32 r;
+  for (int i = 0; i < 16; ++i) r.v[2 * i] = p[i], r.v[2 * i + 1] = q[i];
+  return r;
+}
+TESSERA_INLINE i32x16 multiply_pairs(i16x32 a, i16x32 b) {
+  std::int32_t sums[16];
+  for (int i = 0; i < 16; ++i) sums[i] = a.v[2 * i] * b.v[2 * i] + a.v[2 * i + 1] * b.v[2 * i + 1];
+  i32x16 r;
+  __builtin_memcpy(&r, sums, sizeof r);
+  return r;
+}
+TESSERA_INLINE std::uint8_t clamped(std::int32_t v) { return static_cast<std::uint8_t>(v < 0 ? 0 : v > 255 ? 255 : v); }
+TESSERA_INLINE void store_bytes(std::uint8_t* p, i32x16 a, int shift) {
+  for (int i = 0; i < 16; ++i) p[i] = clamped(a.v[i / 4][i % 4] >> shift);
+}
+template <int N>
+TESSERA_INLINE void fold_bytes(const i32x16 (&a)[4], int shift, std::uint32_t* out) {
+  for (int r = 0; r < 4; ++r) {
+    const int_vec sum = a[r].v[0] + a[r].v[1] + a[r].v[2] + a[r].v[3];
+    std::uint8_t bytes[4] = {};
+    for (int i = 0; i < N; ++i) {
+      std::int32_t s = 0;
+      for (int j = i; j < 4; j += N) s += sum[j];
+      bytes[i] = clamped(s >> shift);
+    }
+    __builtin_memcpy(out + r, bytes, 4);
+  }
+}

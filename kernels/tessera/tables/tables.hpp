@@ -1,20 +1,11 @@
-// All kernel families of one backend.
+// All kernel families. A backend has one table of function pointers for each.
 #pragma once
 #include <tessera/tables/activation.hpp>
 #include <tessera/tables/attention.hpp>
 #include <tessera/tables/embed.hpp>
 #include <tessera/tables/gemm.hpp>
 #include <tessera/tables/norm.hpp>
+#include <tessera/tables/resample.hpp>
 
-namespace tessera::kernels {
-
-struct Tables {
-  const char* name;
-  GemmTable gemm;
-  NormTable norm;
-  ActivationTable activation;
-  AttentionTable attention;
-  EmbedTable embed;
-};
-
-}  // namespace tessera::kernels
+/// F(Table) for each of them.
+#define TESSERA_EACH_TABLE(F) F(GemmTable) F(NormTable) F(ActivationTable) F(AttentionTable) F(EmbedTable) F(ResampleTable)

@@ -6,24 +6,30 @@
 
 namespace tessera::ops::detail {
 
-inline const kernels::Tables& tables(Context& ctx) noexcept {
+template <class Table>
+const Table& table(Context& ctx) noexcept {
   switch (ctx.isa()) {
 #if TESSERA_BUILT_AVX512
-    case Isa::avx512: return kernels::avx512_tables();
+    case Isa::avx512: return kernels::avx512_table<Table>();
 #endif
 #if TESSERA_BUILT_AVX2
-    case Isa::avx2: return kernels::avx2_tables();
+    case Isa::avx2: return kernels::avx2_table<Table>();
 #endif
 #if TESSERA_BUILT_NEON
-    case Isa::neon: return kernels::neon_tables();
+    case Isa::neon: return kernels::neon_table<Table>();
 #endif
 #if TESSERA_BUILT_GENERIC
-    case Isa::generic: return kernels::generic_tables();
+    case Isa::generic: return kernels::generic_table<Table>();
 #endif
     default: break;
   }
   __builtin_unreachable();  // a Context refuses an ISA that is not built
 }
+#ifdef TESSERA_COMPILED
+#define TESSERA_INSTANTIATE(Table) template const kernels::Table& table<kernels::Table>(Context&) noexcept;
+TESSERA_EACH_TABLE(TESSERA_INSTANTIATE)
+#undef TESSERA_INSTANTIATE
+#endif
 
 inline void shape_error(const char* op, const char* what, index_t found, index_t expected) {
   throw Error(Code::kShapeMismatch,

@@ -5,8 +5,9 @@
 
 namespace tessera::ops::detail {
 
-/// The kernel table of this context's device and ISA.
-const kernels::Tables& tables(Context& ctx) noexcept;
+/// A family's kernel table for this context's device and ISA.
+template <class Table>
+const Table& table(Context& ctx) noexcept;
 
 /// Throws kShapeMismatch "op: what is found, expected expected".
 [[noreturn]] void shape_error(const char* op, const char* what, index_t found, index_t expected);

@@ -1,0 +1,208 @@
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include <tessera/core/fp_mode.hpp>
+#include <tessera/cpu/region.hpp>
+#include <tessera/ops/detail/tables.hpp>
+#include <tessera/ops/resample.hpp>
+
+namespace tessera::ops {
+
+TESSERA_PUSH_BITS  // a contracted a*b+c would change weights
+namespace detail {
+inline double sinc(double x) {
+  if (x == 0.0) return 1.0;
+  x *= 3.14159265358979323846;
+  return std::sin(x) / x;
+}
+
+inline double filter_support(Filter f) {
+  switch (f) {
+    case Filter::box: return 0.5;
+    case Filter::bilinear:
+    case Filter::hamming: return 1.0;
+    case Filter::bicubic: return 2.0;
+    case Filter::lanczos: return 3.0;
+  }
+  return 0.0;
+}
+
+// In Pillow's order of operations: the weights are rounded, and one unit in the last place of a sum can show.
+inline double filter_value(Filter f, double x) {
+  constexpr double a = -0.5;  // Keys' cubic convolution
+  switch (f) {
+    case Filter::box: return x > -0.5 && x <= 0.5 ? 1.0 : 0.0;
+    case Filter::bilinear: x = std::fabs(x); return x < 1.0 ? 1.0 - x : 0.0;
+    case Filter::hamming:
+      x = std::fabs(x);
+      if (x == 0.0) return 1.0;
+      if (x >= 1.0) return 0.0;
+      x = x * 3.14159265358979323846;
+      return std::sin(x) / x * (0.54 + 0.46 * std::cos(x));
+    case Filter::bicubic:
+      x = std::fabs(x);
+      if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+      return x < 2.0 ? (((x - 5) * x + 8) * x - 4) * a : 0.0;
+    case Filter::lanczos: return x >= -3.0 && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0;
+  }
+  return 0.0;
+}
+
+inline std::int32_t rounded(double v) { return static_cast<std::int32_t>(v < 0 ? std::ceil(v - 0.5) : std::floor(v + 0.5)); }
+
+// The largest precision, of at most 22 bits, with which every weight fits in 16.
+inline int torchvision_shift(double largest) {
+  int shift = 0;
+  while (shift < 22 && rounded(std::ldexp(largest, shift + 1)) < (1 << 15)) ++shift;
+  return shift;
+}
+
+}  // namespace detail
+
+inline ResampleAxis resample_axis(Filter filter, ResampleArithmetic arithmetic, index_t in, index_t out) {
+  constexpr index_t kMost = index_t{1} << 24;
+  if (in < 1 || out < 1 || in > kMost || out > kMost)
+    throw Error(Code::kBadArgument, "resample: a side of less than 1 or more than 2^24 pixels");
+  const FpModeScope mode;
+  const bool pillow = arithmetic == ResampleArithmetic::pillow;
+  if (!pillow && filter != Filter::bilinear && filter != Filter::bicubic)
+    throw Error(Code::kUnsupported, "resample: torchvision has bilinear and bicubic alone");
+  const double scale = static_cast<double>(in) / static_cast<double>(out), filter_scale = std::max(scale, 1.0);
+  const double support = detail::filter_support(filter) * filter_scale, inverse = 1.0 / filter_scale;
+  ResampleAxis axis;
+  axis.in = in, axis.out = out;
+  axis.taps = static_cast<index_t>(std::ceil(support)) * 2 + 1;
+  std::vector<double> weights(static_cast<std::size_t>(axis.taps * out), 0.0);
+  double largest = 0.0;
+  for (index_t i = 0; i < out; ++i) {
+    const double center = (static_cast<double>(i) + 0.5) * scale;
+    const auto low = std::max<index_t>(static_cast<index_t>(std::floor(center - support + 0.5)), 0);
+    const index_t high = std::min(static_cast<index_t>(std::floor(center + support + 0.5)), in);
+    double* w = weights.data() + i * axis.taps;
+    double sum = 0.0;
+    for (index_t j = 0; j < high - low; ++j) {
+      w[j] = detail::filter_value(filter, (static_cast<double>(j + low) - center + 0.5) * inverse);
+      sum += w[j];
+    }
+    for (index_t j = 0; j < high - low; ++j) {
+      if (sum != 0.0) w[j] /= sum;
+      largest = std::max(largest, w[j]);
+    }
+    axis.first.push_back(static_cast<std::int32_t>(low));
+    axis.count.push_back(static_cast<std::int32_t>(high - low));
+  }
+  axis.shift = pillow ? 22 : detail::torchvision_shift(largest);
+  const auto one = static_cast<double>(std::int64_t{1} << axis.shift);
+  axis.weights.reserve(weights.size());
+  for (const double w : weights) axis.weights.push_back(detail::rounded(w * one));
+  return axis;
+}
+TESSERA_POP_BITS
+
+namespace detail {
+
+// Weights as the kernels take them, in halves of 15 and 16 bits.
+struct SplitWeights {
+  std::vector<std::int16_t> low, high;  // high is empty where all weights fit in low
+  index_t ld = 0;
+
+  SplitWeights(const ResampleAxis& axis, index_t step) : ld((axis.taps + step - 1) / step * step) {
+    const auto words = static_cast<std::size_t>(axis.out * ld);
+    const auto fits = [](std::int32_t w) { return w >= INT16_MIN && w <= INT16_MAX; };
+    const bool small = std::all_of(axis.weights.begin(), axis.weights.end(), fits);
+    low.assign(words, 0), high.assign(small ? 0 : words, 0);
+    for (index_t i = 0; i < axis.out; ++i)
+      for (index_t j = 0; j < axis.taps; ++j) {
+        const std::int32_t w = axis.weights[static_cast<std::size_t>(i * axis.taps + j)];
+        const auto at = static_cast<std::size_t>(i * ld + j);
+        low[at] = static_cast<std::int16_t>(small ? w : w & 0x7fff);
+        if (!small) high[at] = static_cast<std::int16_t>(w >> 15);
+      }
+  }
+};
+
+inline kernels::ResampleArgs resample_args(const ResampleAxis& axis, const SplitWeights& weights,
+                                           View<const std::uint8_t, 3> in, View<std::uint8_t, 3> out) noexcept {
+  kernels::ResampleArgs g{};
+  g.in = in.data, g.ld_in = in.stride[0], g.in_rows = in.extent[0], g.out = out.data, g.ld_out = out.stride[0];
+  g.channels = in.extent[2], g.in_width = in.extent[1], g.out_width = out.extent[1], g.shift = axis.shift;
+  g.first = axis.first.data(), g.count = axis.count.data(), g.ld_weights = weights.ld;
+  g.low = weights.low.data(), g.high = weights.high.empty() ? nullptr : weights.high.data();
+  return g;
+}
+
+// Each row of `in`.
+inline void resample_width(Context& ctx, const ResampleAxis& axis, View<const std::uint8_t, 3> in,
+                           View<std::uint8_t, 3> out) {
+  const index_t rows = in.extent[0];
+  const SplitWeights weights(axis, 32);
+  const kernels::ResampleArgs g = resample_args(axis, weights, in, out);
+  const index_t bytes = kernels::resample_scratch(axis.in, in.extent[2]);
+  const ArenaScope scope(ctx.arena());
+  std::uint8_t* scratch = ctx.arena().carve<std::uint8_t>(bytes * ctx.threads());
+  const auto horizontal = table<kernels::ResampleTable>(ctx).horizontal;
+  const index_t chunks = std::min<index_t>(rows, index_t{4} * ctx.threads());
+  ctx.parallel_for(chunks, [&](index_t i, int lane) {
+    horizontal(g, rows * i / chunks, rows * (i + 1) / chunks, scratch + bytes * lane);
+  });
+}
+
+inline void resample_height(Context& ctx, const ResampleAxis& axis, View<const std::uint8_t, 3> in,
+                            View<std::uint8_t, 3> out) {
+  const SplitWeights weights(axis, 2);
+  const kernels::ResampleArgs g = resample_args(axis, weights, in, out);
+  const auto vertical = table<kernels::ResampleTable>(ctx).vertical;
+  for_rows(ctx, axis.out, 16, [&](index_t a, index_t b) { vertical(g, a, b); });
+}
+
+}  // namespace detail
+
+inline void resample(Context& ctx, View<const std::uint8_t, 3> in, Filter filter, ResampleArithmetic arithmetic,
+                     View<std::uint8_t, 3> out) {
+  using namespace detail;
+  constexpr const char* kOp = "resample";
+  const index_t channels = in.extent[2];
+  expect(kOp, "channels of out", out.extent[2], channels);
+  if (channels < 1 || channels > 4) fail(Code::kUnsupported, kOp, "1 to 4 channels");
+  for (const index_t* stride : {static_cast<const index_t*>(in.stride), static_cast<const index_t*>(out.stride)})
+    if (stride[1] != channels || (channels > 1 && stride[2] != 1)) fail(Code::kBadStride, kOp, "pixels must be contiguous");
+  const index_t height = in.extent[0], width = in.extent[1], new_height = out.extent[0], new_width = out.extent[1];
+  const ResampleAxis x = resample_axis(filter, arithmetic, width, new_width);
+  ResampleAxis y = resample_axis(filter, arithmetic, height, new_height);
+  if (width == new_width && height == new_height) {
+    for (index_t i = 0; i < height; ++i)
+      std::copy_n(in.data + i * in.stride[0], width * channels, out.data + i * out.stride[0]);
+    return;
+  }
+  if (width == new_width) return resample_height(ctx, y, in, out);
+  if (height == new_height) return resample_width(ctx, x, in, out);
+  // Bytes between the passes, so the order shows. Pillow 13 shrinks the height first where that saves much.
+  const bool height_first =
+      arithmetic == ResampleArithmetic::pillow && height > new_height && height - new_height > 2 * (width - new_width);
+  const index_t top = height_first ? 0 : y.first.front();
+  const index_t rows = height_first ? new_height : y.first.back() + y.count.back() - top;
+  const index_t columns = height_first ? width : new_width;
+  Arena& arena = ctx.arena();
+  if (arena.used() == 0) {
+    Arena counting = Arena::counting();
+    counting.carve<std::uint8_t>(rows * columns * channels),
+        counting.carve<std::uint8_t>(kernels::resample_scratch(width, channels) * ctx.threads());
+    arena.reserve(counting.peak());
+  }
+  const ArenaScope scope(arena);
+  const View<std::uint8_t, 3> middle(arena.carve<std::uint8_t>(rows * columns * channels), rows, columns, channels);
+  if (height_first) {
+    resample_height(ctx, y, in, middle);
+    resample_width(ctx, x, middle, out);
+  } else {
+    View<const std::uint8_t, 3> needed = in;  // those rows that the second pass reads
+    needed.data += top * in.stride[0], needed.extent[0] = rows;
+    resample_width(ctx, x, needed, middle);
+    for (std::int32_t& first : y.first) first -= static_cast<std::int32_t>(top);
+    resample_height(ctx, y, middle, out);
+  }
+}
+
+}  // namespace tessera::ops

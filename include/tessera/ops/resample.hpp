@@ -1,0 +1,44 @@
+// Resizing of 8-bit images, sample for sample as Pillow and torchvision do it.
+#pragma once
+#include <vector>
+
+#include <tessera/core/context.hpp>
+
+namespace tessera {
+
+enum class Filter : unsigned char { box, bilinear, hamming, bicubic, lanczos };
+
+namespace ops {
+
+/// Whose fixed-point weights: Pillow's, of 22 bits, or those of torchvision's (and PyTorch's) uint8 kernel with
+/// antialias=True on the CPU, of 16 bits. Pillow is 13 or later: up to 12 it always resized the width first, which shows by
+/// a grey level where the height shrinks by more than twice as many pixels as the width.
+enum class ResampleArithmetic : unsigned char { pillow, torchvision };
+
+/// How one axis is resampled: output i is the sum of weights[i * taps + j] * in[first[i] + j] over j < count[i], in fixed
+/// point with `shift` fractional bits.
+struct ResampleAxis {
+  index_t in = 0, out = 0, taps = 0;
+  int shift = 0;
+  std::vector<std::int32_t> first, count, weights;
+};
+
+/// The weights of an axis of `in` samples that becomes `out` samples. Downscaling widens the filter (antialiasing).
+/// Source: Pillow, Resample.c; PyTorch, UpSampleKernelAVXAntialias.h.
+/// \throws Error kBadArgument for sizes below 1 or above 2^24, kUnsupported for torchvision with another filter than
+/// bilinear and bicubic.
+ResampleAxis resample_axis(Filter filter, ResampleArithmetic arithmetic, index_t in, index_t out);
+
+/// Resizes one axis, stores bytes, then resizes the other; an axis that keeps its size is left alone.
+/// \param in  [H, W, C], 1 to 4 channels, pixels contiguous.  \param out [H', W', C], not overlapping `in`.
+/// Alpha is a channel like others: premultiply before, where that is wanted. Exact, so the same on every machine.
+/// \throws Error kBadArgument, kShapeMismatch, kBadStride, kUnsupported, kLimit.
+void resample(Context& ctx, View<const std::uint8_t, 3> in, Filter filter, ResampleArithmetic arithmetic,
+              View<std::uint8_t, 3> out);
+
+}  // namespace ops
+}  // namespace tessera
+
+#ifndef TESSERA_COMPILED
+#include <tessera/ops/resample-inl.hpp>
+#endif
