@@ -1,17 +1,18 @@
-# tessera_compiled_areas(out): writes, into the build folder, one source file an area of include/tessera (core, io, text,
-# ops, models, ...) that holds the area's `*-inl.hpp` bodies, and sets `out` to the list. A new -inl file joins by itself.
+# tessera_compiled_areas(out codecs): writes, into the build folder, one source file an area of include/tessera (core, io,
+# text, ops, models, ...) that holds the area's `*-inl.hpp` bodies, and sets `out` to the list. A new -inl file joins by
+# itself. What needs image libraries, image/codec, is an area of its own, and `codecs` is set to its file.
 #
 # The bodies are `inline`, as headers-only use needs, and a compiler drops inline functions that nobody calls in the same
 # unit. So, while an area file includes them (and every other header has been included already), the keyword is empty: they
 # become ordinary functions, and the linker finds every one in the library.
 
-function(tessera_compiled_areas out)
+function(tessera_compiled_areas out codecs)
   set(root "${PROJECT_SOURCE_DIR}/include")
   file(GLOB_RECURSE bodies CONFIGURE_DEPENDS RELATIVE "${root}" "${root}/tessera/*-inl.hpp")
   list(SORT bodies)
   set(areas "")
   foreach(body IN LISTS bodies)
-    if(NOT body MATCHES "^tessera/([a-z0-9_]+)/")
+    if(NOT body MATCHES "^tessera/(image/codec|[a-z0-9_]+)/")
       message(FATAL_ERROR "include/${body}: a -inl.hpp file belongs into a folder of include/tessera")
     endif()
     set(area ${CMAKE_MATCH_1})
@@ -48,7 +49,11 @@ function(tessera_compiled_areas out)
 @included@
 #undef inline
 ")
-    list(APPEND units "${unit}")
+    if(area STREQUAL "image/codec")
+      set(${codecs} "${unit}" PARENT_SCOPE)
+    else()
+      list(APPEND units "${unit}")
+    endif()
   endforeach()
   set(${out} "${units}" PARENT_SCOPE)
 endfunction()

@@ -9,6 +9,11 @@ install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" "${PROJECT_SOURCE_DIR}/THIRD_PARTY
 set(config_dir "${CMAKE_INSTALL_LIBDIR}/cmake/tessera")
 install(TARGETS tessera tessera_compiled EXPORT tessera_targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(EXPORT tessera_targets NAMESPACE tessera:: FILE tessera-targets.cmake DESTINATION "${config_dir}")
+if(TESSERA_IMAGE)
+  install(TARGETS tessera_image tessera_compiled_image EXPORT tessera_image_targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(EXPORT tessera_image_targets NAMESPACE tessera:: FILE tessera-image-targets.cmake DESTINATION "${config_dir}")
+  install(FILES "${PROJECT_SOURCE_DIR}/cmake/ImageLibraries.cmake" DESTINATION "${config_dir}")
+endif()
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/tessera-config.cmake.in"
                               "${PROJECT_BINARY_DIR}/tessera-config.cmake" INSTALL_DESTINATION "${config_dir}")
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/tessera-config-version.cmake" COMPATIBILITY SameMinorVersion)

@@ -43,7 +43,7 @@ def configure_and_run(folder, targets, *options):
 with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name).resolve()
     if mode == "find_package":
-        configure_and_run(folder, ["headers_only", "compiled"], f"-DCMAKE_PREFIX_PATH={installed(folder)}")
+        configure_and_run(folder, ["headers_only", "compiled", "image_headers_only", "image_compiled"], f"-DCMAKE_PREFIX_PATH={installed(folder)}")
     elif mode == "pkg_config":
         prefix = installed(folder)
         (found,) = prefix.rglob("tessera.pc")
@@ -54,7 +54,7 @@ with tempfile.TemporaryDirectory() as name:
         run(compiler, "-std=c++20", "-O2", consumer / "main.cpp", "-o", folder / "program", *flags)
         run(folder / "program")
     elif mode == "subdirectory":
-        configure_and_run(folder, ["headers_only"], f"-DTESSERA_SOURCE={ROOT}")
+        configure_and_run(folder, ["headers_only", "image_headers_only"], f"-DTESSERA_SOURCE={ROOT}")
     elif mode == "bare":
         run(compiler, "-std=c++20", "-O2", *(f"-I{root}" for root in INCLUDE_ROOTS), consumer / "main.cpp", "-o", folder / "program")
         run(folder / "program")

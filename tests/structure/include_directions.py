@@ -18,7 +18,14 @@ ALLOWED = {
 }
 KERNELS_MAY_NAME = {"tessera/core/dtype.hpp"}
 # Libraries beside the standard one, and the folders that may bring them.
-LIBRARIES = {"nlohmann/": {"io", "text", "models"}, "Eigen/": {"align"}, "xsimd/": {"kernels"}}
+LIBRARIES = {
+    "nlohmann/": {"io", "text", "models"},
+    "Eigen/": {"align"},
+    "xsimd/": {"kernels"},
+    "jpeglib.h": {"image"},
+    "png.h": {"image"},
+    "webp/": {"image"},
+}
 
 
 def folder_of(name, path):

@@ -1,0 +1,73 @@
+// From an image to a model's pixel_values, as preprocessor_config.json says.
+#pragma once
+#include <array>
+#include <string>
+
+#include <tessera/core/context.hpp>
+#include <tessera/image/convert.hpp>
+#include <tessera/io/json.hpp>
+#include <tessera/ops/resample.hpp>
+
+namespace tessera::image {
+
+/// What an image processor of transformers does, in its order: RGB, resize, centre crop, rescale, normalise.
+struct ProcessorConfig {
+  /// How `size` is meant.
+  enum class Size : unsigned char {
+    exact,          ///< height x width
+    shortest_edge,  ///< the short side becomes `edge`, the long one in proportion, rounded down
+    edges           ///< the same, but no side longer than `longest_edge`
+  };
+  bool resize = true, center_crop = false, rescale = true, normalize = true;
+  Size size = Size::exact;
+  index_t height = 224, width = 224, edge = 224, longest_edge = 0;
+  Filter filter = Filter::bilinear;
+  index_t crop_height = 224, crop_width = 224;
+  double rescale_factor = 1.0 / 255.0;
+  std::array<double, 3> mean{0.5, 0.5, 0.5}, std{0.5, 0.5, 0.5};
+};
+
+/// From a preprocessor_config.json, with the defaults of its image_processor_type (or feature_extractor_type): ViT, DeiT,
+/// CLIP, SigLIP, Bit (DINOv2), BLIP, with or without "Fast".
+/// \throws Error kFormat for values that mean nothing, kUnsupported for other processors and filters.
+ProcessorConfig processor_config(const io::Json& json);
+
+/// Whose arithmetic: transformers has each processor on Pillow and numpy, and on torchvision. They differ by a grey level
+/// here and there when resizing, and in the last bit when normalising.
+enum class Backend : unsigned char { pil, torchvision };
+
+/// Const and safe to share.
+class ImageProcessor {
+ public:
+  /// \throws Error kUnsupported for a filter that torchvision has not.
+  explicit ImageProcessor(const ProcessorConfig& config, Backend backend = Backend::pil);
+  /// Reads folder/preprocessor_config.json. \throws Error kNotFound, kIo, and as processor_config().
+  static ImageProcessor load(const std::string& folder, Backend backend = Backend::pil);
+
+  struct Extent {
+    index_t height, width;
+  };
+  /// The size of the pixel values of an image of that size. \throws Error kLimit where a side would pass 2^24 pixels.
+  Extent output_size(index_t height, index_t width) const;
+  /// The image as RGB, resized and cropped. Where a crop is larger than the image, black surrounds it.
+  Image prepare(Context& ctx, const Image& image, Alpha alpha = Alpha::drop) const;
+  /// The same, rescaled and normalised. \param out [3, height, width] of output_size(), rows contiguous.
+  /// Equal to transformers' to the last bit. \throws Error kShapeMismatch, kBadStride.
+  void pixel_values(Context& ctx, const Image& image, View<float, 3> out, Alpha alpha = Alpha::drop) const;
+
+  const ProcessorConfig& config() const noexcept { return config_; }
+  /// The pixel value of each byte, by channel: what rescaling and normalising make of it.
+  const std::array<std::array<float, 256>, 3>& values() const noexcept { return values_; }
+
+ private:
+  Extent resized(index_t height, index_t width) const;
+  ProcessorConfig config_;
+  Backend backend_;
+  std::array<std::array<float, 256>, 3> values_{};
+};
+
+}  // namespace tessera::image
+
+#ifndef TESSERA_COMPILED
+#include <tessera/image/processor-inl.hpp>
+#endif
