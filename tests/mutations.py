@@ -60,6 +60,7 @@ MUTATIONS = [  # file, text, what it becomes
     (CPU + "embed.inl", "if_ordered(v, w, max(w, v), add(v, w))", "max(w, v)"),
     (CPU + "embed.inl", "(t - 1) * ldx", "(t - 1) * c"),
     (CPU + "embed.inl", "if (mode == Pooling::mean_sqrt) total = sqrt1(total);", ""),
+    (CPU + "embed.inl", "load_n(rows[i] + j, c - j, 0.0f)", "load_n(rows[0] + j, c - j, 0.0f)"),
     (CPU + "resample.inl", "j + 1 < taps ? a + g.ld_in : a;", "a;"),
     (CPU + "resample.inl", "shift_left<15>(high)", "shift_left<14>(high)"),
     (CPU + "resample.inl", "x + 16 <= n ? x : n - 16", "x"),

@@ -6,6 +6,7 @@
 #include <tessera/ops/embed.hpp>
 #include <tessera/ops/gemm.hpp>
 #include <tessera/ops/norm.hpp>
+#include <tessera/ops/patch.hpp>
 #include <tessera/ops/pool.hpp>
 #include <tessera/ops/resample.hpp>
 #include <tessera/ops/similarity.hpp>

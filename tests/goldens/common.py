@@ -51,6 +51,8 @@ def randomise(model, seed):
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear):
             fan_in[name + ".weight"] = fan_in[name + ".bias"] = module.in_features
+        if isinstance(module, torch.nn.Conv2d):
+            fan_in[name + ".weight"] = fan_in[name + ".bias"] = module.weight[0].numel()
     for name, p in model.named_parameters():
         noise = torch.randn(p.shape, generator=g)
         if name in fan_in:
@@ -60,4 +62,4 @@ def randomise(model, seed):
         elif "embeddings" in name:
             p.copy_(noise)
         else:
-            p.copy_(noise / math.sqrt(p.shape[-1]))
+            p.copy_(noise / math.sqrt((p.shape or (1,))[-1]))

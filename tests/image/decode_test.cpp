@@ -49,7 +49,8 @@ TEST(Decode, EqualsPillow) {
 }
 
 TEST(Decode, RefusesBrokenFilesByName) {
-  for (const io::Json& f : golden()["refused"]) {
+  const io::Json files = golden()["refused"];
+  for (const io::Json& f : files) {
     const auto name = f[0].get<std::string>();
     EXPECT_FALSE(f[1].get<bool>()) << name << " is read by Pillow";
     try {

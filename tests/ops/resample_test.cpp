@@ -68,6 +68,16 @@ TEST(Resample, KeepsConstants) {
     }
 }
 
+// Every pass plans its own scratch.
+TEST(Resample, AFreshContextDoesForEachAxis) {
+  for (const auto& [w, h] : {std::pair<index_t, index_t>{9, 300}, {300, 9}, {9, 9}, {300, 400}}) {
+    Context ctx;
+    const Bytes out =
+        resized(ctx, Bytes(300 * 300 * 3, 17), 300, 300, 3, w, h, Filter::bilinear, ops::ResampleArithmetic::pillow);
+    EXPECT_EQ(out, Bytes(out.size(), 17));
+  }
+}
+
 TEST(Resample, RefusesWhatItCannotDo) {
   Context ctx;
   std::uint8_t pixels[64] = {}, out[64] = {};

@@ -147,6 +147,36 @@ inline Job resample_job(Random& random, Filter filter, ops::ResampleArithmetic a
           }};
 }
 
+inline std::vector<Job> patch_jobs(Random& random) {
+  const index_t p = random.in(1, 9), h = random.in(1, 8), w = random.in(1, 8), n = random.in(1, 100);
+  const auto pixels = std::make_shared<Matrix>(wide(3 * h * p, w * p, random.next(), 6));
+  const auto weight = std::make_shared<Matrix>(wide(n, 3 * p * p, random.next(), 6)),
+             table = std::make_shared<Matrix>(wide(h * w, n, random.next(), 3));
+  const index_t nh = random.in(1, 9), nw = random.in(1, 9);
+  const auto image = [=] {
+    View<const float, 3> planes(pixels->data(), 3, h * p, w * p);
+    planes.stride[0] = h * p * pixels->ld, planes.stride[1] = pixels->ld;
+    return ops::Pixels{.planes = planes};
+  };
+  const auto positions = [=](Context& ctx, ops::PositionInterpolation how) {
+    View<const float, 3> from(table->data(), h, w, n);
+    from.stride[0] = w * table->ld, from.stride[1] = table->ld;
+    Matrix out(nh * nw, n, 0);
+    ops::interpolate_positions(ctx, how, from, View<float, 3>(out.data(), nh, nw, n));
+    return out;
+  };
+  return {{"patch_embed",
+           [=](Context& ctx) {
+             const ops::Pixels one = image();
+             Matrix out(h * w, n, 2);
+             ops::patch_embed(ctx, {3, 1, p, p}, {&one, 1}, ops::pack_weight(ctx, weight->in()), {}, table->in(), out.out());
+             return out;
+           }},
+          {"bicubic positions", [=](Context& ctx) { return positions(ctx, ops::PositionInterpolation::bicubic); }},
+          {"antialiased positions",
+           [=](Context& ctx) { return positions(ctx, ops::PositionInterpolation::bicubic_antialias); }}};
+}
+
 /// Every operation, every epilogue, activation, pooling mode and kind of attention, at least once.
 inline std::vector<Job> drawn_jobs(std::uint64_t seed) {
   Random random(seed);
@@ -157,6 +187,7 @@ inline std::vector<Job> drawn_jobs(std::uint64_t seed) {
   for (int parts = 0; parts < 16; ++parts) jobs.push_back(linear_job(random, static_cast<Activation>(parts % 7), parts));
   for (int act = 0; act < 7; ++act) jobs.push_back(linear_job(random, static_cast<Activation>(act), 7));
   for (int i = 0; i < 4; ++i) join(row_jobs(random)), join(token_jobs(random));
+  for (int i = 0; i < 3; ++i) join(patch_jobs(random));
   for (const auto& p : {ops::AttentionParams{},
                         {.scale = 0.3f},
                         {.causal = true},

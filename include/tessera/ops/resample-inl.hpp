@@ -1,10 +1,12 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/cpu/region.hpp>
+#include <tessera/ops/detail/filter.hpp>
 #include <tessera/ops/detail/tables.hpp>
 #include <tessera/ops/resample.hpp>
 
@@ -12,43 +14,6 @@ namespace tessera::ops {
 
 TESSERA_PUSH_BITS  // a contracted a*b+c would change weights
 namespace detail {
-inline double sinc(double x) {
-  if (x == 0.0) return 1.0;
-  x *= 3.14159265358979323846;
-  return std::sin(x) / x;
-}
-
-inline double filter_support(Filter f) {
-  switch (f) {
-    case Filter::box: return 0.5;
-    case Filter::bilinear:
-    case Filter::hamming: return 1.0;
-    case Filter::bicubic: return 2.0;
-    case Filter::lanczos: return 3.0;
-  }
-  return 0.0;
-}
-
-// In Pillow's order of operations: the weights are rounded, and one unit in the last place of a sum can show.
-inline double filter_value(Filter f, double x) {
-  constexpr double a = -0.5;  // Keys' cubic convolution
-  switch (f) {
-    case Filter::box: return x > -0.5 && x <= 0.5 ? 1.0 : 0.0;
-    case Filter::bilinear: x = std::fabs(x); return x < 1.0 ? 1.0 - x : 0.0;
-    case Filter::hamming:
-      x = std::fabs(x);
-      if (x == 0.0) return 1.0;
-      if (x >= 1.0) return 0.0;
-      x = x * 3.14159265358979323846;
-      return std::sin(x) / x * (0.54 + 0.46 * std::cos(x));
-    case Filter::bicubic:
-      x = std::fabs(x);
-      if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
-      return x < 2.0 ? (((x - 5) * x + 8) * x - 4) * a : 0.0;
-    case Filter::lanczos: return x >= -3.0 && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0;
-  }
-  return 0.0;
-}
 
 inline std::int32_t rounded(double v) { return static_cast<std::int32_t>(v < 0 ? std::ceil(v - 0.5) : std::floor(v + 0.5)); }
 
@@ -69,30 +34,12 @@ inline ResampleAxis resample_axis(Filter filter, ResampleArithmetic arithmetic, 
   const bool pillow = arithmetic == ResampleArithmetic::pillow;
   if (!pillow && filter != Filter::bilinear && filter != Filter::bicubic)
     throw Error(Code::kUnsupported, "resample: torchvision has bilinear and bicubic alone");
-  const double scale = static_cast<double>(in) / static_cast<double>(out), filter_scale = std::max(scale, 1.0);
-  const double support = detail::filter_support(filter) * filter_scale, inverse = 1.0 / filter_scale;
+  detail::FilterAxis exact(filter, in, out);
   ResampleAxis axis;
-  axis.in = in, axis.out = out;
-  axis.taps = static_cast<index_t>(std::ceil(support)) * 2 + 1;
-  std::vector<double> weights(static_cast<std::size_t>(axis.taps * out), 0.0);
-  double largest = 0.0;
-  for (index_t i = 0; i < out; ++i) {
-    const double center = (static_cast<double>(i) + 0.5) * scale;
-    const auto low = std::max<index_t>(static_cast<index_t>(std::floor(center - support + 0.5)), 0);
-    const index_t high = std::min(static_cast<index_t>(std::floor(center + support + 0.5)), in);
-    double* w = weights.data() + i * axis.taps;
-    double sum = 0.0;
-    for (index_t j = 0; j < high - low; ++j) {
-      w[j] = detail::filter_value(filter, (static_cast<double>(j + low) - center + 0.5) * inverse);
-      sum += w[j];
-    }
-    for (index_t j = 0; j < high - low; ++j) {
-      if (sum != 0.0) w[j] /= sum;
-      largest = std::max(largest, w[j]);
-    }
-    axis.first.push_back(static_cast<std::int32_t>(low));
-    axis.count.push_back(static_cast<std::int32_t>(high - low));
-  }
+  axis.in = in, axis.out = out, axis.taps = exact.taps;
+  const std::vector<double>& weights = exact.weights;
+  const double largest = *std::max_element(weights.begin(), weights.end());
+  axis.first = std::move(exact.first), axis.count = std::move(exact.count);
   axis.shift = pillow ? 22 : detail::torchvision_shift(largest);
   const auto one = static_cast<double>(std::int64_t{1} << axis.shift);
   axis.weights.reserve(weights.size());
@@ -131,6 +78,10 @@ inline kernels::ResampleArgs resample_args(const ResampleAxis& axis, const Split
   g.first = axis.first.data(), g.count = axis.count.data(), g.ld_weights = weights.ld;
   g.low = weights.low.data(), g.high = weights.high.empty() ? nullptr : weights.high.data();
   return g;
+}
+
+inline std::size_t width_scratch(Context& ctx, const ResampleAxis& axis, index_t channels) {
+  return static_cast<std::size_t>(kernels::resample_scratch(axis.in, channels) * ctx.threads());
 }
 
 // Each row of `in`.
@@ -177,19 +128,21 @@ inline void resample(Context& ctx, View<const std::uint8_t, 3> in, Filter filter
     return;
   }
   if (width == new_width) return resample_height(ctx, y, in, out);
-  if (height == new_height) return resample_width(ctx, x, in, out);
+  Arena& arena = ctx.arena();
+  if (height == new_height) {
+    if (arena.used() == 0) arena.reserve(width_scratch(ctx, x, channels));
+    return resample_width(ctx, x, in, out);
+  }
   // Bytes between the passes, so the order shows. Pillow 13 shrinks the height first where that saves much.
   const bool height_first =
       arithmetic == ResampleArithmetic::pillow && height > new_height && height - new_height > 2 * (width - new_width);
   const index_t top = height_first ? 0 : y.first.front();
   const index_t rows = height_first ? new_height : y.first.back() + y.count.back() - top;
   const index_t columns = height_first ? width : new_width;
-  Arena& arena = ctx.arena();
   if (arena.used() == 0) {
     Arena counting = Arena::counting();
-    counting.carve<std::uint8_t>(rows * columns * channels),
-        counting.carve<std::uint8_t>(kernels::resample_scratch(width, channels) * ctx.threads());
-    arena.reserve(counting.peak());
+    counting.carve<std::uint8_t>(rows * columns * channels);
+    arena.reserve(counting.peak() + width_scratch(ctx, x, channels));
   }
   const ArenaScope scope(arena);
   const View<std::uint8_t, 3> middle(arena.carve<std::uint8_t>(rows * columns * channels), rows, columns, channels);

@@ -3,12 +3,9 @@
 #include <vector>
 
 #include <tessera/core/context.hpp>
+#include <tessera/ops/filter.hpp>
 
-namespace tessera {
-
-enum class Filter : unsigned char { box, bilinear, hamming, bicubic, lanczos };
-
-namespace ops {
+namespace tessera::ops {
 
 /// Whose fixed-point weights: Pillow's, of 22 bits, or those of torchvision's (and PyTorch's) uint8 kernel with
 /// antialias=True on the CPU, of 16 bits. Pillow is 13 or later: up to 12 it always resized the width first, which shows by
@@ -36,8 +33,7 @@ ResampleAxis resample_axis(Filter filter, ResampleArithmetic arithmetic, index_t
 void resample(Context& ctx, View<const std::uint8_t, 3> in, Filter filter, ResampleArithmetic arithmetic,
               View<std::uint8_t, 3> out);
 
-}  // namespace ops
-}  // namespace tessera
+}  // namespace tessera::ops
 
 #ifndef TESSERA_COMPILED
 #include <tessera/ops/resample-inl.hpp>

@@ -44,3 +44,11 @@ inline void pool(Pooling mode, const float* x, index_t ldx, index_t t, index_t c
     store_n(out + j, left, v);
   }
 }
+
+inline void combine(const float* const* rows, const float* weights, index_t n, index_t c, float* out) noexcept {
+  for (index_t j = 0; j < c; j += 16) {
+    f32x16 v = set1(0.0f);
+    for (index_t i = 0; i < n; ++i) v = fma(load_n(rows[i] + j, c - j, 0.0f), set1(weights[i]), v);
+    store_n(out + j, c - j, v);
+  }
+}

@@ -31,7 +31,7 @@ struct Family<AttentionTable> {
 };
 template <>
 struct Family<EmbedTable> {
-  static constexpr EmbedTable kTable{embed, pool};
+  static constexpr EmbedTable kTable{embed, pool, combine};
 };
 template <>
 struct Family<ResampleTable> {

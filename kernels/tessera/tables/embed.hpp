@@ -23,6 +23,8 @@ struct EmbedTable {
   void (*embed)(const EmbedArgs& args, index_t t0, index_t t1) noexcept;
   /// Rows x [t, c], t >= 1, to out [c]. `weights` [t] only for weighted_mean; null: 1, 2, ... t.
   void (*pool)(Pooling mode, const float* x, index_t ldx, index_t t, index_t c, const float* weights, float* out) noexcept;
+  /// out = sum_i weights[i] * rows[i], [c] each, one FMA chain in the order given.
+  void (*combine)(const float* const* rows, const float* weights, index_t n, index_t c, float* out) noexcept;
 };
 
 }  // namespace tessera::kernels
