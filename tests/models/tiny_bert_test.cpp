@@ -10,32 +10,15 @@
 #include <tessera/io.hpp>
 #include <tessera/models/auto_model.hpp>
 #include <tessera/models/padded.hpp>
+#include "support/row_error.hpp"
 
 namespace tessera::models {
 namespace {
-
-constexpr double kBound = 2e-5;  // of a row's largest value: the project's promise
 
 std::vector<std::int32_t> int_tensor(const io::SafeTensors& file, const char* name, index_t& rows, index_t& columns) {
   const auto v = file.at(name).as<std::int64_t, 2>();
   rows = v.extent[0], columns = v.extent[1];
   return std::vector<std::int32_t>(v.data, v.data + v.size());
-}
-
-/// Largest error of any row, relative to the row's largest value; rows that must be 0 count absolutely.
-double worst_row_error(View<const float, 2> got, const float* want) {
-  double worst = 0;
-  for (index_t r = 0; r < got.extent[0]; ++r) {
-    double top = 0, error = 0;
-    for (index_t c = 0; c < got.extent[1]; ++c) {
-      const double w = static_cast<double>(want[r * got.extent[1] + c]), g = static_cast<double>(got(r, c));
-      if (!(std::abs(g) < 1e30)) return INFINITY;
-      top = std::max(top, std::abs(w));
-      error = std::max(error, std::abs(g - w));
-    }
-    worst = std::max(worst, top > 0 ? error / top : error);
-  }
-  return worst;
 }
 
 struct Seen {
@@ -50,7 +33,7 @@ struct Seen {
 class TinyBert : public ::testing::TestWithParam<std::string> {
  protected:
   Context ctx_{2};
-  io::ModelFolder folder_ = io::ModelFolder::open(std::string(TESSERA_GOLDENS) + "/tiny_bert/" + GetParam());
+  io::ModelFolder folder_ = io::ModelFolder::open(TESSERA_GOLDENS "/tiny_bert/" + GetParam());
   TextModel model_ = load_text_model(ctx_, folder_);
 
   void check(const std::string& suffix) {
@@ -77,7 +60,7 @@ class TinyBert : public ::testing::TestWithParam<std::string> {
     options.taps = &taps;
     model_.transformer->forward(ctx_, batch.inputs(), hidden, options);
     batch.scatter(hidden, out);
-    EXPECT_LE(worst_row_error(out, want.at("last_hidden_state").as<float, 3>().data), kBound) << suffix;
+    EXPECT_LE(test::worst_row_error(out, want.at("last_hidden_state").as<float, 3>().data), test::kRowBound) << suffix;
 
     const auto compare = [&](const std::string& tap, const std::string& golden) {
       if (!want.find(golden)) return;
@@ -87,7 +70,7 @@ class TinyBert : public ::testing::TestWithParam<std::string> {
       std::vector<float> spread(static_cast<std::size_t>(rows * columns * width));
       const View<float, 2> s(spread.data(), rows * columns, width);
       batch.scatter(View<const float, 2>(v.data(), batch.tokens(), width), s);
-      EXPECT_LE(worst_row_error(s, want.at(golden).as<float, 3>().data), kBound) << golden;
+      EXPECT_LE(test::worst_row_error(s, want.at(golden).as<float, 3>().data), test::kRowBound) << golden;
       ++compared_;
     };
     compare("embeddings", "hidden_states.0");
@@ -104,7 +87,7 @@ class TinyBert : public ::testing::TestWithParam<std::string> {
       model_.pool_first(ctx_, hidden, batch.cu_seqlens(), p);
       for (index_t b = 0; b < rows; ++b)
         if (!batch.has_first(b)) std::fill_n(p[b].data, c, 0.f);
-      EXPECT_LE(worst_row_error(p, want.at("pooler_output").as<float, 2>().data), kBound) << suffix;
+      EXPECT_LE(test::worst_row_error(p, want.at("pooler_output").as<float, 2>().data), test::kRowBound) << suffix;
     } else {
       EXPECT_FALSE(model_.pooler.has_value());
     }
@@ -121,7 +104,7 @@ TEST_P(TinyBert, IdsAlone) { check("_ids_only"); }
 
 std::vector<std::string> folders() {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(std::string(TESSERA_GOLDENS) + "/tiny_bert"))
+  for (const auto& entry : std::filesystem::directory_iterator(TESSERA_GOLDENS "/tiny_bert"))
     if (entry.is_directory()) names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;

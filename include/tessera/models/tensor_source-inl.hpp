@@ -28,7 +28,7 @@ inline TensorSource::TensorSource(Context& ctx, std::shared_ptr<const io::Checkp
   hold_->checkpoint = std::move(checkpoint);
   std::string tried;
   for (const char* prefix : prefixes) {
-    if (hold_->checkpoint->find(std::string(prefix) + probe)) {
+    if (!probe || hold_->checkpoint->find(std::string(prefix) + probe)) {
       prefix_ = prefix;
       return;
     }
@@ -95,12 +95,31 @@ inline void expect_rank(const AnyView& v, const std::string& name, int rank) {
 }
 }  // namespace detail
 
+inline const AnyView& TensorSource::required(std::initializer_list<const char*> names, std::string& found) const {
+  const AnyView* v = lookup(names, found);
+  if (!v) throw Error(Code::kNotFound, {"checkpoint: tensor ", detail::all_names(prefix_, names), " is missing"});
+  return *v;
+}
+
 inline View<const float, 2> TensorSource::matrix(std::initializer_list<const char*> names, bool stay) {
   std::string name;
-  const AnyView* v = lookup(names, name);
-  if (!v) throw Error(Code::kNotFound, {"checkpoint: tensor ", detail::all_names(prefix_, names), " is missing"});
-  detail::expect_rank(*v, name, 2);
-  return View<const float, 2>(floats(*v, name, stay), v->extent[0], v->extent[1]);
+  const AnyView& v = required(names, name);
+  detail::expect_rank(v, name, 2);
+  return View<const float, 2>(floats(v, name, stay), v.extent[0], v.extent[1]);
+}
+
+inline View<const float, 2> TensorSource::by_first(std::initializer_list<const char*> names, bool stay) {
+  std::string name;
+  const AnyView& v = required(names, name);
+  const index_t rows = v.rank > 0 ? v.extent[0] : 1;
+  return View<const float, 2>(floats(v, name, stay), rows, rows > 0 ? v.size() / rows : 0);
+}
+
+inline View<const float, 2> TensorSource::by_last(std::initializer_list<const char*> names, bool stay) {
+  std::string name;
+  const AnyView& v = required(names, name);
+  const index_t columns = v.rank > 0 ? v.extent[v.rank - 1] : 1;
+  return View<const float, 2>(floats(v, name, stay), columns > 0 ? v.size() / columns : 0, columns);
 }
 
 inline View<const float, 1> TensorSource::optional_vector(std::initializer_list<const char*> names, bool stay) {

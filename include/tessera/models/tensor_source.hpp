@@ -20,7 +20,8 @@ struct LoadOptions {
 /// (exactly) into memory that lives until release(), or as long as the source when asked to stay.
 class TensorSource {
  public:
-  /// `prefixes`: name prefixes to try, in order, until `probe` is found under one. \throws Error kNotFound.
+  /// `prefixes`: name prefixes to try, in order, until `probe` is found under one; a null probe takes the first.
+  /// \throws Error kNotFound.
   TensorSource(Context& ctx, std::shared_ptr<const io::Checkpoint> checkpoint, std::initializer_list<const char*> prefixes,
                const char* probe, const LoadOptions& options);
 
@@ -28,6 +29,10 @@ class TensorSource {
   /// kShapeMismatch for another rank, kUnsupported for another element type, kNonFinite.
   View<const float, 2> matrix(std::initializer_list<const char*> names, bool stay = false);
   View<const float, 1> vector(std::initializer_list<const char*> names, bool stay = false);
+  /// A tensor of any rank as a matrix: the first extent by the rest (a convolution's weight), or the rest by the last one
+  /// (tokens and tables of positions, whose leading extents of 1 mean nothing).
+  View<const float, 2> by_first(std::initializer_list<const char*> names, bool stay = false);
+  View<const float, 2> by_last(std::initializer_list<const char*> names, bool stay = false);
   /// The same, or empty when none exists.
   View<const float, 1> optional_vector(std::initializer_list<const char*> names, bool stay = false);
   bool has(const char* name) const;
@@ -43,6 +48,7 @@ class TensorSource {
     std::list<Buffer> widened;
   };
   const AnyView* lookup(std::initializer_list<const char*> names, std::string& found) const;
+  const AnyView& required(std::initializer_list<const char*> names, std::string& found) const;
   const float* floats(const AnyView& v, const std::string& name, bool stay);
 
   Context& ctx_;

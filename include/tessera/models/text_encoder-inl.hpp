@@ -1,5 +1,4 @@
 #pragma once
-#include <cmath>
 
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/models/auto_model.hpp>
@@ -28,21 +27,6 @@ inline std::optional<io::Json> read_limits(const io::ModelFolder& folder, const 
 }
 
 }  // namespace detail
-
-inline float cosine(std::span<const float> a, std::span<const float> b) {
-  if (a.size() != b.size())
-    throw Error(Code::kShapeMismatch, {"cosine: lengths ", std::to_string(a.size()), " and ", std::to_string(b.size())});
-  // No region, and none needed: products of two floats are exact in double, so a compiler that fuses them into the sums
-  // changes nothing. The mode is another matter; volatile, so that the last division stays inside its scope.
-  const FpModeScope mode;
-  double ab = 0, aa = 0, bb = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const double x = static_cast<double>(a[i]), y = static_cast<double>(b[i]);
-    ab += x * y, aa += x * x, bb += y * y;
-  }
-  const volatile float result = aa == 0 || bb == 0 ? 0.f : static_cast<float>(ab / std::sqrt(aa * bb));
-  return result;
-}
 
 inline TextEncoder TextEncoder::load(Context& ctx, const std::string& path, const LoadOptions& options) {
   const FpModeScope mode;  // as in load_text_model
@@ -82,7 +66,7 @@ inline void TextEncoder::read_modules(Context& ctx, const io::ModelFolder& folde
     if (!transformer || steps_.empty() || steps_.front().kind != Step::kPooling)
       throw Error(Code::kUnsupported, {folder.path("modules.json"), ": expected a Transformer, then Pooling"});
   } else {
-    steps_ = {{Step::kPooling, 0}, {Step::kNormalize, 0}};  // a plain folder: mean pooling, unit length
+    steps_ = {{Step::kPooling, 0}, {Step::kNormalize, 0}};  // a plain folder: its own head or mean pooling, unit length
   }
   const io::ModelFolder inner = root.empty() ? folder : folder.sub(root);
   text::LoadOptions text_options;
@@ -188,6 +172,7 @@ inline std::string TextEncoder::prompt_for(const EmbedOptions& o) const {
 
 inline index_t TextEncoder::dim(const EmbedOptions& o) const {
   index_t d = model_.transformer->config().block.channels * (o.pooling ? 1 : static_cast<index_t>(pooling_.size()));
+  if (uses_head(o)) d = model_.head->projection.linear.weight.n();
   for (const Step& s : steps_) {
     if (s.kind != Step::kDense) continue;
     const Dense& layer = dense_[s.dense];
@@ -227,7 +212,9 @@ inline TokenizedTexts TextEncoder::tokenize(Context& ctx, std::span<const std::s
     }
   });
   TokenizedTexts t;
-  for (const auto& row : ids) {
+  for (auto& row : ids) {
+    if (model_.head && model_.head->pad >= 0 && static_cast<index_t>(row.size()) < most)
+      row.resize(static_cast<std::size_t>(most), model_.head->pad);
     t.ids.insert(t.ids.end(), row.begin(), row.end());
     t.cu_seqlens.push_back(static_cast<index_t>(t.ids.size()));
   }
@@ -276,7 +263,12 @@ inline void TextEncoder::embed_tokens(Context& ctx, const TokenizedTexts& t, con
   const std::vector<ops::Pooling> modes = o.pooling ? std::vector<ops::Pooling>{*o.pooling} : pooling_;
   index_t d = c * static_cast<index_t>(modes.size());
   std::vector<float> pooled(static_cast<std::size_t>(n * d)), next;
-  for (std::size_t m = 0; m < modes.size(); ++m) {
+  if (uses_head(o)) {
+    d = model_.head->projection.linear.weight.n();
+    pooled.resize(static_cast<std::size_t>(n * d));
+    model_.embed(ctx, hidden, in.ids, in.batch.cu_seqlens, View<float, 2>(pooled.data(), n, d));
+  }
+  for (std::size_t m = 0; m < modes.size() && !uses_head(o); ++m) {
     View<float, 2> part(pooled.data(), n, d);
     part.data += static_cast<index_t>(m) * c;
     part.extent[1] = c;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include <tessera/models/embeddings.hpp>
 #include <tessera/models/text_model.hpp>
 #include <tessera/ops/pool.hpp>
 #include <tessera/text/tokenizer.hpp>
@@ -28,19 +29,6 @@ struct EmbedOptions {
   const Taps* taps = nullptr;                ///< see core/taps.hpp
   ops::AttentionHook attention = {};         ///< replaces every layer's attention
 };
-
-/// Rows of a packed [rows, dim] array.
-struct Embeddings {
-  std::vector<float> values;
-  index_t rows = 0, dim = 0;
-  std::span<const float> row(index_t i) const {
-    return std::span<const float>(values).subspan(static_cast<std::size_t>(i * dim), static_cast<std::size_t>(dim));
-  }
-  View<const float, 2> view() const { return View<const float, 2>(values.data(), rows, dim); }
-};
-
-/// Cosine of two embeddings; 0 when either is all zeros. \throws Error kShapeMismatch for different lengths.
-float cosine(std::span<const float> a, std::span<const float> b);
 
 /// Token ids of several texts, packed end to end.
 struct TokenizedTexts {
@@ -90,6 +78,8 @@ class TextEncoder {
   void read_pooling(const io::Json& json, const std::string& file);
   void read_dense(Context& ctx, const io::ModelFolder& folder, const std::string& sub, const LoadOptions& options);
   std::string prompt_for(const EmbedOptions& options) const;
+  /// The head of an image-text model takes the place of pooling, unless another one is asked for.
+  bool uses_head(const EmbedOptions& o) const noexcept { return model_.head.has_value() && !o.pooling; }
 
   TextModel model_;
   std::unique_ptr<text::Tokenizer> tokenizer_;

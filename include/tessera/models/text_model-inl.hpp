@@ -14,4 +14,29 @@ inline void TextModel::pool_first(Context& ctx, View<const float, 2> hidden, Vie
   ops::linear(ctx, x, pooler->linear.weight, {.bias = pooler->linear.bias, .act = pooler->act}, out);
 }
 
+inline index_t TextHead::row(View<const std::int32_t, 1> ids) const noexcept {
+  const index_t n = ids.extent[0];
+  if (pooled == Pooled::last) return n - 1;
+  index_t best = 0;
+  for (index_t t = 0; t < n; ++t) {
+    if (pooled == Pooled::first_eos && ids(t) == eos) return t;
+    if (pooled == Pooled::highest_id && ids(t) > ids(best)) best = t;
+  }
+  return best;
+}
+
+inline void TextModel::embed(Context& ctx, View<const float, 2> hidden, View<const std::int32_t, 1> ids,
+                             View<const index_t, 1> cu, View<float, 2> out) const {
+  if (!head) throw Error(Code::kUnsupported, "text model: this checkpoint has no projection into a space of images");
+  const index_t texts = cu.extent[0] - 1, c = hidden.extent[1];
+  std::vector<float> rows(static_cast<std::size_t>(texts * c), 0.f);
+  for (index_t b = 0; b < texts; ++b)
+    if (cu(b) < cu(b + 1))
+      __builtin_memcpy(rows.data() + b * c,
+                       hidden.data + (cu(b) + head->row(ids.slice(cu(b), cu(b + 1)))) * hidden.stride[0],
+                       static_cast<std::size_t>(c) * sizeof(float));
+  ops::linear(ctx, View<const float, 2>(rows.data(), texts, c), head->projection.linear.weight,
+              {.bias = head->projection.linear.bias}, out);
+}
+
 }  // namespace tessera::models

@@ -18,15 +18,34 @@ struct DenseLayer {
   std::vector<float> bias_storage;
 };
 
-/// What transformers' AutoModel would load: the stack and, where the family has one, the pooler on the first token.
+/// How the text tower of an image-text model ends: one token stands for the text, and is projected into the common space.
+struct TextHead {
+  /// Which token: the last; the first end token; the one with the highest id (CLIP folders from before 2023, whose
+  /// eos_token_id says 2).
+  enum class Pooled : unsigned char { last, first_eos, highest_id };
+  Pooled pooled = Pooled::last;
+  std::int32_t eos = -1;
+  std::int32_t pad = -1;  ///< texts are filled up with it to all positions, and no mask hides it (SigLIP); negative: not
+  DenseLayer projection;  ///< [E, C]
+
+  /// The row of the token that stands for the text, among those of its ids. First of equals; row 0 where there is no eos.
+  index_t row(View<const std::int32_t, 1> ids) const noexcept;
+};
+
+/// What transformers' AutoModel would load: the stack and, where the family has one, the pooler on the first token. Of an
+/// image-text model the text tower.
 struct TextModel {
   std::string family;  ///< config.json's model_type
   std::unique_ptr<const Transformer> transformer;
   std::optional<DenseLayer> pooler;
+  std::optional<TextHead> head;
   index_t max_length = 0;  ///< tokens a sequence may have: positions that exist
 
   /// pooler_output: pooler(x[first token of each sequence]). \param out [B, C].
   void pool_first(Context& ctx, View<const float, 2> hidden, View<const index_t, 1> cu_seqlens, View<float, 2> out) const;
+  /// text_embeds, not yet normalised, of a model with a head. \param ids [sum T].  \param out [B, E].
+  void embed(Context& ctx, View<const float, 2> hidden, View<const std::int32_t, 1> ids, View<const index_t, 1> cu_seqlens,
+             View<float, 2> out) const;
 };
 
 }  // namespace tessera::models

@@ -174,10 +174,11 @@ inline void Transformer::forward(Context& ctx, const TokenInputs& in, View<float
   in.batch.check();
   const index_t tokens = in.batch.tokens(), sequences = in.batch.sequences();
   const int lanes = ctx.threads();
-  if (in.ids.extent[0] != tokens || out.extent[0] != tokens || out.extent[1] != config_.block.channels || !out.packed())
+  if ((!in.embed && in.ids.extent[0] != tokens) || out.extent[0] != tokens || out.extent[1] != config_.block.channels ||
+      !out.packed())
     throw Error(Code::kShapeMismatch, "transformer: ids must be [tokens] and out a packed [tokens, channels]");
   if (tokens == 0) return;
-  if (tables_.word.data)  // here, since a group's own check counts tokens from its own first
+  if (!in.embed && tables_.word.data)  // here, since a group's own check counts tokens from its own first
     ops::detail::check_indices("ids", in.ids, tokens, tables_.word.extent[0]);
   // Groups of whole sequences go through the whole stack on one thread each, without a barrier, their activations in that
   // core's cache. Where the groups would leave a thread waiting, all threads share each operation instead. Same bits.
@@ -205,6 +206,8 @@ inline void Transformer::run_group(Context& ctx, const TokenInputs& in, index_t 
   RaggedBatch batch;
   index_t longest = 0;
   for (index_t b = b0; b < b1; ++b) longest = in.batch.length(b) > longest ? in.batch.length(b) : longest;
+  const View<float, 2> x = out.slice(t0, t0 + tokens);
+  if (in.embed) in.embed(ctx, b0, b1, x);
   Arena& arena = ctx.arena();
   arena.reserve(scratch(ctx, tokens + sequences, longest));
   const ArenaScope scope(arena);
@@ -220,8 +223,7 @@ inline void Transformer::run_group(Context& ctx, const TokenInputs& in, index_t 
   if (in.batch.segment_ids.data) batch.segment_ids = in.batch.segment_ids.slice(t0, t0 + tokens);
   if (in.batch.key_weights.data) batch.key_weights = in.batch.key_weights.slice(t0, t0 + tokens);
 
-  const View<float, 2> x = out.slice(t0, t0 + tokens);
-  ops::embed(ctx, tables_, in.ids.slice(t0, t0 + tokens), batch.positions[0], batch.segment_ids, x);
+  if (!in.embed) ops::embed(ctx, tables_, in.ids.slice(t0, t0 + tokens), batch.positions[0], batch.segment_ids, x);
   if (config_.embedding_norm) ops::block_norm(ctx, config_.block, embedding_norm_, x, x);
   ops::tap(o.taps, -1, "embeddings", x);
   const index_t layers = o.layers < 0 || o.layers > config_.layers ? config_.layers : o.layers;

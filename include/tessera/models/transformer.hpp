@@ -41,9 +41,17 @@ struct TransformerTensors {
 
 /// Tokens of a ragged batch. Positions in the batch override the default 0, 1, ...; first_position is added to neither.
 struct TokenInputs {
-  View<const std::int32_t, 1> ids = {};  ///< [sum T]
+  View<const std::int32_t, 1> ids = {};  ///< [sum T]; not read where embed is given
   RaggedBatch batch = {};
+  /// Makes the tokens of sequences [b0, b1) in place of the tables: fills x [their tokens, C]. Called once a group of
+  /// sequences, by several threads at a time, each with a context of its own, with nothing carved from its arena.
+  std::function<void(Context& ctx, index_t b0, index_t b1, View<float, 2> x)> embed = {};
 };
+
+namespace detail {
+/// Throws kShapeMismatch, naming the tensor (and its layer, if that is not negative), unless v is [n, k].
+void expect_matrix(const char* what, index_t layer, View<const float, 2> v, index_t n, index_t k);
+}  // namespace detail
 
 /// What a caller may change about one forward pass.
 struct ForwardOptions {

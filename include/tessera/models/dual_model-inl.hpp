@@ -1,0 +1,45 @@
+#pragma once
+#include <utility>
+
+#include <tessera/models/dual_model.hpp>
+#include <tessera/models/families/clip_image.hpp>
+#include <tessera/models/families/clip_text.hpp>
+#include <tessera/models/family_table.hpp>
+
+namespace tessera::models {
+
+namespace detail {
+
+inline DualModel both_towers(Context& ctx, const io::ModelFolder& folder, const char* family, ImageModel image,
+                             TextModel text, const LoadOptions& options) {
+  DualModel m;
+  m.family = family, m.image = std::move(image), m.text = std::move(text);
+  const index_t e = m.text.head ? m.text.head->projection.linear.weight.n() : 0;
+  if (e != m.image.dim())
+    throw Error(Code::kShapeMismatch,
+                {"checkpoint: images become ", std::to_string(m.image.dim()), " numbers, texts ", std::to_string(e)});
+  TensorSource whole(ctx, folder.checkpoint(), {""}, nullptr, options);
+  const auto scalar = [&](const char* name) { return whole.by_first({name})(0, 0); };
+  m.logit_scale = scalar("logit_scale");
+  m.sigmoid = whole.has("logit_bias");
+  if (m.sigmoid) m.logit_bias = scalar("logit_bias");
+  return m;
+}
+
+}  // namespace detail
+
+inline DualModel load_clip(Context& ctx, const io::ModelFolder& folder, const io::Json& json, const LoadOptions& options) {
+  return detail::both_towers(ctx, folder, "clip", load_clip_image(ctx, folder, json, options),
+                             load_clip_text(ctx, folder, json, options), options);
+}
+inline DualModel load_siglip(Context& ctx, const io::ModelFolder& folder, const io::Json& json, const LoadOptions& options) {
+  return detail::both_towers(ctx, folder, "siglip", load_siglip_image(ctx, folder, json, options),
+                             load_siglip_text(ctx, folder, json, options), options);
+}
+
+inline DualModel load_dual_model(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options) {
+  static constexpr detail::Family<DualModel> kFamilies[] = {{"clip", load_clip}, {"siglip", load_siglip}};
+  return detail::load_family<DualModel>(ctx, folder, options, " for images and texts", kFamilies);
+}
+
+}  // namespace tessera::models

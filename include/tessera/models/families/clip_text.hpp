@@ -1,0 +1,80 @@
+// The text towers of CLIP (Radford et al., arXiv:2103.00020) and SigLIP (Zhai et al., arXiv:2303.15343). Tensor names of
+// transformers.
+#pragma once
+#include <memory>
+#include <string>
+
+#include <tessera/models/families/pre_norm.hpp>
+#include <tessera/models/layer_names.hpp>
+#include <tessera/models/text_model.hpp>
+
+namespace tessera::models {
+
+namespace detail {
+
+/// Both text towers: token and position tables, the stack, a final norm, a projection.
+inline TextModel text_tower(Context& ctx, TransformerConfig config, const io::Json& json, std::int64_t vocabulary,
+                            std::int64_t positions, TensorSource& source) {
+  config.vocab_size = io::get_int(json, "vocab_size", 1, std::int64_t{1} << 31, vocabulary);
+  config.max_positions = io::get_int(json, "max_position_embeddings", 1, std::int64_t{1} << 31, positions);
+  config.final_norm = true;
+  TransformerTensors t;
+  t.tables.word = source.matrix({"embeddings.token_embedding.weight"}, true);
+  t.tables.position = source.matrix({"embeddings.position_embedding.weight"}, true);
+  t.final_norm = source.vector({"final_layer_norm.weight"}, true);
+  t.final_norm_bias = source.vector({"final_layer_norm.bias"}, true);
+  t.layer = [&](index_t layer) {
+    source.release();
+    return read_layer(source, kClipLayer, "encoder.layers." + std::to_string(layer) + ".");
+  };
+  t.keep_alive = source.keep_alive();
+  TextModel m;
+  m.max_length = config.max_positions;
+  m.transformer = std::make_unique<Transformer>(ctx, config, t);
+  return m;
+}
+
+inline TensorSource text_source(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options) {
+  return TensorSource(ctx, folder.checkpoint(), {"text_model.", ""}, "embeddings.token_embedding.weight", options);
+}
+
+}  // namespace detail
+
+/// The text tower alone: of a folder with both, or of a CLIPTextModel, with or without its projection.
+inline TextModel load_clip_text(Context& ctx, const io::ModelFolder& folder, const io::Json& json,
+                                const LoadOptions& options) {
+  const io::Json text = detail::tower_config(json, "text_config");
+  TransformerConfig config = pre_norm_config(text, "quick_gelu", 1e-5, 512, 8);
+  config.block.attention.causal = true;
+  TensorSource source = detail::text_source(ctx, folder, options);
+  TextModel m = detail::text_tower(ctx, config, text, 49408, 77, source);
+  m.family = "clip";
+  TensorSource whole(ctx, folder.checkpoint(), {""}, nullptr, options);
+  if (!whole.has("text_projection.weight")) return m;
+  TextHead& head = m.head.emplace();
+  head.eos = static_cast<std::int32_t>(io::get_int(text, "eos_token_id", 0, std::int64_t{1} << 30, 49407));
+  head.pooled = head.eos == 2 ? TextHead::Pooled::highest_id : TextHead::Pooled::first_eos;
+  const auto w = whole.matrix({"text_projection.weight"});
+  detail::expect_matrix("text_projection", -1, w, w.extent[0], config.block.channels);
+  head.projection.linear.weight = ops::pack_weight(ctx, w);
+  return m;
+}
+
+inline TextModel load_siglip_text(Context& ctx, const io::ModelFolder& folder, const io::Json& json,
+                                  const LoadOptions& options) {
+  const io::Json text = detail::tower_config(json, "text_config");
+  const TransformerConfig config = pre_norm_config(text, "gelu_pytorch_tanh", 1e-6, 768, 12);
+  TensorSource source = detail::text_source(ctx, folder, options);
+  TextModel m = detail::text_tower(ctx, config, text, 32000, 64, source);
+  m.family = "siglip";
+  TextHead& head = m.head.emplace();
+  head.pad = static_cast<std::int32_t>(io::get_int(text, "pad_token_id", 0, std::int64_t{1} << 30, 1));
+  const auto w = source.matrix({"head.weight"});
+  detail::expect_matrix("head", -1, w, w.extent[0], config.block.channels);
+  head.projection.linear.weight = ops::pack_weight(ctx, w);
+  detail::keep_vector(head.projection.bias_storage, source.vector({"head.bias"}));
+  head.projection.linear.bias = detail::view_of(head.projection.bias_storage);
+  return m;
+}
+
+}  // namespace tessera::models

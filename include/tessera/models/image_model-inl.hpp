@@ -1,0 +1,112 @@
+#pragma once
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include <tessera/models/image_model.hpp>
+#include <tessera/ops/pool.hpp>
+
+namespace tessera::models {
+
+inline std::vector<index_t> ImageModel::offsets(std::span<const ops::Pixels> images) const {
+  std::vector<index_t> cu{0};
+  for (const ops::Pixels& image : images) {
+    const ops::PatchGrid grid = ops::patch_grid(patch, {&image, 1});
+    if (grid.tokens() < 1)
+      throw Error(Code::kBadArgument, {"image model: an image of ", std::to_string(image.height()), " x ",
+                                       std::to_string(image.width()), " pixels is smaller than a patch"});
+    cu.push_back(cu.back() + prefix_tokens + grid.tokens());
+  }
+  return cu;
+}
+
+inline void ImageModel::forward(Context& ctx, std::span<const ops::Pixels> images, View<float, 2> out,
+                                const ForwardOptions& options) const {
+  const std::vector<index_t> cu = offsets(images);
+  const index_t c = channels();
+  std::map<std::pair<index_t, index_t>, std::vector<float>> interpolated;
+  const auto size_of = [&](index_t b) {
+    const ops::PatchGrid g = ops::patch_grid(patch, images.subspan(static_cast<std::size_t>(b), 1));
+    return std::pair(g.height, g.width);
+  };
+  if (positions.data)
+    for (index_t b = 0; b + 1 < static_cast<index_t>(cu.size()); ++b) {
+      const auto size = size_of(b);
+      if (size == std::pair(positions.extent[0], positions.extent[1]) || interpolated.count(size)) continue;
+      auto& table = interpolated[size];
+      table.resize(static_cast<std::size_t>(size.first * size.second * c));
+      ops::interpolate_positions(ctx, interpolation, positions, View<float, 3>(table.data(), size.first, size.second, c));
+    }
+  TokenInputs in;
+  in.batch.cu_seqlens = View<const index_t, 1>(cu.data(), static_cast<index_t>(cu.size()));
+  in.embed = [&](Context& own, index_t b0, index_t b1, View<float, 2> x) {
+    for (index_t b = b0; b < b1; ++b) {
+      const auto at = static_cast<std::size_t>(b);
+      const index_t first = cu[at] - cu[static_cast<std::size_t>(b0)];
+      std::copy(prefix.begin(), prefix.end(), x.data + first * c);
+      View<const float, 2> table;
+      if (positions.data) {
+        const auto found = interpolated.find(size_of(b));
+        table = View<const float, 2>(found == interpolated.end() ? positions.data : found->second.data(),
+                                     cu[at + 1] - cu[at] - prefix_tokens, c);
+      }
+      ops::patch_embed(own, patch, images.subspan(at, 1), projection.weight, projection.bias, table,
+                       x.slice(first + prefix_tokens, first + cu[at + 1] - cu[at]));
+    }
+  };
+  transformer->forward(ctx, in, out, options);
+}
+
+namespace detail {
+
+inline void pool_by_attention(Context& ctx, const AttentionPool& a, ops::BlockConfig config, View<const float, 2> hidden,
+                              View<const index_t, 1> cu, View<float, 2> out) {
+  const index_t images = out.extent[0], tokens = hidden.extent[0], c = config.channels;
+  std::vector<float> kv(static_cast<std::size_t>(2 * tokens * c)), context(static_cast<std::size_t>(images * c)), queries;
+  std::vector<index_t> cu_q{0};
+  for (index_t b = 0; b < images; ++b) {
+    queries.insert(queries.end(), a.query.begin(), a.query.end());
+    cu_q.push_back(b + 1);
+  }
+  const View<float, 2> both(kv.data(), tokens, 2 * c), pooled(context.data(), images, c);
+  ops::linear(ctx, hidden, a.block.qkv.weight, {.bias = a.block.qkv.bias}, both);
+  const auto heads = [&](float* data, index_t rows, index_t ld) {
+    View<float, 3> v(data, rows, config.heads, config.head_dim);
+    v.stride[0] = ld;
+    return v;
+  };
+  ops::attention(ctx, heads(queries.data(), images, c), heads(kv.data(), tokens, 2 * c), heads(kv.data() + c, tokens, 2 * c),
+                 View<const index_t, 1>(cu_q.data(), images + 1), cu, {}, heads(context.data(), images, c));
+  ops::linear(ctx, pooled, a.block.attention_out.weight, {.bias = a.block.attention_out.bias}, out);
+  config.pre_norm = true;
+  ctx.arena().reserve(ops::block_scratch(ctx, config, images, 1));
+  ops::mlp_half(ctx, config, a.block, {}, out);
+}
+
+}  // namespace detail
+
+inline void ImageModel::pool(Context& ctx, View<const float, 2> hidden, View<const index_t, 1> cu,
+                             View<float, 2> out) const {
+  const ops::BlockConfig& config = transformer->config().block;
+  if (attention_pool) return detail::pool_by_attention(ctx, *attention_pool, config, hidden, cu, out);
+  if (!pooler) {
+    ops::pool(ctx, ops::Pooling::cls, hidden, cu, {}, out);
+    if (pooled_norm) ops::block_norm(ctx, config, *pooled_norm, out, out);
+    return;
+  }
+  std::vector<float> first(static_cast<std::size_t>(out.extent[0] * channels()));
+  const View<float, 2> x(first.data(), out.extent[0], channels());
+  ops::pool(ctx, ops::Pooling::cls, hidden, cu, {}, x);
+  ops::linear(ctx, x, pooler->linear.weight, {.bias = pooler->linear.bias, .act = pooler->act}, out);
+}
+
+inline void ImageModel::embed(Context& ctx, View<const float, 2> hidden, View<const index_t, 1> cu,
+                              View<float, 2> out) const {
+  if (!projection_out) return pool(ctx, hidden, cu, out);
+  std::vector<float> rows(static_cast<std::size_t>(out.extent[0] * channels()));
+  const View<float, 2> pooled(rows.data(), out.extent[0], channels());
+  pool(ctx, hidden, cu, pooled);
+  ops::linear(ctx, pooled, projection_out->weight, {.bias = projection_out->bias}, out);
+}
+
+}  // namespace tessera::models

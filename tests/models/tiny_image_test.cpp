@@ -1,0 +1,153 @@
+// Random image and image-text folders of odd sizes against transformers in float64.
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <tessera/io.hpp>
+#include <tessera/models/auto_image_model.hpp>
+#include <tessera/models/auto_model.hpp>
+#include <tessera/models/dual_model.hpp>
+#include "support/errors.hpp"
+#include "support/row_error.hpp"
+
+namespace tessera::models {
+namespace {
+
+using test::kRowBound;
+using test::worst_row_error;
+
+std::string path_of(const std::string& name) { return TESSERA_GOLDENS "/tiny_image/" + name; }
+
+// Images [B, C, H, W] as the model takes them.
+std::vector<ops::Pixels> images_of(const io::SafeTensors& file, const std::string& name) {
+  const auto v = file.at(name).as<float, 4>();
+  std::vector<ops::Pixels> images;
+  for (index_t b = 0; b < v.extent[0]; ++b) images.push_back({.planes = v[b]});
+  return images;
+}
+
+class TinyImage : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(TinyImage, EqualsTransformersAtEverySize) {
+  Context ctx(2);
+  const ImageModel model = load_image_model(ctx, io::ModelFolder::open(path_of(GetParam())));
+  const auto golden = io::SafeTensors::open(path_of(GetParam()) + "/golden.safetensors");
+  const index_t c = model.channels();
+  std::vector<ops::Pixels> all;
+  std::vector<float> want;
+  index_t sizes = 0;
+  for (std::string tag; golden.find("pixel_values" + tag); tag = "." + std::to_string(++sizes)) {
+    const auto images = images_of(golden, "pixel_values" + tag);
+    const auto cu = model.offsets(images);
+    std::vector<float> hidden(static_cast<std::size_t>(cu.back() * c), NAN);
+    const View<float, 2> out(hidden.data(), cu.back(), c);
+    model.forward(ctx, images, out);
+    const auto expected = golden.at("last_hidden_state" + tag).as<float, 3>();
+    ASSERT_EQ(expected.size(), out.size()) << tag;
+    EXPECT_LE(worst_row_error(out, expected.data), kRowBound) << tag;
+    all.insert(all.end(), images.begin(), images.end());
+    want.insert(want.end(), hidden.begin(), hidden.end());
+    if (!golden.find("pooler_output" + tag)) continue;
+    const auto pooled = golden.at("pooler_output" + tag).as<float, 2>();
+    std::vector<float> got(static_cast<std::size_t>(pooled.size()), NAN);
+    const View<float, 2> p(got.data(), pooled.extent[0], pooled.extent[1]);
+    model.pool(ctx, out, View<const index_t, 1>(cu.data(), static_cast<index_t>(cu.size())), p);
+    EXPECT_LE(worst_row_error(p, pooled.data), kRowBound) << tag;
+  }
+  // All sizes in one batch, on every instruction set: the same bits.
+  for (const Isa isa : available_isas())
+    for (const int threads : {1, 3}) {
+      Context own(isa, threads);
+      std::vector<float> together(want.size(), NAN);
+      model.forward(own, all, View<float, 2>(together.data(), static_cast<index_t>(want.size()) / c, c));
+      EXPECT_EQ(together, want) << isa_name(isa) << " " << threads;
+    }
+}
+INSTANTIATE_TEST_SUITE_P(Folders, TinyImage,
+                         ::testing::Values("vit_p7", "vit_classifier", "vit_gray_f16", "deit_p7", "dinov2_p7",
+                                           "dinov2_swiglu_bf16", "dinov2_registers", "clip", "clip_old_eos_f16",
+                                           "clip_vision", "siglip", "siglip_vision_no_head"),
+                         [](const auto& p) { return std::string(p.param); });
+
+class TinyDual : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(TinyDual, EmbeddingsAndLogitsEqualTransformers) {
+  Context ctx(2);
+  const DualModel model = load_dual_model(ctx, io::ModelFolder::open(path_of(GetParam())));
+  const auto golden = io::SafeTensors::open(path_of(GetParam()) + "/golden.safetensors");
+  const auto wide = golden.at("input_ids").as<std::int64_t, 2>();
+  const std::vector<std::int32_t> ids(wide.data, wide.data + wide.size());
+  std::vector<index_t> cu_text;
+  for (index_t b = 0; b <= wide.extent[0]; ++b) cu_text.push_back(b * wide.extent[1]);
+  const auto offsets = [](const std::vector<index_t>& cu) {
+    return View<const index_t, 1>(cu.data(), static_cast<index_t>(cu.size()));
+  };
+  const index_t texts = wide.extent[0], tokens = wide.size(), c = model.text.transformer->config().block.channels;
+  TokenInputs in;
+  in.ids = View<const std::int32_t, 1>(ids.data(), tokens);
+  in.batch.cu_seqlens = offsets(cu_text);
+  std::vector<float> hidden(static_cast<std::size_t>(tokens * c), NAN);
+  const View<float, 2> h(hidden.data(), tokens, c);
+  model.text.transformer->forward(ctx, in, h);
+  EXPECT_LE(worst_row_error(h, golden.at("text_last_hidden_state").as<float, 3>().data), kRowBound);
+
+  const auto unit = [](std::vector<float>& rows, index_t e) {
+    for (std::size_t r = 0; r < rows.size(); r += static_cast<std::size_t>(e)) {
+      double squares = 0;
+      for (std::size_t i = 0; i < static_cast<std::size_t>(e); ++i)
+        squares += static_cast<double>(rows[r + i]) * static_cast<double>(rows[r + i]);
+      for (std::size_t i = 0; i < static_cast<std::size_t>(e); ++i)
+        rows[r + i] = static_cast<float>(static_cast<double>(rows[r + i]) / std::sqrt(squares));
+    }
+  };
+  const index_t e = model.dim();
+  std::vector<float> text(static_cast<std::size_t>(texts * e), NAN);
+  model.text.embed(ctx, h, in.ids, offsets(cu_text), View<float, 2>(text.data(), texts, e));
+  unit(text, e);
+  EXPECT_LE(worst_row_error(View<float, 2>(text.data(), texts, e), golden.at("text_embeds").as<float, 2>().data), kRowBound);
+
+  const auto images = images_of(golden, "pixel_values");
+  const auto cu = model.image.offsets(images);
+  std::vector<float> patches(static_cast<std::size_t>(cu.back() * model.image.channels()), NAN);
+  const View<float, 2> p(patches.data(), cu.back(), model.image.channels());
+  model.image.forward(ctx, images, p);
+  const auto count = static_cast<index_t>(images.size());
+  std::vector<float> image(static_cast<std::size_t>(count * e), NAN);
+  model.image.embed(ctx, p, offsets(cu), View<float, 2>(image.data(), count, e));
+  unit(image, e);
+  EXPECT_LE(worst_row_error(View<float, 2>(image.data(), count, e), golden.at("image_embeds").as<float, 2>().data),
+            kRowBound);
+
+  const auto logits = golden.at("logits_per_image").as<float, 2>();
+  for (index_t i = 0; i < count; ++i)
+    for (index_t t = 0; t < texts; ++t) {
+      double dot = 0;
+      for (index_t j = 0; j < e; ++j)
+        dot += static_cast<double>(image[static_cast<std::size_t>(i * e + j)]) *
+               static_cast<double>(text[static_cast<std::size_t>(t * e + j)]);
+      const double scale = std::exp(static_cast<double>(model.logit_scale));
+      EXPECT_NEAR(dot * scale + static_cast<double>(model.logit_bias), static_cast<double>(logits(i, t)), 1e-5 * scale);
+    }
+}
+INSTANTIATE_TEST_SUITE_P(Folders, TinyDual, ::testing::Values("clip", "clip_old_eos_f16", "siglip"),
+                         [](const auto& p) { return std::string(p.param); });
+
+TEST(TinyDualModel, RefusesWhatIsNoneOfThem) {
+  Context ctx(1);
+  const auto folder = io::ModelFolder::open(path_of("vit_p7"));
+  TESSERA_EXPECT_ERROR(Code::kUnsupported, "vit", (void)load_dual_model(ctx, folder));
+  TESSERA_EXPECT_ERROR(Code::kUnsupported, "vit", (void)load_text_model(ctx, folder));
+}
+
+TEST(TinyImageModel, RefusesImagesSmallerThanAPatch) {
+  Context ctx(1);
+  const ImageModel model = load_image_model(ctx, io::ModelFolder::open(path_of("vit_p7")));
+  const std::vector<float> pixels(3 * 6 * 40);
+  const ops::Pixels small{.planes = View<const float, 3>(pixels.data(), 3, 6, 40)};
+  TESSERA_EXPECT_ERROR(Code::kBadArgument, "6 x 40", (void)model.offsets({&small, 1}));
+}
+
+}  // namespace
+}  // namespace tessera::models
