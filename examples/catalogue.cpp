@@ -72,7 +72,7 @@ int main(int argc, char** argv) try {
 
   const auto start = Clock::now();
   {
-    tool::Progress progress;
+    tool::Progress progress("texts");
     constexpr std::size_t kChunk = 256;
     for (std::size_t at = 0; at < entries.size(); at += kChunk) {
       std::vector<std::string_view> texts;

@@ -1,4 +1,4 @@
-// tessera embed: one embedding a text.
+// tessera embed: one embedding a text or image.
 #include <unistd.h>
 
 #include <cmath>
@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "embed_images.hpp"
 #include "embed_output.hpp"
 #include "lines.hpp"
 #include "progress.hpp"
@@ -24,7 +25,8 @@ using namespace tessera;
 
 struct Options {
   RunOptions run;
-  std::string text, out, pooling, shard;
+  std::string text, out, pooling, shard, backend = "pil";
+  std::vector<std::string> images;
   models::EmbedOptions embed;
   bool no_normalize = false, jsonl = false, resume = false;
 };
@@ -97,32 +99,22 @@ void check_options(Context& ctx, const models::TextEncoder& model, const Options
   });
 }
 
-/// What happened, in one line: on a terminal only, as the bar is.
-void summary(const EmbedOutput& out, const Progress& progress) {
-  if (!progress.shown()) return;
-  char text[128];
-  std::snprintf(text, sizeof text, "%lld texts in %.1f s (%.0f/s), %zu skipped", out.rows(), progress.seconds(),
-                static_cast<double>(out.rows()) / progress.seconds(), out.skipped().size());
-  say(text);
-}
-
-int outcome(bool skipped, bool nonfinite) { return nonfinite ? kNonFinite : skipped ? kSkipped : kDone; }
-
 void commit(EmbedOutput& out, const Shard& shard) {
   if (!shard.manifest.empty()) std::remove(shard.manifest.c_str());  // it speaks of the part that is replaced now
   out.commit();
 }
 
-/// Keeps the rows that are done; an older output is not given up for none.
-int stop(EmbedOutput& out, const Shard& shard) {
-  std::error_code error;
-  if (out.rows() > 0 || !std::filesystem::exists(shard.part, error)) {
-    commit(out, shard);
-    say("stopped by a signal; " + shard.part + " holds the rows that were done: " + std::to_string(out.rows()));
-  } else {
-    say("stopped by a signal before the first row; " + shard.part + " is as it was");
-  }
-  return signal_exit();
+int run_images(Context& ctx, const Options& o) {
+  for (const auto& [given, name] : {std::pair(!o.shard.empty(), "--shard"),
+                                    {o.jsonl, "--jsonl"},
+                                    {o.embed.prompt.has_value(), "--prompt"},
+                                    {!o.embed.prompt_name.empty(), "--prompt-name"},
+                                    {o.embed.max_length > 0, "--max-length"}})
+    if (given) throw Failure{kUsage, std::string(name) + " is for --text"};
+  ImageJob job{o.run, o.images, o.out, {}, o.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil};
+  job.embed.pooling = o.embed.pooling, job.embed.dims = o.embed.dims, job.embed.layers = o.embed.layers;
+  job.embed.normalize = o.embed.normalize, job.embed.batch_tokens = o.embed.batch_tokens;
+  return embed_images(ctx, job);
 }
 
 int run_embed(Options o) {
@@ -131,8 +123,10 @@ int run_embed(Options o) {
   if (!o.pooling.empty()) o.embed.pooling = kPooling.at(o.pooling);
   o.embed.normalize = !o.no_normalize;
   if (o.resume && o.shard.empty()) throw Failure{kUsage, "--resume keeps parts, so it needs --shard i/n"};
+  if (o.text.empty() == o.images.empty()) throw Failure{kUsage, "one of --text and --image is required"};
   catch_signals();
   Context ctx = o.run.context();
+  if (!o.images.empty()) return run_images(ctx, o);
   Shard shard;
   io::Json manifest;
   if (o.shard.empty()) {
@@ -151,7 +145,7 @@ int run_embed(Options o) {
   check_options(ctx, model, o);
   EmbedOutput out(shard.part, model.dim(o.embed), shard.first);
   Embedder embedder{ctx, model, o, out, {}};
-  Progress progress;
+  Progress progress("texts");
   Batch batch;
   std::string line, text, why;
   const auto full = static_cast<std::size_t>(o.embed.batch_tokens) * 4;  // some four bytes a token
@@ -174,10 +168,14 @@ int run_embed(Options o) {
   }
   if (!interrupted() && !batch.texts.empty()) embedder.run(batch);
   progress.clear();
-  if (interrupted()) return stop(out, shard);
+  if (interrupted()) {
+    const bool kept = out.keeps_what_is_done();
+    if (kept) commit(out, shard);
+    return stopped(out, kept);
+  }
   commit(out, shard);
   if (!shard.manifest.empty()) write_manifest(shard, manifest, out, embedder.nonfinite);
-  summary(out, progress);
+  summary(out, progress, "texts");
   return outcome(!out.skipped().empty(), !embedder.nonfinite.empty());
 }
 
@@ -187,7 +185,10 @@ void add_embed(CLI::App& app, int& exit) {
   auto o = std::make_shared<Options>();
   o->embed.batch_tokens = 4096;
   o->run.add_to(app);
-  app.add_option("--text", o->text, "text file, one text a line; - for standard input")->required();
+  app.add_option("--text", o->text, "text file, one text a line; - for standard input");
+  app.add_option("--image", o->images, "image files, or folders of them; - for paths on standard input, one a line");
+  app.add_option("--backend", o->backend, "whose image processor: pil or torchvision")
+      ->check(CLI::IsMember({"pil", "torchvision"}));
   app.add_flag("--jsonl", o->jsonl, "each line is a JSON string, so that a text may hold newlines");
   app.add_option("-o,--out", o->out, "the .npy file to write; with --shard a folder")->required();
   app.add_option("--dims", o->embed.dims, "keep so many numbers and normalise again (Matryoshka)")

@@ -2,11 +2,14 @@
 #pragma once
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "progress.hpp"
+#include "signals.hpp"
 #include "tool.hpp"
 
 namespace tool {
@@ -34,6 +37,13 @@ class EmbedOutput {
   long long rows() const { return file_->rows(); }
   long long seen() const { return rows() + static_cast<long long>(skipped_.size()); }
   static std::string map_of(const std::string& path) { return path + ".rows.jsonl"; }
+
+  /// When a signal ends the work: an older output is not given up for no row at all.
+  bool keeps_what_is_done() const {
+    std::error_code error;
+    return rows() > 0 || !std::filesystem::exists(path_, error);
+  }
+  const std::string& path() const { return path_; }
 
   void commit() {
     or_exit(kOutput, [&] {
@@ -66,5 +76,25 @@ class EmbedOutput {
   std::unique_ptr<tessera::io::NpyWriter> file_;
   std::vector<long long> skipped_;
 };
+
+/// What happened, in one line: on a terminal only, as the bar is.
+inline void summary(const EmbedOutput& out, const Progress& progress, const char* what) {
+  if (!progress.shown()) return;
+  char text[128];
+  std::snprintf(text, sizeof text, "%lld %s in %.1f s (%.0f/s), %zu skipped", out.rows(), what, progress.seconds(),
+                static_cast<double>(out.rows()) / progress.seconds(), out.skipped().size());
+  say(text);
+}
+
+inline int outcome(bool skipped, bool nonfinite) { return nonfinite ? kNonFinite : skipped ? kSkipped : kDone; }
+
+/// Says where a signal stopped the work, and whether what was done is kept. \returns the exit code.
+inline int stopped(const EmbedOutput& out, bool kept) {
+  if (kept)
+    say("stopped by a signal; " + out.path() + " holds the rows that were done: " + std::to_string(out.rows()));
+  else
+    say("stopped by a signal before the first row; " + out.path() + " is as it was");
+  return signal_exit();
+}
 
 }  // namespace tool

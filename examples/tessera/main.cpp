@@ -51,7 +51,7 @@ int main(int argc, char** argv) {
       "Exit codes: 0 done, 1 other, 2 wrong use, 3 done but some inputs skipped, 4 model refused,\n"
       "5 output could not be written, 6 a result was not finite, 130 and 143 stopped by a signal.");
   int exit = tool::kDone;
-  tool::add_embed(*app.add_subcommand("embed", "one embedding a text, as a .npy file"), exit);
+  tool::add_embed(*app.add_subcommand("embed", "one embedding a text or image, as a .npy file"), exit);
   tool::add_forward(*app.add_subcommand("forward", "a model's outputs for given token ids, as transformers names them"),
                     exit);
   tool::add_tokenize(*app.add_subcommand("tokenize", "token ids of each line of standard input"), exit);

@@ -11,7 +11,8 @@ namespace tool {
 
 class Progress {
  public:
-  Progress() : shown_(isatty(STDERR_FILENO) == 1), start_(Clock::now()) {}
+  /// \param what the items are called.
+  explicit Progress(const char* what) : what_(what), shown_(isatty(STDERR_FILENO) == 1), start_(Clock::now()) {}
   ~Progress() { clear(); }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -23,7 +24,7 @@ class Progress {
     last_ = now;
     const double seconds = std::chrono::duration<double>(now - start_).count();
     char text[160];
-    int n = std::snprintf(text, sizeof text, " %lld texts  %.0f/s", items, static_cast<double>(items) / seconds);
+    int n = std::snprintf(text, sizeof text, " %lld %s  %.0f/s", items, what_, static_cast<double>(items) / seconds);
     if (fraction > 0 && n > 0) {
       const long left = static_cast<long>(seconds / fraction - seconds + 0.5);
       n += std::snprintf(text + n, sizeof text - static_cast<std::size_t>(n), "  %3.0f %%  %ld:%02ld left", fraction * 100,
@@ -54,6 +55,7 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
+  const char* what_;
   bool shown_, drawn_ = false;
   Clock::time_point start_, last_{};
 };

@@ -1,0 +1,69 @@
+"""tessera embed --image: files, folders and lists; what cannot be read is named and skipped; rows do not depend on company."""
+
+import json
+import unittest
+
+from toolkit import GOLDENS, ToolTest, read_npy, worst_error
+
+IMAGES = GOLDENS / "images"
+PROCESSOR = {"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 30}, "crop_size": 30}
+
+
+class Images(ToolTest):
+    def setUp(self):
+        super().setUp()
+        self.folder = self.model(GOLDENS / "tiny_image/clip")
+        (self.folder / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
+        self.out = self.dir / "out.npy"
+
+    def embed_images(self, *images, options=(), code=0, stdin=b""):
+        done = self.tool("embed", "--model", self.folder, "--image", *images, "-o", self.out, *options, stdin=stdin, code=code)
+        return read_npy(self.out), done
+
+    def test_a_folder_skips_what_it_cannot_read(self):
+        files = sorted(p.name for p in IMAGES.iterdir() if p.suffix != ".txt")
+        refused = {name for name, _ in json.loads((GOLDENS / "images.json").read_text())["refused"]}
+        got, done = self.embed_images(IMAGES, code=3)
+        good = [i for i, name in enumerate(files) if name not in refused]
+        self.assertEqual((len(got.rows), got.dim), (len(good), 18))
+        rows = [json.loads(line) for line in (self.dir / "out.npy.rows.jsonl").read_text().splitlines()]
+        self.assertEqual(rows, [{"row": r, "input": i} for r, i in enumerate(good)])
+        for name in refused - {"text.txt"}:
+            self.assertIn(f"{IMAGES}/{name} skipped: ", done.stderr)
+
+    def test_alone_in_a_list_and_in_any_batch_the_same(self):
+        names = ["420.jpg", "palette.png", "lossy.webp", "exif-6.jpg"]
+        paths = [IMAGES / n for n in names]
+        together, _ = self.embed_images(*paths, options=("--threads", "2"))
+        listed, _ = self.embed_images("-", stdin="".join(f"{p}\n" for p in paths).encode())
+        small, _ = self.embed_images(*paths, options=("--batch-tokens", "1", "--threads", "1"))
+        self.assertEqual(together, listed)
+        self.assertEqual(together, small)
+        for path, row in zip(paths, together.rows):
+            alone, _ = self.embed_images(path)
+            self.assertEqual(alone.rows, [row])
+        self.assertNotEqual(together.rows[0], together.rows[1])
+
+    def test_options(self):
+        image = IMAGES / "rgb.png"
+        self.assertEqual(self.embed_images(image, options=("--dims", "7"))[0].dim, 7)
+        self.assertEqual(self.embed_images(image, options=("--pooling", "mean"))[0].dim, 28)
+        pil, torchvision = (self.embed_images(image, options=("--backend", b))[0] for b in ("pil", "torchvision"))
+        self.assertNotEqual(pil, torchvision)
+        self.assertLess(worst_error(pil.rows[0], torchvision.rows[0]), 0.05)
+
+    def test_wrong_use(self):
+        image = IMAGES / "rgb.png"
+        for options in ((), ("--text", "a.txt", "--image", image), ("--image", image, "--jsonl"), ("--image", image, "--shard", "0/2"), ("--image", image, "--layers", "9"),
+                        ("--image", image, "--dims", "19"), ("--image", "-", "-"), ("--image", image, "--prompt", "a")):  # fmt: skip
+            with self.subTest(options):
+                self.tool("embed", "--model", self.folder, "-o", self.out, *options, code=2)
+
+    def test_a_model_without_a_processor_is_refused(self):
+        (self.folder / "preprocessor_config.json").unlink()
+        done = self.tool("embed", "--model", self.folder, "--image", IMAGES / "rgb.png", "-o", self.out, code=4)
+        self.assertIn("preprocessor_config.json", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
