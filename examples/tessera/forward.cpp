@@ -8,21 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "tool.hpp"
+#include "forward.hpp"
 
 namespace tool {
 
-namespace {
-
 using namespace tessera;
 
-struct ForwardOptions {
-  RunOptions run;
-  std::string in, out;
-  bool hidden_states = false;
-};
-
-/// An input tensor [B, T] of int32 or int64 as int32.
 std::optional<std::vector<std::int32_t>> integers(const io::SafeTensors& file, const char* name, index_t& rows,
                                                   index_t& columns) {
   const AnyView* v = file.find(name);
@@ -48,14 +39,25 @@ std::optional<std::vector<std::int32_t>> integers(const io::SafeTensors& file, c
   return out;
 }
 
+void write_outputs(Context& ctx, const ForwardOptions& o, const std::vector<io::NamedTensor>& tensors) {
+  for (const auto& t : tensors)
+    if (!ops::all_finite(ctx, View<const float, 1>(reinterpret_cast<const float*>(t.view.data), t.view.size())))
+      throw Failure{kNonFinite, o.in + ": " + t.name + " holds NaN or infinity; nothing is written"};
+  or_exit(kOutput, [&] { io::write_safetensors(o.out, tensors); });
+}
+
+namespace {
+
 /// Refuses a tensor that would be left unread, such as a name with a typing mistake.
 void check_names(const io::SafeTensors& file) {
-  static constexpr const char* kKnown[] = {"input_ids", "attention_mask", "token_type_ids", "position_ids"};
+  static constexpr const char* kKnown[] = {"input_ids", "attention_mask", "token_type_ids", "position_ids", "pixel_values"};
   for (const std::string& name : file.names())
     if (std::find(std::begin(kKnown), std::end(kKnown), name) == std::end(kKnown))
-      throw Failure{kOther, file.name() + ": tensor " + name +
-                                " is not read; known: input_ids, attention_mask, token_type_ids, position_ids"};
-  if (!file.find("input_ids")) throw Failure{kOther, file.name() + ": no tensor input_ids"};
+      throw Failure{kOther,
+                    file.name() + ": tensor " + name +
+                        " is not read; known: input_ids, attention_mask, token_type_ids, position_ids, pixel_values"};
+  if (!file.find("input_ids") && !file.find("pixel_values"))
+    throw Failure{kOther, file.name() + ": no tensor input_ids, and none pixel_values"};
 }
 
 /// Outputs as they are made, each padded [B, T, C].
@@ -83,6 +85,7 @@ int run_forward(const ForwardOptions& o) {
   Context ctx = o.run.context();
   const auto in = or_exit(kOther, [&] { return io::SafeTensors::open(o.in); });
   check_names(in);
+  if (in.find("pixel_values")) return forward_images(ctx, o, in);
   index_t rows = -1, columns = -1;
   const auto ids = integers(in, "input_ids", rows, columns);
   const auto mask = integers(in, "attention_mask", rows, columns), types = integers(in, "token_type_ids", rows, columns),
@@ -110,10 +113,15 @@ int run_forward(const ForwardOptions& o) {
       if (!batch.has_first(b)) std::fill_n(p[b].data, c, 0.f);
     outputs.tensors.push_back({"pooler_output", io::any_view(View<const float, 2>(p))});
   }
-  for (const auto& t : outputs.tensors)
-    if (!ops::all_finite(ctx, View<const float, 1>(reinterpret_cast<const float*>(t.view.data), t.view.size())))
-      throw Failure{kNonFinite, o.in + ": " + t.name + " holds NaN or infinity; nothing is written"};
-  or_exit(kOutput, [&] { io::write_safetensors(o.out, outputs.tensors); });
+  std::vector<float> embeds;
+  if (model.head) {
+    const index_t e = model.head->projection.linear.weight.n();
+    embeds.resize(static_cast<std::size_t>(rows * e));
+    const View<float, 2> out(embeds.data(), rows, e);
+    model.embed(ctx, hidden, batch.inputs().ids, batch.cu_seqlens(), out);
+    outputs.tensors.push_back({"text_embeds", io::any_view(View<const float, 2>(out))});
+  }
+  write_outputs(ctx, o, outputs.tensors);
   return kDone;
 }
 
@@ -122,7 +130,10 @@ int run_forward(const ForwardOptions& o) {
 void add_forward(CLI::App& app, int& exit) {
   auto o = std::make_shared<ForwardOptions>();
   o->run.add_to(app);
-  app.add_option("in", o->in, "safetensors file with input_ids and, if wanted, attention_mask, token_type_ids, position_ids")
+  app.add_option("in", o->in,
+                 "safetensors file with pixel_values, or input_ids and, if wanted, attention_mask, token_type_ids, "
+                 "position_ids; both for a\n"
+                 "model of images and texts")
       ->required();
   app.add_option("out", o->out, "safetensors file to write")->required();
   app.add_flag("--hidden-states", o->hidden_states, "also hidden_states.0 (the embeddings) to hidden_states.L");

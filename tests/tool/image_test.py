@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from toolkit import GOLDENS, ToolTest, read_npy, worst_error
+from toolkit import GOLDENS, TOLERANCE, ToolTest, read_npy, read_safetensors, worst_error, write_safetensors
 
 IMAGES = GOLDENS / "images"
 PROCESSOR = {"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 30}, "crop_size": 30}
@@ -63,6 +63,41 @@ class Images(ToolTest):
         (self.folder / "preprocessor_config.json").unlink()
         done = self.tool("embed", "--model", self.folder, "--image", IMAGES / "rgb.png", "-o", self.out, code=4)
         self.assertIn("preprocessor_config.json", done.stderr)
+
+
+class Forward(ToolTest):
+    def forward(self, name, inputs, *args):
+        write_safetensors(self.dir / "in.safetensors", inputs)
+        self.tool("forward", "--model", GOLDENS / "tiny_image" / name, "in.safetensors", "out.safetensors", *args)
+        return read_safetensors(self.dir / "out.safetensors")
+
+    def check(self, got, want, names):
+        for name in names:
+            self.assertEqual(got[name].shape, want[name].shape, name)
+            self.assertLessEqual(worst_error(got[name].floats(), want[name].floats()), TOLERANCE, name)
+
+    def test_every_folder(self):
+        folders = sorted(p.name for p in (GOLDENS / "tiny_image").iterdir())
+        self.assertEqual(len(folders), 12)
+        for name in folders:
+            with self.subTest(name):
+                want = read_safetensors(GOLDENS / "tiny_image" / name / "golden.safetensors")
+                got = self.forward(name, {"pixel_values": want["pixel_values"]}, "--hidden-states")
+                expected = {n for n in ("last_hidden_state", "pooler_output") if n in want}
+                self.check(got, want, expected)
+                self.assertEqual(expected, {n for n in got if not n.startswith(("hidden_states", "image_embeds"))})
+                self.assertEqual(sum(n.startswith("hidden_states.") for n in got), 3)
+                if "input_ids" in want:
+                    both = self.forward(name, {n: want[n] for n in ("pixel_values", "input_ids")})
+                    self.check(both, want, ("text_embeds", "image_embeds", "logits_per_image"))
+                    text = self.forward(name, {"input_ids": want["input_ids"]})
+                    self.assertLessEqual(worst_error(text["last_hidden_state"].floats(), want["text_last_hidden_state"].floats()), TOLERANCE)
+
+    def test_a_model_of_images_alone_reads_no_text(self):
+        want = read_safetensors(GOLDENS / "tiny_image/clip/golden.safetensors")
+        write_safetensors(self.dir / "in.safetensors", {n: want[n] for n in ("pixel_values", "input_ids")})
+        done = self.tool("forward", "--model", GOLDENS / "tiny_image/vit_p7", "in.safetensors", "out.safetensors", code=4)
+        self.assertIn("vit", done.stderr)
 
 
 if __name__ == "__main__":

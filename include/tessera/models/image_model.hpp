@@ -52,6 +52,9 @@ struct ImageModel {
   void embed(Context& ctx, View<const float, 2> hidden, View<const index_t, 1> cu_seqlens, View<float, 2> out) const;
   /// Whether it was trained to hand out one vector an image, which pool() or the projection gives.
   bool has_embedding() const noexcept { return projection_out || attention_pool || pooled_norm; }
+  /// Whether transformers' model has a pooler_output: DINOv2's is the class token.
+  bool has_pooled() const noexcept { return has_embedding() || pooler || family.starts_with("dinov2"); }
+  index_t pooled_dim() const noexcept { return pooler ? pooler->linear.weight.n() : channels(); }
   index_t dim() const noexcept {
     return projection_out ? projection_out->weight.n() : pooler ? pooler->linear.weight.n() : channels();
   }
