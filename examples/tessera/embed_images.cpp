@@ -16,37 +16,7 @@
 
 namespace tool {
 
-namespace {
-
 using namespace tessera;
-
-/// Decodes and prepares paths side by side; what cannot be read has a reason instead of pixels.
-struct Prepared {
-  std::vector<image::Image> images;
-  std::vector<std::string> why;
-};
-Prepared prepare(Context& ctx, const models::ImageEncoder& model, const std::vector<std::string>& paths) {
-  Prepared p;
-  p.images.resize(paths.size()), p.why.resize(paths.size());
-  const auto one = [&](std::size_t i, Context& own) {
-    try {
-      p.images[i] = model.prepare(own, image::load(paths[i]));
-    } catch (const Error& e) {
-      const std::string sentence = e.what(), name = paths[i] + ": ";
-      p.why[i] = sentence.starts_with(name) ? sentence.substr(name.size()) : sentence;
-    }
-  };
-  if (ctx.threads() == 1) {
-    for (std::size_t i = 0; i < paths.size(); ++i) one(i, ctx);
-    return p;
-  }
-  for (int lane = 0; lane < ctx.threads(); ++lane) (void)ctx.lane(lane);  // made here: tasks must not
-  ctx.parallel_for(static_cast<index_t>(paths.size()),
-                   [&](index_t i, int lane) { one(static_cast<std::size_t>(i), ctx.lane(lane)); });
-  return p;
-}
-
-}  // namespace
 
 int embed_images(Context& ctx, const ImageJob& job) {
   const auto model = or_refuse([&] { return models::ImageEncoder::load(ctx, job.run.model, job.run.load(), job.backend); });
@@ -64,7 +34,7 @@ int embed_images(Context& ctx, const ImageJob& job) {
   std::vector<std::string> batch;
   long long input = 0;
   const auto run = [&] {
-    Prepared p = prepare(ctx, model, batch);
+    Prepared p = prepare_images(ctx, batch, [&](Context& own, const image::Image& i) { return model.prepare(own, i); });
     std::vector<image::Image> good;
     for (std::size_t i = 0; i < batch.size(); ++i)
       if (p.why[i].empty()) good.push_back(std::move(p.images[i]));

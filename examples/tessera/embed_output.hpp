@@ -14,19 +14,13 @@
 
 namespace tool {
 
-/// A .npy file that grows row by row, and, when some input left no row, `.rows.jsonl` beside it: {"row": r, "input": i}.
-/// Inputs come in order, so only the skipped ones need be kept.
-class EmbedOutput {
+/// Which inputs left a row. Inputs come in order, so only the skipped ones need be kept.
+class RowMap {
  public:
   /// \param first the number of the first input.
-  EmbedOutput(const std::string& path, tessera::index_t columns, long long first)
-      : path_(path),
-        first_(first),
-        file_(or_exit(kOutput, [&] { return std::make_unique<tessera::io::NpyWriter>(path, columns); })) {}
+  RowMap(const std::string& path, long long first) : name_(name_of(path)), first_(first) {}
+  static std::string name_of(const std::string& path) { return path + ".rows.jsonl"; }
 
-  void row(const float* values) {
-    or_exit(kOutput, [&] { file_->append(values, 1); });
-  }
   /// Names on stderr an input that leaves no row.
   void skip(long long input, const std::string& name, const std::string& why) {
     say(name + " skipped: " + why);
@@ -34,9 +28,53 @@ class EmbedOutput {
   }
   /// In order.
   const std::vector<long long>& skipped() const { return skipped_; }
+
+  /// Puts an output in place by commit(), and, when some input left no row, `.rows.jsonl` beside it: {"row": r, "input": i}.
+  template <class F>
+  void commit(long long rows, const F& commit) const {
+    std::optional<tessera::io::AtomicFile> map;
+    if (!skipped_.empty()) write(map.emplace(name_), rows);  // a full disk is found before anything is in place
+    commit();
+    if (map)
+      map->commit();
+    else
+      std::remove(name_.c_str());  // of an earlier run
+  }
+
+ private:
+  void write(tessera::io::AtomicFile& map, long long rows) const {
+    std::string text;
+    auto skipped = skipped_.begin();
+    long long input = first_;
+    for (long long r = 0; r < rows; ++r, ++input) {
+      for (; skipped != skipped_.end() && *skipped == input; ++skipped) ++input;
+      text += "{\"row\": " + std::to_string(r) + ", \"input\": " + std::to_string(input) + "}\n";
+      if (text.size() > (1u << 16)) map.write(text.data(), text.size()), text.clear();
+    }
+    map.write(text.data(), text.size());
+  }
+
+  std::string name_;
+  long long first_;
+  std::vector<long long> skipped_;
+};
+
+/// A .npy file that grows row by row, and its map.
+class EmbedOutput {
+ public:
+  /// \param first the number of the first input.
+  EmbedOutput(const std::string& path, tessera::index_t columns, long long first)
+      : path_(path),
+        map_(path, first),
+        file_(or_exit(kOutput, [&] { return std::make_unique<tessera::io::NpyWriter>(path, columns); })) {}
+
+  void row(const float* values) {
+    or_exit(kOutput, [&] { file_->append(values, 1); });
+  }
+  void skip(long long input, const std::string& name, const std::string& why) { map_.skip(input, name, why); }
+  const std::vector<long long>& skipped() const { return map_.skipped(); }
   long long rows() const { return file_->rows(); }
-  long long seen() const { return rows() + static_cast<long long>(skipped_.size()); }
-  static std::string map_of(const std::string& path) { return path + ".rows.jsonl"; }
+  long long seen() const { return rows() + static_cast<long long>(skipped().size()); }
 
   /// When a signal ends the work: an older output is not given up for no row at all.
   bool keeps_what_is_done() const {
@@ -46,35 +84,13 @@ class EmbedOutput {
   const std::string& path() const { return path_; }
 
   void commit() {
-    or_exit(kOutput, [&] {
-      const std::string name = map_of(path_);
-      std::optional<tessera::io::AtomicFile> map;
-      if (!skipped_.empty()) write_map(map.emplace(name));  // a full disk is found before anything is in place
-      file_->commit();
-      if (map)
-        map->commit();
-      else
-        std::remove(name.c_str());  // of an earlier run
-    });
+    or_exit(kOutput, [&] { map_.commit(rows(), [&] { file_->commit(); }); });
   }
 
  private:
-  void write_map(tessera::io::AtomicFile& map) const {
-    std::string text;
-    auto skipped = skipped_.begin();
-    long long input = first_;
-    for (long long r = 0; r < rows(); ++r, ++input) {
-      for (; skipped != skipped_.end() && *skipped == input; ++skipped) ++input;
-      text += "{\"row\": " + std::to_string(r) + ", \"input\": " + std::to_string(input) + "}\n";
-      if (text.size() > (1u << 16)) map.write(text.data(), text.size()), text.clear();
-    }
-    map.write(text.data(), text.size());
-  }
-
   std::string path_;
-  long long first_;
+  RowMap map_;
   std::unique_ptr<tessera::io::NpyWriter> file_;
-  std::vector<long long> skipped_;
 };
 
 /// What happened, in one line: on a terminal only, as the bar is.

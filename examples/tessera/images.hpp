@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include <tessera/image.hpp>
+
 #include "lines.hpp"
 #include "tool.hpp"
 
@@ -74,5 +76,34 @@ class ImagePaths {
   long long total_ = 0;
   bool streams_ = false;
 };
+
+/// What paths became; one that cannot be read has a reason instead of pixels.
+struct Prepared {
+  std::vector<tessera::image::Image> images;
+  std::vector<std::string> why;
+};
+
+/// Decodes paths side by side and makes prepare(context, image) of each.
+template <class F>
+Prepared prepare_images(tessera::Context& ctx, const std::vector<std::string>& paths, const F& prepare) {
+  Prepared p;
+  p.images.resize(paths.size()), p.why.resize(paths.size());
+  const auto one = [&](std::size_t i, tessera::Context& own) {
+    try {
+      p.images[i] = prepare(own, tessera::image::load(paths[i]));
+    } catch (const tessera::Error& e) {
+      const std::string sentence = e.what(), name = paths[i] + ": ";
+      p.why[i] = sentence.starts_with(name) ? sentence.substr(name.size()) : sentence;
+    }
+  };
+  if (ctx.threads() == 1) {
+    for (std::size_t i = 0; i < paths.size(); ++i) one(i, ctx);
+    return p;
+  }
+  for (int lane = 0; lane < ctx.threads(); ++lane) (void)ctx.lane(lane);  // made here: tasks must not
+  ctx.parallel_for(static_cast<tessera::index_t>(paths.size()),
+                   [&](tessera::index_t i, int lane) { one(static_cast<std::size_t>(i), ctx.lane(lane)); });
+  return p;
+}
 
 }  // namespace tool

@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
                     exit);
   tool::add_tokenize(*app.add_subcommand("tokenize", "token ids of each line of standard input"), exit);
   tool::add_inspect(*app.add_subcommand("inspect", "what a model folder, a safetensors file or this machine is"), exit);
+  tool::add_preprocess(*app.add_subcommand("preprocess", "images as a model takes them: pixel_values"), exit);
   tool::add_bench(*app.add_subcommand("bench", "time of a forward pass"), exit);
   try {
     return parse(app, argc, argv, exit);

@@ -111,7 +111,7 @@ inline Finished finished(const Shard& s, const tessera::io::Json& manifest) {
     Digest bytes;
     digest_file(bytes, s.part);
     if (old.at("part") != bytes.hex()) return {};
-    if (state.skipped && !std::filesystem::exists(EmbedOutput::map_of(s.part), error)) return {};
+    if (state.skipped && !std::filesystem::exists(RowMap::name_of(s.part), error)) return {};
     for (const char* outcome : {"rows", "skipped", "nonfinite", "part"}) old.erase(outcome);
     return old == manifest ? state : Finished{};
   } catch (const std::exception&) {

@@ -100,6 +100,7 @@ void add_embed(CLI::App& app, int& exit);
 void add_forward(CLI::App& app, int& exit);
 void add_tokenize(CLI::App& app, int& exit);
 void add_inspect(CLI::App& app, int& exit);
+void add_preprocess(CLI::App& app, int& exit);
 void add_bench(CLI::App& app, int& exit);
 
 }  // namespace tool

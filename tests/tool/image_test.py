@@ -64,6 +64,27 @@ class Images(ToolTest):
         done = self.tool("embed", "--model", self.folder, "--image", IMAGES / "rgb.png", "-o", self.out, code=4)
         self.assertIn("preprocessor_config.json", done.stderr)
 
+    def preprocess(self, *images, options=(), code=0):
+        self.tool("preprocess", "--model", self.folder, "--image", *images, "-o", "values.safetensors", *options, code=code)
+        return read_safetensors(self.dir / "values.safetensors")
+
+    def test_preprocess_is_what_embed_takes(self):
+        paths = [IMAGES / n for n in ("rgb.png", "huge.png", "420.jpg")]
+        values = self.preprocess(*paths, code=3)
+        self.assertEqual(set(values), {"pixel_values"})
+        self.assertEqual((values["pixel_values"].dtype, values["pixel_values"].shape), ("F32", (2, 3, 30, 30)))
+        rows = [json.loads(line) for line in (self.dir / "values.safetensors.rows.jsonl").read_text().splitlines()]
+        self.assertEqual(rows, [{"row": 0, "input": 0}, {"row": 1, "input": 2}])
+        self.tool("forward", "--model", self.folder, "values.safetensors", "out.safetensors")
+        embeds = read_safetensors(self.dir / "out.safetensors")["image_embeds"].floats()
+        got, _ = self.embed_images(*paths, code=3, options=("--no-normalize",))
+        self.assertEqual([list(r) for r in got.rows], [list(embeds[:18]), list(embeds[18:])])
+
+    def test_preprocess_of_several_sizes(self):
+        (self.folder / "preprocessor_config.json").write_text(json.dumps({**PROCESSOR, "do_center_crop": False}))
+        values = self.preprocess(IMAGES / "exif-1.jpg", IMAGES / "exif-6.jpg", options=("--threads", "2"))
+        self.assertEqual({n: t.shape for n, t in values.items()}, {"pixel_values.0": (3, 30, 38), "pixel_values.1": (3, 38, 30)})
+
 
 class Forward(ToolTest):
     def forward(self, name, inputs, *args):

@@ -225,7 +225,10 @@ inline Image ImageProcessor::prepare(Context& ctx, const Image& image, Alpha alp
 }
 
 inline void ImageProcessor::pixel_values(Context& ctx, const Image& image, View<float, 3> out, Alpha alpha) const {
-  const Image bytes = prepare(ctx, image, alpha);
+  values_of(ctx, prepare(ctx, image, alpha), out);
+}
+
+inline void ImageProcessor::values_of(Context& ctx, const Image& bytes, View<float, 3> out) const {
   if (out.extent[0] != 3 || out.extent[1] != bytes.height || out.extent[2] != bytes.width)
     throw Error(Code::kShapeMismatch, {"pixel_values: out is ", std::to_string(out.extent[0]), " x ",
                                        std::to_string(out.extent[1]), " x ", std::to_string(out.extent[2]),

@@ -55,6 +55,9 @@ class ImageProcessor {
   /// Equal to transformers' to the last bit. \throws Error kShapeMismatch, kBadStride.
   void pixel_values(Context& ctx, const Image& image, View<float, 3> out, Alpha alpha = Alpha::drop) const;
 
+  /// The second half of it: the pixel values of what prepare() made.
+  void values_of(Context& ctx, const Image& prepared, View<float, 3> out) const;
+
   const ProcessorConfig& config() const noexcept { return config_; }
   /// The pixel value of each byte, by channel: what rescaling and normalising make of it.
   const std::array<std::array<float, 256>, 3>& values() const noexcept { return values_; }

@@ -1,0 +1,110 @@
+// tessera preprocess: images as a model takes them.
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <tessera/image.hpp>
+#include <tessera/image/processor.hpp>
+
+#include "embed_output.hpp"
+#include "images.hpp"
+#include "progress.hpp"
+#include "signals.hpp"
+#include "tool.hpp"
+
+namespace tool {
+
+namespace {
+
+using namespace tessera;
+
+struct PreprocessOptions {
+  std::string model, out, backend = "pil";
+  std::vector<std::string> images;
+  int threads = 0;
+};
+
+/// One tensor [N, 3, H, W] where all are of one size, else pixel_values.0, pixel_values.1, ... [3, H, W].
+std::vector<io::NamedTensor> named(const std::vector<image::Image>& sizes, const std::vector<std::vector<float>>& values,
+                                   std::vector<float>& joined) {
+  const bool same = std::all_of(sizes.begin(), sizes.end(), [&](const image::Image& i) {
+    return i.height == sizes[0].height && i.width == sizes[0].width;
+  });
+  std::vector<io::NamedTensor> tensors;
+  if (!same || sizes.empty()) {
+    for (std::size_t i = 0; i < sizes.size(); ++i)
+      tensors.push_back({"pixel_values." + std::to_string(i),
+                         io::any_view(View<const float, 3>(values[i].data(), 3, sizes[i].height, sizes[i].width))});
+    return tensors;
+  }
+  for (const auto& v : values) joined.insert(joined.end(), v.begin(), v.end());
+  tensors.push_back({"pixel_values", io::any_view(View<const float, 4>(joined.data(), static_cast<index_t>(sizes.size()), 3,
+                                                                       sizes[0].height, sizes[0].width))});
+  return tensors;
+}
+
+int run_preprocess(const PreprocessOptions& o) {
+  catch_signals();
+  Context ctx = or_exit(kOther, [&] { return Context(ContextOptions{.threads = o.threads}); });
+  const auto processor = or_refuse([&] {
+    const auto folder = io::ModelFolder::open(o.model);
+    const auto backend = o.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil;
+    return folder.naming([&] { return image::ImageProcessor::load(folder.root(), backend); });
+  });
+  ImagePaths paths(o.images);
+  RowMap rows(o.out, 0);
+  Progress progress("images");
+  std::vector<image::Image> sizes;  // without pixels
+  std::vector<std::vector<float>> values;
+  std::vector<std::string> batch;
+  long long input = 0;
+  const auto run = [&] {
+    Prepared p = prepare_images(ctx, batch, [&](Context& own, const image::Image& i) { return processor.prepare(own, i); });
+    for (std::size_t i = 0; i < batch.size(); ++i, ++input) {
+      if (!p.why[i].empty()) {
+        rows.skip(input, batch[i], p.why[i]);
+        continue;
+      }
+      const index_t h = p.images[i].height, w = p.images[i].width;
+      values.emplace_back(static_cast<std::size_t>(3 * h * w));
+      processor.values_of(ctx, p.images[i], View<float, 3>(values.back().data(), 3, h, w));
+      sizes.emplace_back();
+      sizes.back().height = h, sizes.back().width = w;
+    }
+    batch.clear();
+    progress.update(input, paths.total() < 0 ? -1 : static_cast<double>(input) / static_cast<double>(paths.total()));
+  };
+  for (std::string path; paths.next(path);) {
+    batch.push_back(path);
+    if (batch.size() >= 64) run();
+  }
+  if (!interrupted() && !batch.empty()) run();
+  progress.clear();
+  if (interrupted()) {
+    say("stopped by a signal; nothing is written");
+    return signal_exit();
+  }
+  std::vector<float> joined;
+  const auto tensors = named(sizes, values, joined);
+  or_exit(kOutput,
+          [&] { rows.commit(static_cast<long long>(values.size()), [&] { io::write_safetensors(o.out, tensors); }); });
+  return outcome(!rows.skipped().empty(), false);
+}
+
+}  // namespace
+
+void add_preprocess(CLI::App& app, int& exit) {
+  auto o = std::make_shared<PreprocessOptions>();
+  app.add_option("--model", o->model, "model folder, or org/name in the Hugging Face cache of this machine")->required();
+  app.add_option("--image", o->images, "image files, or folders of them; - for paths on standard input, one a line")
+      ->required();
+  app.add_option("-o,--out", o->out, "the safetensors file to write: pixel_values")->required();
+  app.add_option("--backend", o->backend, "whose image processor: pil or torchvision")
+      ->check(CLI::IsMember({"pil", "torchvision"}));
+  app.add_option("--threads", o->threads, "threads; 0: all processors")->check(CLI::Range(0, 1024));
+  app.callback([o, &exit] { exit = run_preprocess(*o); });
+}
+
+}  // namespace tool
