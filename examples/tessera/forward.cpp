@@ -39,6 +39,13 @@ std::optional<std::vector<std::int32_t>> integers(const io::SafeTensors& file, c
   return out;
 }
 
+std::string hidden_state_of(const std::string& tap) {
+  if (tap == "embeddings") return "hidden_states.0";
+  if (tap.starts_with("layers.") && tap.ends_with(".output") && tap.find('.', 7) == tap.size() - 7)
+    return "hidden_states." + std::to_string(std::stol(tap.substr(7)) + 1);
+  return {};
+}
+
 void write_outputs(Context& ctx, const ForwardOptions& o, const std::vector<io::NamedTensor>& tensors) {
   for (const auto& t : tensors)
     if (!ops::all_finite(ctx, View<const float, 1>(reinterpret_cast<const float*>(t.view.data), t.view.size())))
@@ -74,10 +81,7 @@ struct Outputs {
     tensors.push_back({name, io::any_view(View<const float, 3>(padded.data(), rows, columns, c))});
   }
   static void sink(void* self, const char* name, View<const float, 2> value) {
-    const std::string s(name);
-    if (s == "embeddings") static_cast<Outputs*>(self)->add("hidden_states.0", value);
-    if (s.starts_with("layers.") && s.ends_with(".output") && s.find('.', 7) == s.size() - 7)
-      static_cast<Outputs*>(self)->add("hidden_states." + std::to_string(std::stol(s.substr(7)) + 1), value);
+    if (const std::string state = hidden_state_of(name); !state.empty()) static_cast<Outputs*>(self)->add(state, value);
   }
 };
 

@@ -48,14 +48,10 @@ struct HiddenStates {
   Outputs& outputs;
   index_t images;
   static void sink(void* self, const char* name, View<const float, 2> value) {
-    const std::string s(name);
     auto& me = *static_cast<HiddenStates*>(self);
-    std::string state;
-    if (s == "embeddings") state = "0";
-    if (s.starts_with("layers.") && s.ends_with(".output") && s.find('.', 7) == s.size() - 7)
-      state = std::to_string(std::stol(s.substr(7)) + 1);
+    const std::string state = hidden_state_of(name);
     if (state.empty()) return;
-    const auto v = me.outputs.add_tokens("hidden_states." + state, me.images, value.extent[0], value.extent[1]);
+    const auto v = me.outputs.add_tokens(state, me.images, value.extent[0], value.extent[1]);
     for (index_t t = 0; t < value.extent[0]; ++t)
       for (index_t c = 0; c < value.extent[1]; ++c) v(t, c) = value(t, c);
   }
@@ -111,10 +107,15 @@ void run_both(Context& ctx, const models::DualModel& model, const std::vector<op
 }  // namespace
 
 int forward_images(Context& ctx, const ForwardOptions& o, const io::SafeTensors& in) {
+  const bool both = in.find("input_ids") != nullptr;
+  for (const char* name : {"token_type_ids", "position_ids", "attention_mask"})
+    if (in.find(name) && !(both && std::string(name) == "attention_mask"))
+      throw Failure{kOther, in.name() + ": tensor " + name + " is not read beside pixel_values"};
+  if (both && o.hidden_states) throw Failure{kUsage, "--hidden-states is for pixel_values or input_ids alone"};
   const std::vector<ops::Pixels> images = images_of(in);
   Outputs outputs;
   const auto folder = or_refuse([&] { return io::ModelFolder::open(o.run.model); });
-  if (in.find("input_ids")) {
+  if (both) {
     const auto model = or_refuse([&] { return models::load_dual_model(ctx, folder, o.run.load()); });
     run_both(ctx, model, images, in, outputs);
   } else {

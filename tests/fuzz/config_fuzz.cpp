@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include <tessera/models/families/bert.hpp>
+#include <tessera/models/families/vit.hpp>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tessera;
@@ -11,6 +12,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const io::Json json = io::parse_json(std::string_view(reinterpret_cast<const char*>(data), size), "fuzz");
     const models::TransformerConfig c = models::bert_config(json);
     if (c.block.heads < 1 || c.block.head_dim * c.block.heads != c.block.channels || c.layers < 0 || c.layers > 4096)
+      std::abort();
+  } catch (const Error&) {}
+  try {
+    const io::Json json = io::parse_json(std::string_view(reinterpret_cast<const char*>(data), size), "fuzz");
+    const io::Json own = models::detail::tower_config(json, "vision_config");
+    const models::TransformerConfig c = models::pre_norm_config(own, "gelu", 1e-6, 768, 12);
+    const models::ImageModel m = models::detail::image_model(own, "fuzz", 16);
+    if (c.block.head_dim * c.block.heads != c.block.channels || m.patch.size() < 1 || m.image_height < m.patch.height)
       std::abort();
   } catch (const Error&) {}
   return 0;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes images/: small files of every kind that is decoded, and images.json: what Pillow makes of them, as 64-bit FNV-1a hashes.
 
-    python3 make_images.py        (needs Pillow 12, numpy)
+    python3 make_images.py        (needs Pillow 13, numpy)
 
 Each entry: file, size after the Exif orientation, and the hashes of the pixels as they are decoded ("own", with their format),
 of convert("RGB"), of the composite on white as transformers 5 makes it, and of the upright image as load_image makes it.

@@ -2,7 +2,7 @@
 """Writes resample.json: what Pillow's resize and PyTorch's uint8 antialiased interpolate (which torchvision calls) make of
 images that the test draws by the same formulas. Outputs are kept as 64-bit FNV-1a hashes.
 
-    python3 make_resample.py        (needs Pillow 12, torch 2.15, numpy)
+    python3 make_resample.py        (needs Pillow 13, torch 2.15, numpy)
 """
 import json
 import pathlib

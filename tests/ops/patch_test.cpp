@@ -109,6 +109,9 @@ TEST_P(Patch, RefusesWhatDoesNotFitAndLeavesTheOutput) {
   TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "rows", run(shape, clip.as_bytes, {}, out.out()));
   TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "bias", run(shape, one, bias.row(), out.out()));
   TESSERA_EXPECT_ERROR(Code::kBadArgument, "empty", run({3, 1, 4, 0}, one, {}, out.out()));
+  const PackedWeight gated = ops::pack_weight_glu(ctx, weight.in(), weight.in());
+  Matrix wide_out = poisoned(4, 20, 0);
+  TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "glu", ops::patch_embed(ctx, shape, one, gated, {}, {}, wide_out.out()));
   ops::Pixels bare = clip.as_bytes[0];
   bare.values = {};
   TESSERA_EXPECT_ERROR(Code::kBadArgument, "values", run(shape, {&bare, 1}, {}, out.out()));

@@ -52,6 +52,12 @@ class Images(ToolTest):
         self.assertNotEqual(pil, torchvision)
         self.assertLess(worst_error(pil.rows[0], torchvision.rows[0]), 0.05)
 
+    def test_an_image_smaller_than_a_patch_is_skipped(self):
+        (self.folder / "preprocessor_config.json").write_text(json.dumps({**PROCESSOR, "do_resize": False, "do_center_crop": False}))
+        got, done = self.embed_images(IMAGES / "plain.ppm", IMAGES / "rgb.png", code=3)
+        self.assertEqual(len(got.rows), 1)
+        self.assertIn("plain.ppm skipped: ", done.stderr)
+
     def test_wrong_use(self):
         image = IMAGES / "rgb.png"
         for options in ((), ("--text", "a.txt", "--image", image), ("--image", image, "--jsonl"), ("--image", image, "--shard", "0/2"), ("--image", image, "--layers", "9"),
@@ -113,6 +119,15 @@ class Forward(ToolTest):
                     self.check(both, want, ("text_embeds", "image_embeds", "logits_per_image"))
                     text = self.forward(name, {"input_ids": want["input_ids"]})
                     self.assertLessEqual(worst_error(text["last_hidden_state"].floats(), want["text_last_hidden_state"].floats()), TOLERANCE)
+
+    def test_a_tensor_that_would_be_left_unread_is_refused(self):
+        want = read_safetensors(GOLDENS / "tiny_image/clip/golden.safetensors")
+        ids = want["input_ids"]
+        for names, code in ((("pixel_values", "attention_mask"), 1), (("pixel_values", "input_ids", "position_ids"), 1), (("pixel_values", "input_ids", "token_type_ids"), 1)):
+            write_safetensors(self.dir / "in.safetensors", {n: want.get(n, ids) for n in names})
+            self.mistake(code, "forward", "--model", GOLDENS / "tiny_image/clip", "in.safetensors", "out.safetensors", says=(names[-1], "not read"))
+        write_safetensors(self.dir / "in.safetensors", {n: want[n] for n in ("pixel_values", "input_ids")})
+        self.mistake(2, "forward", "--model", GOLDENS / "tiny_image/clip", "in.safetensors", "out.safetensors", "--hidden-states", says=("--hidden-states",))
 
     def test_a_model_of_images_alone_reads_no_text(self):
         want = read_safetensors(GOLDENS / "tiny_image/clip/golden.safetensors")

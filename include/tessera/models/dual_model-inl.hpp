@@ -18,11 +18,15 @@ inline DualModel both_towers(Context& ctx, const io::ModelFolder& folder, const 
   if (e != m.image.dim())
     throw Error(Code::kShapeMismatch,
                 {"checkpoint: images become ", std::to_string(m.image.dim()), " numbers, texts ", std::to_string(e)});
-  TensorSource whole(ctx, folder.checkpoint(), {""}, nullptr, options);
-  const auto scalar = [&](const char* name) { return whole.by_first({name})(0, 0); };
+  const auto checkpoint = folder.checkpoint();
+  const auto scalar = [&](const char* name) {
+    TensorSource source(ctx, checkpoint, {""}, name, options);
+    const auto v = source.by_first({name});
+    if (v.size() != 1) throw Error(Code::kShapeMismatch, {"checkpoint: ", name, " is not one number"});
+    return v(0, 0);
+  };
   m.logit_scale = scalar("logit_scale");
-  m.sigmoid = whole.has("logit_bias");
-  if (m.sigmoid) m.logit_bias = scalar("logit_bias");
+  if (checkpoint->find("logit_bias")) m.logit_bias = scalar("logit_bias");
   return m;
 }
 

@@ -13,7 +13,6 @@ struct DualModel {
   ImageModel image;
   TextModel text;
   float logit_scale = 0.f, logit_bias = 0.f;
-  bool sigmoid = false;
 
   index_t dim() const noexcept { return image.dim(); }
 };

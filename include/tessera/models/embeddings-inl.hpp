@@ -5,6 +5,7 @@
 #include <tessera/core/error.hpp>
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/models/embeddings.hpp>
+#include <tessera/ops/norm.hpp>
 
 namespace tessera::models {
 
@@ -21,6 +22,12 @@ inline float cosine(std::span<const float> a, std::span<const float> b) {
   }
   const volatile float result = aa == 0 || bb == 0 ? 0.f : static_cast<float>(ab / std::sqrt(aa * bb));
   return result;
+}
+
+inline void detail::expect_finite(Context& ctx, const Embeddings& e, const char* what) {
+  for (index_t i = 0; i < e.rows; ++i)
+    if (!ops::all_finite(ctx, View<const float, 1>(e.values.data() + i * e.dim, e.dim)))
+      throw Error(Code::kNonFinite, {"embed: the embedding of ", what, " ", std::to_string(i), " is not finite"});
 }
 
 }  // namespace tessera::models

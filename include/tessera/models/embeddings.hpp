@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include <tessera/core/context.hpp>
 #include <tessera/core/view.hpp>
 
 namespace tessera::models {
@@ -19,6 +20,11 @@ struct Embeddings {
 
 /// Cosine of two embeddings; 0 when either is all zeros. \throws Error kShapeMismatch for different lengths.
 float cosine(std::span<const float> a, std::span<const float> b);
+
+namespace detail {
+/// Throws kNonFinite naming the first row, of a `what`, that holds NaN or infinity.
+void expect_finite(Context& ctx, const Embeddings& e, const char* what);
+}  // namespace detail
 
 }  // namespace tessera::models
 

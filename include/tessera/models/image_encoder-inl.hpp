@@ -26,6 +26,13 @@ inline index_t ImageEncoder::dim(const ImageEmbedOptions& o) const {
   return o.dims > 0 ? o.dims : d;
 }
 
+inline image::Image ImageEncoder::prepare(Context& ctx, const image::Image& image) const {
+  image::Image prepared = processor_->prepare(ctx, image);
+  const ops::Pixels p = pixels(prepared);
+  (void)model_.offsets({&p, 1});  // refuses what is smaller than a patch
+  return prepared;
+}
+
 inline index_t ImageEncoder::tokens(index_t height, index_t width) const {
   const auto size = processor_->output_size(height, width);
   return model_.prefix_tokens + (size.height / model_.patch.height) * (size.width / model_.patch.width);
@@ -86,9 +93,7 @@ inline Embeddings ImageEncoder::embed(Context& ctx, std::span<const image::Image
     embed_prepared(ctx, prepared, o, View<float, 2>(e.values.data() + b * e.dim, n, e.dim));
     b += n;
   }
-  for (index_t i = 0; i < e.rows; ++i)
-    if (!ops::all_finite(ctx, View<const float, 1>(e.values.data() + i * e.dim, e.dim)))
-      throw Error(Code::kNonFinite, {"embed: the embedding of image ", std::to_string(i), " is not finite"});
+  detail::expect_finite(ctx, e, "image");
   return e;
 }
 

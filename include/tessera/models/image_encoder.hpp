@@ -39,7 +39,8 @@ class ImageEncoder {
   Embeddings embed(Context& ctx, std::span<const image::Image> images, const ImageEmbedOptions& options = {}) const;
 
   /// The steps of embed(), for callers that stream: RGB of the model's size, and embeddings of those into out [N, dim()].
-  image::Image prepare(Context& ctx, const image::Image& image) const { return processor_->prepare(ctx, image); }
+  /// \throws Error kBadArgument for an image that is smaller than a patch then, and as ImageProcessor::prepare().
+  image::Image prepare(Context& ctx, const image::Image& image) const;
   void embed_prepared(Context& ctx, std::span<const image::Image> prepared, const ImageEmbedOptions& options,
                       View<float, 2> out) const;
 

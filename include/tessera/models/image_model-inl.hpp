@@ -50,7 +50,7 @@ inline void ImageModel::forward(Context& ctx, std::span<const ops::Pixels> image
         table = View<const float, 2>(found == interpolated.end() ? positions.data : found->second.data(),
                                      cu[at + 1] - cu[at] - prefix_tokens, c);
       }
-      ops::patch_embed(own, patch, images.subspan(at, 1), projection.weight, projection.bias, table,
+      ops::patch_embed(own, patch, images.subspan(at, 1), projection.linear.weight, projection.linear.bias, table,
                        x.slice(first + prefix_tokens, first + cu[at + 1] - cu[at]));
     }
   };
@@ -106,7 +106,7 @@ inline void ImageModel::embed(Context& ctx, View<const float, 2> hidden, View<co
   std::vector<float> rows(static_cast<std::size_t>(out.extent[0] * channels()));
   const View<float, 2> pooled(rows.data(), out.extent[0], channels());
   pool(ctx, hidden, cu, pooled);
-  ops::linear(ctx, pooled, projection_out->weight, {.bias = projection_out->bias}, out);
+  ops::linear(ctx, pooled, projection_out->linear.weight, {.bias = projection_out->linear.bias}, out);
 }
 
 }  // namespace tessera::models

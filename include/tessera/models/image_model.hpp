@@ -24,9 +24,8 @@ struct ImageModel {
   std::string family;  ///< config.json's model_type
   ops::PatchShape patch;
   index_t image_height = 0, image_width = 0;  ///< what it was trained on
-  ops::LinearWeights projection;              ///< [C, patch.size()]
-  std::vector<float> projection_bias;
-  std::vector<float> prefix;  ///< [prefix_tokens, C]: class token with its position, registers
+  DenseLayer projection;                      ///< [C, patch.size()]
+  std::vector<float> prefix;                  ///< [prefix_tokens, C]: class token with its position, registers
   index_t prefix_tokens = 0;
   View<const float, 3> positions = {};  ///< [rows, columns, C] of patches, or empty
   ops::PositionInterpolation interpolation = ops::PositionInterpolation::bicubic;
@@ -35,7 +34,7 @@ struct ImageModel {
   std::vector<float> pooled_norm_storage;
   std::optional<DenseLayer> pooler;  ///< on the first token (ViT)
   std::optional<AttentionPool> attention_pool;
-  std::optional<ops::LinearWeights> projection_out;  ///< [E, C] from the pooled vector into the space of texts (CLIP)
+  std::optional<DenseLayer> projection_out;  ///< [E, C] from the pooled vector into the space of texts (CLIP)
 
   index_t channels() const noexcept { return transformer->config().block.channels; }
   /// Where the tokens of each image begin: RaggedBatch's cu_seqlens.
@@ -55,9 +54,7 @@ struct ImageModel {
   /// Whether transformers' model has a pooler_output: DINOv2's is the class token.
   bool has_pooled() const noexcept { return has_embedding() || pooler || family.starts_with("dinov2"); }
   index_t pooled_dim() const noexcept { return pooler ? pooler->linear.weight.n() : channels(); }
-  index_t dim() const noexcept {
-    return projection_out ? projection_out->weight.n() : pooler ? pooler->linear.weight.n() : channels();
-  }
+  index_t dim() const noexcept { return projection_out ? projection_out->linear.weight.n() : pooled_dim(); }
 };
 
 }  // namespace tessera::models

@@ -28,7 +28,7 @@ inline TensorSource::TensorSource(Context& ctx, std::shared_ptr<const io::Checkp
   hold_->checkpoint = std::move(checkpoint);
   std::string tried;
   for (const char* prefix : prefixes) {
-    if (!probe || hold_->checkpoint->find(std::string(prefix) + probe)) {
+    if (hold_->checkpoint->find(std::string(prefix) + probe)) {
       prefix_ = prefix;
       return;
     }

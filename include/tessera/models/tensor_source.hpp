@@ -20,8 +20,7 @@ struct LoadOptions {
 /// (exactly) into memory that lives until release(), or as long as the source when asked to stay.
 class TensorSource {
  public:
-  /// `prefixes`: name prefixes to try, in order, until `probe` is found under one; a null probe takes the first.
-  /// \throws Error kNotFound.
+  /// `prefixes`: name prefixes to try, in order, until `probe` is found under one. \throws Error kNotFound.
   TensorSource(Context& ctx, std::shared_ptr<const io::Checkpoint> checkpoint, std::initializer_list<const char*> prefixes,
                const char* probe, const LoadOptions& options);
 

@@ -73,6 +73,7 @@ inline void TextEncoder::read_modules(Context& ctx, const io::ModelFolder& folde
   const auto limits = detail::read_limits(folder, root);
   if (limits && io::get_bool(*limits, "do_lower_case", false)) text_options.lowercase = true;
   model_ = load_text_model(ctx, inner, options);
+  if (folder.has("modules.json")) model_.head.reset();  // the modules say what follows the stack
   tokenizer_ = std::make_unique<text::Tokenizer>(text::Tokenizer::load(inner.root(), text_options));
   max_length_ = model_.max_length;
   if (limits && !io::member(*limits, "max_seq_length").is_null()) {
@@ -150,12 +151,9 @@ inline void TextEncoder::read_dense(Context& ctx, const io::ModelFolder& folder,
   const auto weight = source.matrix({"linear.weight"});
   if (weight.extent[0] != d.out || weight.extent[1] != d.in)
     throw Error(Code::kShapeMismatch, {file, ": linear.weight is not [out_features, in_features]"});
-  d.layer.linear.weight = ops::pack_weight(ctx, weight);
-  if (const auto bias = source.optional_vector({"linear.bias"}); bias.data) {
-    if (bias.extent[0] != d.out) throw Error(Code::kShapeMismatch, {file, ": linear.bias is not [out_features]"});
-    d.layer.bias_storage.assign(bias.data, bias.data + d.out);
-    d.layer.linear.bias = View<const float, 1>(d.layer.bias_storage.data(), d.out);
-  }
+  const Activation activation = d.layer.act;
+  d.layer = models::read_dense(ctx, source, "linear", d.out, d.in);
+  d.layer.act = activation;
 }
 
 inline std::string TextEncoder::prompt_for(const EmbedOptions& o) const {
@@ -315,9 +313,7 @@ inline Embeddings TextEncoder::embed(Context& ctx, std::span<const std::string_v
     embed_tokens(ctx, part, o, View<float, 2>(e.values.data() + b * e.dim, end - b, e.dim));
     b = end;
   }
-  for (index_t i = 0; i < e.rows; ++i)
-    if (!ops::all_finite(ctx, View<const float, 1>(e.values.data() + i * e.dim, e.dim)))
-      throw Error(Code::kNonFinite, {"embed: the embedding of text ", std::to_string(i), " is not finite"});
+  detail::expect_finite(ctx, e, "text");
   return e;
 }
 

@@ -4,6 +4,22 @@
 
 namespace tessera::models {
 
+inline DenseLayer read_dense(Context& ctx, TensorSource& source, const std::string& name, index_t n, index_t k) {
+  DenseLayer layer;
+  const auto weight = source.by_first({(name + ".weight").c_str()});
+  if (n < 0) n = weight.extent[0];
+  detail::expect_matrix(name.c_str(), -1, weight, n, k);
+  layer.linear.weight = ops::pack_weight(ctx, weight);
+  if (const auto bias = source.optional_vector({(name + ".bias").c_str()}); bias.data) {
+    if (bias.extent[0] != n)
+      throw Error(Code::kShapeMismatch, {"checkpoint: ", source.prefix(), name, ".bias has ", std::to_string(bias.extent[0]),
+                                         " elements, its weight ", std::to_string(n), " rows"});
+    layer.bias_storage.assign(bias.data, bias.data + n);
+    layer.linear.bias = View<const float, 1>(layer.bias_storage.data(), n);
+  }
+  return layer;
+}
+
 inline void TextModel::pool_first(Context& ctx, View<const float, 2> hidden, View<const index_t, 1> cu,
                                   View<float, 2> out) const {
   if (!pooler) throw Error(Code::kUnsupported, "text model: this checkpoint has no pooler");

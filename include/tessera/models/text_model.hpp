@@ -17,6 +17,9 @@ struct DenseLayer {
   Activation act = Activation::identity;
   std::vector<float> bias_storage;
 };
+/// The layer of `name`.weight [n, k] (n < 0: of any height) and, if there is one, `name`.bias; a weight of more dimensions
+/// counts its first one as n. \throws Error kNotFound, kShapeMismatch.
+DenseLayer read_dense(Context& ctx, TensorSource& source, const std::string& name, index_t n, index_t k);
 
 /// How the text tower of an image-text model ends: one token stands for the text, and is projected into the common space.
 struct TextHead {

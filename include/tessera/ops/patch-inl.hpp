@@ -66,6 +66,8 @@ inline void patch_embed(Context& ctx, const PatchShape& s, std::span<const Pixel
   constexpr const char* kOp = "patch_embed";
   if (s.channels < 1 || s.frames < 1 || s.height < 1 || s.width < 1) fail(Code::kBadArgument, kOp, "an empty patch");
   if (w.dtype() != DType::f32) fail(Code::kUnsupported, kOp, "only f32 weights");
+  if (w.space() != Space::host) fail(Code::kBadArgument, kOp, "a weight of another device");
+  if (w.gated()) fail(Code::kShapeMismatch, kOp, "a weight of pack_weight_glu");
   const PatchGrid grid = patch_grid(s, frames);
   const index_t tokens = grid.tokens(), n = w.n(), k = s.size();
   expect(kOp, "samples of a patch", k, w.k());

@@ -1,38 +1,23 @@
 // BERT: post-norm encoder with learned positions and token types.
 // Source: Devlin et al., arXiv:1810.04805; tensor names of transformers' BertModel.
 #pragma once
-#include <tessera/io/json.hpp>
+#include <tessera/models/families/stack_config.hpp>
 #include <tessera/models/text_model.hpp>
-#include <tessera/ops/activation.hpp>
 
 namespace tessera::models {
 
 /// config.json of a BertModel as a stack. \throws Error kFormat, kUnsupported for what BERT variants have and this has not.
 inline TransformerConfig bert_config(const io::Json& json) {
-  TransformerConfig c;
-  ops::BlockConfig& b = c.block;
-  constexpr std::int64_t kMost = 1 << 20;
-  b.channels = io::get_int(json, "hidden_size", 1, kMost);
-  b.heads = b.kv_heads = io::get_int(json, "num_attention_heads", 1, kMost);
-  if (b.channels % b.heads != 0)
-    throw Error(Code::kFormat, {"config.json: hidden_size ", std::to_string(b.channels),
-                                " is not a multiple of num_attention_heads ", std::to_string(b.heads)});
-  b.head_dim = b.channels / b.heads;
-  b.mlp_width = io::get_int(json, "intermediate_size", 1, kMost);
-  b.eps = static_cast<float>(io::get_number(json, "layer_norm_eps", 1e-12));
-  const std::string act = io::get_string(json, "hidden_act", "gelu");
-  if (!ops::activation_from_name(act.c_str(), b.act))
-    throw Error(Code::kUnsupported, {"config.json: hidden_act '", act, "' is not supported"});
+  TransformerConfig c = stack_config(json, {});
   const std::string positions = io::get_string(json, "position_embedding_type", "absolute");
   if (positions != "absolute")
     throw Error(Code::kUnsupported,
                 {"config.json: position_embedding_type '", positions, "' is not supported, only 'absolute'"});
   if (io::get_bool(json, "is_decoder", false))
     throw Error(Code::kUnsupported, "config.json: a BERT decoder is not supported");
-  c.layers = io::get_int(json, "num_hidden_layers", 0, 4096);
   c.vocab_size = io::get_int(json, "vocab_size", 1, std::int64_t{1} << 31);
   c.max_positions = io::get_int(json, "max_position_embeddings", 1, std::int64_t{1} << 31);
-  c.segment_types = io::get_int(json, "type_vocab_size", 1, kMost);
+  c.segment_types = io::get_int(json, "type_vocab_size", 1, 1 << 20);
   c.embedding_norm = true;
   return c;
 }
@@ -77,12 +62,8 @@ inline TextModel load_bert(Context& ctx, const io::ModelFolder& folder, const io
   model.max_length = config.max_positions;
   model.transformer = std::make_unique<Transformer>(ctx, config, t);
   if (source.has("pooler.dense.weight")) {
-    const auto bias = source.vector({"pooler.dense.bias"});
-    DenseLayer& pooler = model.pooler.emplace();
-    pooler.linear.weight = ops::pack_weight(ctx, source.matrix({"pooler.dense.weight"}));
-    pooler.bias_storage.assign(bias.data, bias.data + bias.extent[0]);
-    pooler.linear.bias = View<const float, 1>(pooler.bias_storage.data(), bias.extent[0]);
-    pooler.act = Activation::tanh;
+    model.pooler = read_dense(ctx, source, "pooler.dense", config.block.channels, config.block.channels);
+    model.pooler->act = Activation::tanh;
   }
   return model;
 }

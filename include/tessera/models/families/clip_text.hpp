@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include <tessera/models/families/pre_norm.hpp>
+#include <tessera/models/families/stack_config.hpp>
 #include <tessera/models/layer_names.hpp>
 #include <tessera/models/text_model.hpp>
 
@@ -34,10 +34,6 @@ inline TextModel text_tower(Context& ctx, TransformerConfig config, const io::Js
   return m;
 }
 
-inline TensorSource text_source(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options) {
-  return TensorSource(ctx, folder.checkpoint(), {"text_model.", ""}, "embeddings.token_embedding.weight", options);
-}
-
 }  // namespace detail
 
 /// The text tower alone: of a folder with both, or of a CLIPTextModel, with or without its projection.
@@ -46,17 +42,16 @@ inline TextModel load_clip_text(Context& ctx, const io::ModelFolder& folder, con
   const io::Json text = detail::tower_config(json, "text_config");
   TransformerConfig config = pre_norm_config(text, "quick_gelu", 1e-5, 512, 8);
   config.block.attention.causal = true;
-  TensorSource source = detail::text_source(ctx, folder, options);
+  const auto checkpoint = folder.checkpoint();
+  TensorSource source(ctx, checkpoint, {"text_model.", ""}, "embeddings.token_embedding.weight", options);
   TextModel m = detail::text_tower(ctx, config, text, 49408, 77, source);
   m.family = "clip";
-  TensorSource whole(ctx, folder.checkpoint(), {""}, nullptr, options);
-  if (!whole.has("text_projection.weight")) return m;
+  if (!checkpoint->find("text_projection.weight")) return m;
+  TensorSource whole(ctx, checkpoint, {""}, "text_projection.weight", options);
   TextHead& head = m.head.emplace();
   head.eos = static_cast<std::int32_t>(io::get_int(text, "eos_token_id", 0, std::int64_t{1} << 30, 49407));
   head.pooled = head.eos == 2 ? TextHead::Pooled::highest_id : TextHead::Pooled::first_eos;
-  const auto w = whole.matrix({"text_projection.weight"});
-  detail::expect_matrix("text_projection", -1, w, w.extent[0], config.block.channels);
-  head.projection.linear.weight = ops::pack_weight(ctx, w);
+  head.projection = read_dense(ctx, whole, "text_projection", -1, config.block.channels);
   return m;
 }
 
@@ -64,16 +59,12 @@ inline TextModel load_siglip_text(Context& ctx, const io::ModelFolder& folder, c
                                   const LoadOptions& options) {
   const io::Json text = detail::tower_config(json, "text_config");
   const TransformerConfig config = pre_norm_config(text, "gelu_pytorch_tanh", 1e-6, 768, 12);
-  TensorSource source = detail::text_source(ctx, folder, options);
+  TensorSource source(ctx, folder.checkpoint(), {"text_model.", ""}, "embeddings.token_embedding.weight", options);
   TextModel m = detail::text_tower(ctx, config, text, 32000, 64, source);
   m.family = "siglip";
   TextHead& head = m.head.emplace();
   head.pad = static_cast<std::int32_t>(io::get_int(text, "pad_token_id", 0, std::int64_t{1} << 30, 1));
-  const auto w = source.matrix({"head.weight"});
-  detail::expect_matrix("head", -1, w, w.extent[0], config.block.channels);
-  head.projection.linear.weight = ops::pack_weight(ctx, w);
-  detail::keep_vector(head.projection.bias_storage, source.vector({"head.bias"}));
-  head.projection.linear.bias = detail::view_of(head.projection.bias_storage);
+  head.projection = read_dense(ctx, source, "head", -1, config.block.channels);
   return m;
 }
 
