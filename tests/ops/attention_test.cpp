@@ -35,11 +35,29 @@ struct Problem {
                    out.heads_out(s.heads));
     return out;
   }
-  ref::Result expected(const ops::AttentionParams& p = {}) const {
+  ref::Result expected(const ops::AttentionParams& p = {}, ref::Result* probabilities = nullptr) const {
+    std::vector<float> weights;
+    for (index_t i = 0; i < p.key_weights.extent[0]; ++i) weights.push_back(p.key_weights(i));
     return ref::attention({q.heads(s.heads), k.heads(s.kv_heads), v.heads(s.kv_heads), s.cu_q, s.cu_k, p.scale, p.causal,
-                           p.window_left, p.window_right});
+                           p.window_left, p.window_right, weights},
+                          probabilities);
+  }
+  index_t most_keys() const {
+    index_t most = 0;
+    for (std::size_t b = 1; b < s.cu_k.size(); ++b) most = std::max(most, s.cu_k[b] - s.cu_k[b - 1]);
+    return most;
   }
 };
+
+/// Counts of tokens: 1, 2, ... in no order.
+std::vector<float> counts(index_t n) {
+  std::vector<float> w;
+  for (index_t i = 0; i < n; ++i) w.push_back(static_cast<float>(1 + i * 7 % 12));
+  return w;
+}
+View<const float, 1> weights_view(const std::vector<float>& w) {
+  return View<const float, 1>(w.data(), static_cast<index_t>(w.size()));
+}
 
 // Lengths around 16 keys and 6 rows, empty sequences, grouped heads, Dv != D, queries fewer and more than keys.
 std::vector<Shape> shapes() {
@@ -72,6 +90,50 @@ TEST_P(Attention, MatchesReference) {
       const Problem problem(s, seed++);
       ASSERT_TRUE(close("attention", problem.run(ctx, p), problem.expected(p))) << "problem " << seed - 1;
     }
+}
+TEST_P(Attention, WeighsKeysAndGivesProbabilities) {
+  std::uint64_t seed = 100;
+  for (const Shape& s : shapes())
+    for (auto p : params()) {
+      const Problem problem(s, seed++);
+      const std::vector<float> w = counts(s.cu_k.back());
+      const index_t tq = s.cu_q.back(), tk = problem.most_keys();
+      Matrix probabilities = poisoned(s.heads * tq, tk, 3);
+      p.key_weights = weights_view(w);
+      p.probabilities = View<float, 3>(probabilities.data(), s.heads, tq, tk);
+      p.probabilities.stride[0] = tq * probabilities.ld, p.probabilities.stride[1] = probabilities.ld;
+      ref::Result expected(s.heads * tq, tk);
+      const ref::Result out = problem.expected(p, &expected);
+      ASSERT_TRUE(close("attention", problem.run(ctx, p), out)) << "problem " << seed - 1;
+      ASSERT_TRUE(close("probabilities", probabilities, expected)) << "problem " << seed - 1;
+    }
+}
+TEST_P(Attention, WeightsOfOneAndProbabilitiesChangeNoBit) {
+  for (const Shape& s : shapes())
+    for (auto p : params()) {
+      const Problem problem(s, 9);
+      const Matrix plain = problem.run(ctx, p);
+      const std::vector<float> ones(static_cast<std::size_t>(s.cu_k.back()), 1.f);
+      const index_t tq = s.cu_q.back(), tk = problem.most_keys();
+      std::vector<float> probabilities(static_cast<std::size_t>(s.heads * tq * tk));
+      p.key_weights = weights_view(ones), p.probabilities = View<float, 3>(probabilities.data(), s.heads, tq, tk);
+      EXPECT_EQ(problem.run(ctx, p).bits(), plain.bits());
+      with_threads([&](Context& many) { EXPECT_EQ(problem.run(many, p).bits(), plain.bits()); });
+    }
+}
+// Proportional attention: a key that stands for n tokens counts as n copies of it (arXiv:2210.09461, section 3.2).
+TEST_P(Attention, AWeightIsAsManyCopies) {
+  const Problem once({{0, 5}, {0, 4}, 1, 1, 8, 8}, 3);
+  Problem copies({{0, 5}, {0, 9}, 1, 1, 8, 8}, 3);
+  const std::vector<index_t> of{0, 0, 1, 2, 2, 2, 3, 3, 3};
+  for (index_t j = 0; j < 9; ++j)
+    for (index_t c = 0; c < 8; ++c)
+      copies.k(j, c) = once.k(of[static_cast<std::size_t>(j)], c),
+                  copies.v(j, c) = once.v(of[static_cast<std::size_t>(j)], c);
+  for (index_t i = 0; i < 5; ++i)
+    for (index_t c = 0; c < 8; ++c) copies.q(i, c) = once.q(i, c);
+  const std::vector<float> w{2, 1, 3, 3};
+  EXPECT_TRUE(close("attention", once.run(ctx, {.key_weights = weights_view(w)}), copies.expected()));
 }
 TEST_P(Attention, StridedHeadsOfAFusedBuffer) {
   const index_t heads = 3, d = 10, t = 37;
@@ -199,8 +261,6 @@ TEST_P(Attention, RefusesByNameWhatItDoesNotHave) {
   refused("additive bias", [&](auto& a) { a.bias = View<const float, 3>(&number, 1, 1, 1); });
   refused("relative bias", [&](auto& a) { a.relative_bias = View<const float, 2>(&number, 1, 1); });
   refused("ALiBi", [&](auto& a) { a.alibi_slopes = View<const float, 1>(&number, 1); });
-  refused("key weights", [&](auto& a) { a.key_weights = View<const float, 1>(&number, 1); });
-  refused("probabilities", [&](auto& a) { a.probabilities = View<float, 3>(&number, 1, 1, 1); });
   refused("log-sum-exp", [&](auto& a) { a.log_sum_exp = View<float, 2>(&number, 1, 1); });
   EXPECT_EQ(out.bits(), before);
 }
@@ -236,6 +296,19 @@ TEST_P(Attention, RefusesWhatDoesNotFitAndLeavesTheOutput) {
   refused(shape, "offsets", [](Call& c) { c.cu_q = c.cu_k = {}; });
   for (const float scale : {-1.f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
     refused(Code::kBadArgument, "scale", [&](Call& c) { c.params.scale = scale; });
+  std::vector<float> weights(8, 1.f), probabilities(4 * 6 * 5, 2.f);
+  refused(shape, "key weights is 7", [&](Call& c) { c.params.key_weights = weights_view(weights).slice(0, 7); });
+  for (const float w : {0.f, -1.f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    weights[7] = w;
+    refused(Code::kBadArgument, "positive and finite", [&](Call& c) { c.params.key_weights = weights_view(weights); });
+  }
+  const auto kept = [&](index_t h, index_t q, index_t k) {
+    return [&, h, q, k](Call& c) { c.params.probabilities = View<float, 3>(probabilities.data(), h, q, k); };
+  };
+  refused(shape, "heads of probabilities", kept(3, 6, 5));
+  refused(shape, "rows of probabilities", kept(4, 5, 5));
+  refused(shape, "columns of probabilities", kept(4, 6, 4));
+  EXPECT_EQ(probabilities, std::vector<float>(4 * 6 * 5, 2.f));
   refused(Code::kBadStride, "contiguous", [](Call& c) { c.q.stride[2] = 2; });
   refused(Code::kBadStride, "contiguous", [](Call& c) { c.k.stride[2] = 2; });
   refused(Code::kBadStride, "contiguous", [](Call& c) { c.v.stride[2] = 2; });

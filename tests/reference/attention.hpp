@@ -15,6 +15,7 @@ struct AttentionArgs {
   double scale = 0;  // 0: 1 / sqrt(D)
   bool causal = false;
   index_t window_left = -1, window_right = -1;
+  std::vector<float> key_weights = {};  // empty: all 1
 };
 
 inline bool sees(const AttentionArgs& g, index_t own, index_t key) {
@@ -23,8 +24,8 @@ inline bool sees(const AttentionArgs& g, index_t own, index_t key) {
   return g.window_right < 0 || key - own <= g.window_right;
 }
 
-/// [sum Tq, H * Dv]
-inline Result attention(const AttentionArgs& g) {
+/// [sum Tq, H * Dv]. \param probabilities [H * sum Tq, max Tk], zeros in it, if wanted.
+inline Result attention(const AttentionArgs& g, Result* probabilities = nullptr) {
   const index_t heads = g.q.extent[1], group = heads / g.k.extent[1], d = g.q.extent[2], dv = g.v.extent[2];
   const double scale = g.scale != 0 ? g.scale : 1 / std::sqrt(static_cast<double>(d));
   Result out(g.q.extent[0], heads * dv);
@@ -41,10 +42,15 @@ inline Result attention(const AttentionArgs& g) {
             const double p = double{g.q(g.cu_q[b] + i, h, c)} * double{g.k(g.cu_k[b] + j, h / group, c)};
             s += p, m += std::fabs(p);
           }
-          score[static_cast<std::size_t>(j)] = s * scale;
-          top = std::max(top, s * scale), size = std::max(size, m * std::fabs(scale));
+          const double weight = g.key_weights.empty() ? 1 : g.key_weights[static_cast<std::size_t>(g.cu_k[b] + j)];
+          score[static_cast<std::size_t>(j)] = s * scale + std::log(weight);
+          top = std::max(top, score[static_cast<std::size_t>(j)]), size = std::max(size, m * std::fabs(scale));
         }
         for (double s : score) sum += s == -INFINITY ? 0 : std::exp(s - top);
+        for (index_t j = 0; probabilities && j < tk; ++j) {
+          const double s = score[static_cast<std::size_t>(j)], p = s == -INFINITY ? 0 : std::exp(s - top) / sum;
+          probabilities->set(h * g.q.extent[0] + g.cu_q[b] + i, j, p, p * (1 + size));
+        }
         for (index_t c = 0; c < dv; ++c) {
           double v = 0, m = 0;
           for (index_t j = 0; j < tk; ++j) {

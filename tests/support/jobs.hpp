@@ -112,7 +112,7 @@ inline std::vector<Job> token_jobs(Random& random) {
   return jobs;
 }
 
-inline Job attention_job(Random& random, const ops::AttentionParams& params) {
+inline Job attention_job(Random& random, const ops::AttentionParams& params, bool weighted = false) {
   struct Inputs {
     Matrix q, k, v;
   };
@@ -123,9 +123,13 @@ inline Job attention_job(Random& random, const ops::AttentionParams& params) {
   const index_t tq = cu_q.back(), tk = cu_k.back();
   const auto in = std::make_shared<Inputs>(Inputs{wide(tq, heads * d, random.next(), 1), wide(tk, kv * d, random.next(), 1),
                                                   wide(tk, kv * dv, random.next(), 9)});
-  return {"attention", [=](Context& ctx) {
+  std::vector<float> counts;
+  for (index_t j = 0; weighted && j < tk; ++j) counts.push_back(static_cast<float>(random.in(1, 9)));
+  return {weighted ? "weighted attention" : "attention", [=](Context& ctx) {
             Matrix out(tq, heads * dv, 2);
-            ops::attention(ctx, in->q.heads(heads), in->k.heads(kv), in->v.heads(kv), offsets(cu_q), offsets(cu_k), params,
+            ops::AttentionParams p = params;
+            if (weighted) p.key_weights = View<const float, 1>(counts.data(), tk);
+            ops::attention(ctx, in->q.heads(heads), in->k.heads(kv), in->v.heads(kv), offsets(cu_q), offsets(cu_k), p,
                            out.heads_out(heads));
             return out;
           }};
@@ -194,7 +198,7 @@ inline std::vector<Job> drawn_jobs(std::uint64_t seed) {
                         {.window_left = 4, .window_right = 3},
                         {.causal = true, .window_left = 20},
                         {.window_right = 0}})
-    for (int i = 0; i < 2; ++i) jobs.push_back(attention_job(random, p));
+    for (const bool weighted : {false, true}) jobs.push_back(attention_job(random, p, weighted));
   for (const Filter f : {Filter::box, Filter::bilinear, Filter::hamming, Filter::bicubic, Filter::lanczos})
     jobs.push_back(resample_job(random, f, ops::ResampleArithmetic::pillow));
   for (const Filter f : {Filter::bilinear, Filter::bicubic})

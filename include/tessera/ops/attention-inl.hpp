@@ -14,9 +14,24 @@ inline void refuse_unsupported(const AttentionParams& p) {
   if (p.bias.data) fail(Code::kUnsupported, kOp, "additive bias is not available on the cpu backend yet");
   if (p.relative_bias.data) fail(Code::kUnsupported, kOp, "relative bias is not available on the cpu backend yet");
   if (p.alibi_slopes.data) fail(Code::kUnsupported, kOp, "ALiBi is not available on the cpu backend yet");
-  if (p.key_weights.data) fail(Code::kUnsupported, kOp, "key weights are not available on the cpu backend yet");
-  if (p.probabilities.data) fail(Code::kUnsupported, kOp, "probabilities are not available on the cpu backend yet");
   if (p.log_sum_exp.data) fail(Code::kUnsupported, kOp, "log-sum-exp is not available on the cpu backend yet");
+}
+
+inline void check_weights(View<const float, 1> weights, index_t rows) {
+  if (!weights.data) return;
+  expect("attention", "key weights", weights.extent[0], rows);
+  expect_rows("attention", weights);
+  for (index_t i = 0; i < rows; ++i)
+    if (!(weights(i) > 0.f && weights(i) < __builtin_inff()))
+      fail(Code::kBadArgument, "attention", "key weights must be positive and finite");
+}
+
+inline void check_probabilities(View<float, 3> out, index_t heads, index_t queries, index_t keys) {
+  if (!out.data) return;
+  expect("attention", "heads of probabilities", out.extent[0], heads);
+  expect("attention", "rows of probabilities", out.extent[1], queries);
+  expect("attention", "columns of probabilities", out.extent[2], keys);
+  expect_rows("attention", out);
 }
 
 inline void check_offsets(const char* what, View<const index_t, 1> cu, index_t rows) {
@@ -58,6 +73,8 @@ inline void attention(Context& ctx, View<const float, 3> q, View<const float, 3>
   const index_t batch = cu_q.extent[0] - 1;
   index_t max_tk = 0;
   for (index_t b = 0; b < batch; ++b) max_tk = cu_k(b + 1) - cu_k(b) > max_tk ? cu_k(b + 1) - cu_k(b) : max_tk;
+  check_weights(p.key_weights, k.extent[0]);
+  check_probabilities(p.probabilities, heads, q.extent[0], max_tk);
   const auto head = table<kernels::AttentionTable>(ctx).head;
   const std::size_t need = attention_scratch(ctx, max_tk, d, dv);
   Arena& arena = ctx.arena();
@@ -84,6 +101,11 @@ inline void attention(Context& ctx, View<const float, 3> q, View<const float, 3>
     a.k = k.data + cu_k(b) * k.stride[0] + g * k.stride[1];
     a.v = v.data + cu_k(b) * v.stride[0] + g * v.stride[1];
     a.out = out.data + cu_q(b) * out.stride[0] + h * out.stride[1];
+    if (p.key_weights.data) a.key_weights = p.key_weights.data + cu_k(b);
+    if (p.probabilities.data) {
+      a.probabilities = p.probabilities.data + h * p.probabilities.stride[0] + cu_q(b) * p.probabilities.stride[1];
+      a.ldp = p.probabilities.stride[1], a.columns = max_tk;
+    }
     const index_t q0 = a.tq * cut / cuts, q1 = a.tq * (cut + 1) / cuts;
     if (q0 < q1) head(a, q0, q1, scratch + lane * per_lane);
   });

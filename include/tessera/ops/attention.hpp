@@ -16,8 +16,8 @@ struct AttentionParams {
   View<const float, 3> bias = {};           ///< [H or 1, Tq, Tk], added to scores, the same for every sequence
   View<const float, 2> relative_bias = {};  ///< [H, buckets]: T5's and MPNet's table
   View<const float, 1> alibi_slopes = {};   ///< [H]
-  View<const float, 1> key_weights = {};    ///< [sum Tk] > 0: log added to scores (ToMe's proportional attention)
-  View<float, 3> probabilities = {};        ///< out, optional: [H, sum Tq, max Tk]
+  View<const float, 1> key_weights = {};    ///< [sum Tk] > 0: log added to scores (proportional attention)
+  View<float, 3> probabilities = {};        ///< out, optional: [H, sum Tq, max Tk], zeros where unseen
   View<float, 2> log_sum_exp = {};          ///< out, optional: [sum Tq, H]
 };
 
@@ -27,9 +27,11 @@ struct AttentionParams {
 /// \param cu_q [B + 1] query offsets.  \param cu_k [B + 1] key offsets; may be cu_q.
 /// \param out  [sum Tq, H, Dv], disjoint from the inputs. A query that sees no key gets 0.
 /// \throws Error kShapeMismatch, kBadStride, kBadArgument, kUnsupported, with `out` untouched.
-/// Numerics: exact row maximum, exp2, f32 sums, one division; no online rescaling.
+/// Numerics: exact row maximum, exp2, f32 sums, one division; no online rescaling. Key weights multiply the exponentials, so
+/// that weights of 1 give the bits of none; they are counts of tokens, not meant to span more than 2^24.
 /// Determinism: same bits for any batch, thread count, ISA.
-/// Source: Vaswani et al., arXiv:1706.03762, section 3.2; GQA: Ainslie et al., arXiv:2305.13245.
+/// Source: Vaswani et al., arXiv:1706.03762, section 3.2; GQA: Ainslie et al., arXiv:2305.13245; proportional attention:
+/// Bolya et al., arXiv:2210.09461, section 3.2.
 void attention(Context& ctx, View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
                View<const index_t, 1> cu_q, View<const index_t, 1> cu_k, const AttentionParams& params, View<float, 3> out);
 

@@ -34,22 +34,34 @@ TESSERA_INLINE f32x16 softmax_term(f32x16 score, f32x16 top, f32x16 factor) {
   return exp2_nonpositive(mul(sub(score, top), factor));
 }
 
-// s[lo, hi) becomes exp(scale * (s - top)); returns the sum, its lanes counted from key 0.
-TESSERA_INLINE float exponentials(float* s, index_t lo, index_t hi, float top, float scale) {
+// s[lo, hi) becomes weights * exp(scale * (s - top)); returns the sum, its lanes counted from key 0. A weight of 1 changes
+// no bit, and a logarithm added to the score would need one.
+template <bool Weighted>
+TESSERA_INLINE float exponentials(float* s, index_t lo, index_t hi, float top, float scale, const float* weights) {
   const f32x16 most = set1(top), factor = set1(scale * 1.44269504088896341f);
   f32x16 sum = set1(0.0f);
   index_t j = lo / 16 * 16;
   for (; j + 16 <= hi; j += 16) {
-    const f32x16 v = softmax_term(load(s + j), most, factor);
+    f32x16 v = softmax_term(load(s + j), most, factor);
+    if (Weighted) v = mul(v, load(weights + j));
     sum = add(sum, v);
     store(s + j, v);
   }
   if (j < hi) {
-    const f32x16 v = softmax_term(load_n(s + j, hi - j, -__builtin_inff()), most, factor);
+    f32x16 v = softmax_term(load_n(s + j, hi - j, -__builtin_inff()), most, factor);
+    if (Weighted) v = mul(v, load_n(weights + j, hi - j, 0.0f));
     sum = add(sum, v);
     store(s + j, v);  // the strip is padded: 16 numbers fit
   }
   return reduce_add(sum);
+}
+
+// p = s / total within [lo, hi), else 0.
+TESSERA_NOINLINE void keep_probabilities(const float* s, index_t lo, index_t hi, f32x16 total, index_t columns,
+                                         float* p) noexcept {
+  for (index_t j = 0; j < columns; ++j)
+    if (j < lo || j >= hi) p[j] = 0.0f;
+  for (index_t j = lo; j < hi; j += 16) store_n(p + j, hi - j, div(load_n(s + j, hi - j, 0.0f), total));
 }
 
 inline void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float* scratch) noexcept {
@@ -82,7 +94,12 @@ inline void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float
     // All maxima, then all exponentials: rows do not wait for one another's reductions.
     float top[kTileRows], sum[kTileRows];
     for (index_t i = 0; i < rows; ++i) top[i] = hi[i] > lo[i] ? row_maximum(s + i * ld, lo[i], hi[i]) : 0.0f;
-    for (index_t i = 0; i < rows; ++i) sum[i] = hi[i] > lo[i] ? exponentials(s + i * ld, lo[i], hi[i], top[i], scale) : 0.0f;
+    for (index_t i = 0; i < rows; ++i) {
+      sum[i] = 0.0f;
+      if (hi[i] <= lo[i]) continue;
+      sum[i] = g.key_weights ? exponentials<true>(s + i * ld, lo[i], hi[i], top[i], scale, g.key_weights)
+                             : exponentials<false>(s + i * ld, lo[i], hi[i], top[i], scale, nullptr);
+    }
     // A key outside a row's own range is not multiplied by 0 but left out: an infinity there must not become a NaN here.
     if (from == 0 && common > 0) {
       run_tile(rows, slices_v, {s, ld, values, kSlice * g.tk, 0, common, t, ldt, idle, 0});
@@ -101,6 +118,7 @@ inline void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float
         const f32x16 v = hi[i] > lo[i] ? div(load(t + i * ldt + j), total) : zero;
         store_n(out + j, g.dv - j, v);
       }
+      if (g.probabilities) keep_probabilities(s + i * ld, lo[i], hi[i], total, g.columns, g.probabilities + (q + i) * g.ldp);
     }
   }
 }

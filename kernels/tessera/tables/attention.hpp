@@ -14,6 +14,9 @@ struct AttentionArgs {
   bool causal = false;       ///< query i sees keys up to i + tk - tq
   index_t window_left = -1;  ///< keys before the query's own that it sees; -1: all
   index_t window_right = -1;
+  const float* key_weights = nullptr;  ///< [tk] > 0
+  float* probabilities = nullptr;      ///< out [tq, columns >= tk], zeros where a query does not see
+  index_t ldp = 0, columns = 0;
 };
 
 struct AttentionTable {
