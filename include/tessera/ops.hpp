@@ -5,6 +5,7 @@
 #include <tessera/ops/block.hpp>
 #include <tessera/ops/embed.hpp>
 #include <tessera/ops/gemm.hpp>
+#include <tessera/ops/merge.hpp>
 #include <tessera/ops/norm.hpp>
 #include <tessera/ops/patch.hpp>
 #include <tessera/ops/pool.hpp>

@@ -5,6 +5,7 @@
 //   dump [THREADS [other-mode]]      TESSERA_ISA chooses the instruction set
 //
 // other-mode: each call is made by a thread in flush-to-zero and round-up mode, which must come back untouched.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -37,6 +38,16 @@ std::vector<Job> jobs() {
       const auto texts = std::make_shared<Texts>(lengths, s.config.vocab_size, 5);
       all.push_back(
           {std::string("encoder ") + s.name, [=](Context& ctx) { return forward(data->model(ctx), ctx, texts->inputs()); }});
+      if (s.config.block.attention.causal) continue;
+      all.push_back({std::string("merging encoder ") + s.name, [=](Context& ctx) {
+                       Matrix out(texts->tokens(), s.config.block.channels, 0);
+                       const auto left = data->model(ctx).forward_merged(ctx, texts->inputs(), out.out(),
+                                                                         {.policy = models::tome({3, -0.5}), .prefix = 1});
+                       const index_t rows = left.cu_seqlens.back();  // what is behind them is anything
+                       Matrix kept(rows, s.config.block.channels, 0);
+                       std::copy_n(out.data(), rows * kept.columns, kept.data());
+                       return kept;
+                     }});
     }
   return all;
 }

@@ -135,6 +135,29 @@ inline Job attention_job(Random& random, const ops::AttentionParams& params, boo
           }};
 }
 
+/// Plans of both ways to find one, and the tokens that they and every mode make.
+inline std::vector<Job> merge_jobs(Random& random) {
+  const index_t t = random.in(2, 90), d = random.in(1, 40), c = random.in(1, 70), prefix = random.in(0, 2),
+                r = random.in(1, t);
+  const auto keys = std::make_shared<Matrix>(wide(t, 2 * d, random.next(), 1)),
+             x = std::make_shared<Matrix>(wide(t, c, random.next(), 6)),
+             sizes = std::make_shared<Matrix>(filled(1, t, {.seed = random.next(), .shift = 2.f}));
+  std::vector<Job> jobs;
+  for (int mode = 0; mode < static_cast<int>(MergeMode::combine); ++mode)
+    for (const bool by_energy : {false, true})
+      jobs.push_back({"merge " + std::to_string(mode), [=](Context& ctx) {
+                        Matrix metric(t, d, 0);
+                        ops::key_metric(ctx, keys->heads(2), metric.out());
+                        ops::MergePlan plan = by_energy ? ops::energy_merge(ctx, metric.in(), r, 0.4f, prefix)
+                                                        : ops::bipartite_merge(ctx, metric.in(), r, prefix);
+                        plan.mode = static_cast<MergeMode>(mode);
+                        Matrix out(plan.size(), c, 2);
+                        ops::merge_tokens(ctx, plan, x->in(), sizes->row(), out.out(), {});
+                        return out;
+                      }});
+  return jobs;
+}
+
 inline Job resample_job(Random& random, Filter filter, ops::ResampleArithmetic arithmetic) {
   const index_t h = random.in(1, 90), w = random.in(1, 90), c = random.in(1, 4), nh = random.in(1, 70),
                 nw = random.in(1, 70);
@@ -199,6 +222,7 @@ inline std::vector<Job> drawn_jobs(std::uint64_t seed) {
                         {.causal = true, .window_left = 20},
                         {.window_right = 0}})
     for (const bool weighted : {false, true}) jobs.push_back(attention_job(random, p, weighted));
+  for (int i = 0; i < 3; ++i) join(merge_jobs(random));
   for (const Filter f : {Filter::box, Filter::bilinear, Filter::hamming, Filter::bicubic, Filter::lanczos})
     jobs.push_back(resample_job(random, f, ops::ResampleArithmetic::pillow));
   for (const Filter f : {Filter::bilinear, Filter::bicubic})

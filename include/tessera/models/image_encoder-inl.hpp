@@ -57,18 +57,27 @@ inline void ImageEncoder::embed_prepared(Context& ctx, std::span<const image::Im
   const std::vector<index_t> cu = model_.offsets(images);
   const Buffer memory(static_cast<std::size_t>(cu.back() * c) * sizeof(float));
   const View<float, 2> hidden(memory.as<float>(), cu.back(), c);
-  const View<const index_t, 1> offsets(cu.data(), n + 1);
+  View<const index_t, 1> offsets(cu.data(), n + 1);
+  MergedTokens left;
   ForwardOptions forward;
   forward.layers = o.layers, forward.taps = o.taps, forward.attention = o.attention;
-  model_.forward(ctx, images, hidden, forward);
+  if (o.merging) {
+    left = model_.forward_merged(ctx, images, hidden, *o.merging, forward);
+    offsets = left.offsets();
+  } else {
+    model_.forward(ctx, images, hidden, forward);
+  }
+  const View<const float, 2> tokens = hidden.slice(0, offsets(n));
+  const ops::Pooling asked = o.pooling.value_or(ops::Pooling::cls);
+  const ops::Pooling pooling = o.merging && asked == ops::Pooling::mean ? ops::Pooling::weighted_mean : asked;
   const bool own = !o.pooling && model_.has_embedding();
   const index_t d = own ? model_.dim() : c;
   std::vector<float> rows(static_cast<std::size_t>(n * d));
   View<float, 2> x(rows.data(), n, d);
   if (own)
-    model_.embed(ctx, hidden, offsets, x);
+    model_.embed(ctx, tokens, offsets, x, left.weights());
   else
-    ops::pool(ctx, o.pooling.value_or(ops::Pooling::cls), hidden, offsets, {}, x);
+    ops::pool(ctx, pooling, tokens, offsets, left.weights(), x);
   x.extent[1] = width;
   if (o.normalize) ops::l2_normalize(ctx, x, x);
   for (index_t i = 0; i < n; ++i)

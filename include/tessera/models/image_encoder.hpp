@@ -16,12 +16,13 @@ namespace tessera::models {
 struct ImageEmbedOptions {
   /// Instead of the model's own: over all tokens of the last hidden state, class and register tokens among them.
   std::optional<ops::Pooling> pooling = {};
-  index_t dims = 0;                   ///< keep the first so many and normalise again; 0: all
-  index_t layers = -1;                ///< run only the first layers; -1: all
-  bool normalize = true;              ///< to unit length
-  index_t batch_tokens = 16384;       ///< tokens that go through the model at once
-  const Taps* taps = nullptr;         ///< see core/taps.hpp
-  ops::AttentionHook attention = {};  ///< replaces every layer's attention
+  index_t dims = 0;                       ///< keep the first so many and normalise again; 0: all
+  index_t layers = -1;                    ///< run only the first layers; -1: all
+  bool normalize = true;                  ///< to unit length
+  index_t batch_tokens = 16384;           ///< tokens that go through the model at once
+  const Taps* taps = nullptr;             ///< see core/taps.hpp
+  ops::AttentionHook attention = {};      ///< replaces every layer's attention
+  const TokenMerging* merging = nullptr;  ///< tokens merge on the way; means over tokens then weigh them by size
 };
 
 /// A loaded embedding model: const after load(), shared by any number of threads, each with its own Context.

@@ -20,8 +20,8 @@ inline std::vector<index_t> ImageModel::offsets(std::span<const ops::Pixels> ima
   return cu;
 }
 
-inline void ImageModel::forward(Context& ctx, std::span<const ops::Pixels> images, View<float, 2> out,
-                                const ForwardOptions& options) const {
+template <class F>
+void ImageModel::with_tokens(Context& ctx, std::span<const ops::Pixels> images, const F& run) const {
   const std::vector<index_t> cu = offsets(images);
   const index_t c = channels();
   std::map<std::pair<index_t, index_t>, std::vector<float>> interpolated;
@@ -54,13 +54,27 @@ inline void ImageModel::forward(Context& ctx, std::span<const ops::Pixels> image
                        x.slice(first + prefix_tokens, first + cu[at + 1] - cu[at]));
     }
   };
-  transformer->forward(ctx, in, out, options);
+  run(in);
+}
+
+inline void ImageModel::forward(Context& ctx, std::span<const ops::Pixels> images, View<float, 2> out,
+                                const ForwardOptions& options) const {
+  with_tokens(ctx, images, [&](const TokenInputs& in) { transformer->forward(ctx, in, out, options); });
+}
+
+inline MergedTokens ImageModel::forward_merged(Context& ctx, std::span<const ops::Pixels> images, View<float, 2> out,
+                                               TokenMerging merging, const ForwardOptions& options) const {
+  MergedTokens left;
+  merging.prefix = prefix_tokens;
+  with_tokens(ctx, images,
+              [&](const TokenInputs& in) { left = transformer->forward_merged(ctx, in, out, merging, options); });
+  return left;
 }
 
 namespace detail {
 
 inline void pool_by_attention(Context& ctx, const AttentionPool& a, ops::BlockConfig config, View<const float, 2> hidden,
-                              View<const index_t, 1> cu, View<float, 2> out) {
+                              View<const index_t, 1> cu, View<const float, 1> sizes, View<float, 2> out) {
   const index_t images = out.extent[0], tokens = hidden.extent[0], c = config.channels;
   std::vector<float> kv(static_cast<std::size_t>(2 * tokens * c)), context(static_cast<std::size_t>(images * c)), queries;
   std::vector<index_t> cu_q{0};
@@ -76,7 +90,8 @@ inline void pool_by_attention(Context& ctx, const AttentionPool& a, ops::BlockCo
     return v;
   };
   ops::attention(ctx, heads(queries.data(), images, c), heads(kv.data(), tokens, 2 * c), heads(kv.data() + c, tokens, 2 * c),
-                 View<const index_t, 1>(cu_q.data(), images + 1), cu, {}, heads(context.data(), images, c));
+                 View<const index_t, 1>(cu_q.data(), images + 1), cu, {.key_weights = sizes},
+                 heads(context.data(), images, c));
   ops::linear(ctx, pooled, a.block.attention_out.weight, {.bias = a.block.attention_out.bias}, out);
   config.pre_norm = true;
   ctx.arena().reserve(ops::block_scratch(ctx, config, images, 1));
@@ -85,10 +100,10 @@ inline void pool_by_attention(Context& ctx, const AttentionPool& a, ops::BlockCo
 
 }  // namespace detail
 
-inline void ImageModel::pool(Context& ctx, View<const float, 2> hidden, View<const index_t, 1> cu,
-                             View<float, 2> out) const {
+inline void ImageModel::pool(Context& ctx, View<const float, 2> hidden, View<const index_t, 1> cu, View<float, 2> out,
+                             View<const float, 1> sizes) const {
   const ops::BlockConfig& config = transformer->config().block;
-  if (attention_pool) return detail::pool_by_attention(ctx, *attention_pool, config, hidden, cu, out);
+  if (attention_pool) return detail::pool_by_attention(ctx, *attention_pool, config, hidden, cu, sizes, out);
   if (!pooler) {
     ops::pool(ctx, ops::Pooling::cls, hidden, cu, {}, out);
     if (pooled_norm) ops::block_norm(ctx, config, *pooled_norm, out, out);
@@ -100,12 +115,12 @@ inline void ImageModel::pool(Context& ctx, View<const float, 2> hidden, View<con
   ops::linear(ctx, x, pooler->linear.weight, {.bias = pooler->linear.bias, .act = pooler->act}, out);
 }
 
-inline void ImageModel::embed(Context& ctx, View<const float, 2> hidden, View<const index_t, 1> cu,
-                              View<float, 2> out) const {
-  if (!projection_out) return pool(ctx, hidden, cu, out);
+inline void ImageModel::embed(Context& ctx, View<const float, 2> hidden, View<const index_t, 1> cu, View<float, 2> out,
+                              View<const float, 1> sizes) const {
+  if (!projection_out) return pool(ctx, hidden, cu, out, sizes);
   std::vector<float> rows(static_cast<std::size_t>(out.extent[0] * channels()));
   const View<float, 2> pooled(rows.data(), out.extent[0], channels());
-  pool(ctx, hidden, cu, pooled);
+  pool(ctx, hidden, cu, pooled, sizes);
   ops::linear(ctx, pooled, projection_out->linear.weight, {.bias = projection_out->linear.bias}, out);
 }
 

@@ -44,17 +44,27 @@ struct ImageModel {
   /// Determinism: same bits for any batch, thread count, ISA.
   void forward(Context& ctx, std::span<const ops::Pixels> images, View<float, 2> out,
                const ForwardOptions& options = {}) const;
+  /// The same with tokens merged on the way: \see Transformer::forward_merged. Prefix tokens stay.
+  MergedTokens forward_merged(Context& ctx, std::span<const ops::Pixels> images, View<float, 2> out, TokenMerging merging,
+                              const ForwardOptions& options = {}) const;
   /// pooler_output: from a last_hidden_state. Without a pooler of its own, the first token (DINOv2).
-  /// \param cu_seqlens of offsets().  \param out [B, C].
-  void pool(Context& ctx, View<const float, 2> hidden, View<const index_t, 1> cu_seqlens, View<float, 2> out) const;
+  /// \param cu_seqlens of offsets().  \param sizes [sum T] of merged tokens, or empty.  \param out [B, C].
+  void pool(Context& ctx, View<const float, 2> hidden, View<const index_t, 1> cu_seqlens, View<float, 2> out,
+            View<const float, 1> sizes = {}) const;
   /// image_embeds, not yet normalised: what pool() gives, projected where the model does so. \param out [B, dim()].
-  void embed(Context& ctx, View<const float, 2> hidden, View<const index_t, 1> cu_seqlens, View<float, 2> out) const;
+  void embed(Context& ctx, View<const float, 2> hidden, View<const index_t, 1> cu_seqlens, View<float, 2> out,
+             View<const float, 1> sizes = {}) const;
   /// Whether it was trained to hand out one vector an image, which pool() or the projection gives.
   bool has_embedding() const noexcept { return projection_out || attention_pool || pooled_norm; }
   /// Whether transformers' model has a pooler_output: DINOv2's is the class token.
   bool has_pooled() const noexcept { return has_embedding() || pooler || family.starts_with("dinov2"); }
   index_t pooled_dim() const noexcept { return pooler ? pooler->linear.weight.n() : channels(); }
   index_t dim() const noexcept { return projection_out ? projection_out->linear.weight.n() : pooled_dim(); }
+
+ private:
+  /// run(inputs) with the tokens of `images`.
+  template <class F>
+  void with_tokens(Context& ctx, std::span<const ops::Pixels> images, const F& run) const;
 };
 
 }  // namespace tessera::models

@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <optional>
 
 #include <tessera/models/transformer.hpp>
 #include <tessera/ops/embed-inl.hpp>  // its check, which compiled builds do not declare elsewhere
@@ -112,10 +113,11 @@ inline std::size_t Transformer::bytes() const noexcept {
 }
 
 // What a group needs beside its output rows: offsets and positions of its own, and the larger half.
-inline std::size_t Transformer::scratch(Context& ctx, index_t tokens, index_t max_length) const {
+inline std::size_t Transformer::scratch(Context& ctx, index_t tokens, index_t max_length, bool merging) const {
   Arena a = Arena::counting();
   a.carve<index_t>(tokens + 2);
   a.carve<std::int32_t>(tokens);
+  if (merging) (void)detail::MergingGroup(a, config_.block, tokens);
   return a.peak() + ops::block_scratch(ctx, config_.block, tokens, max_length);
 }
 
@@ -171,6 +173,40 @@ inline std::vector<SequenceGroup> balanced_groups(const RaggedBatch& batch, int 
 }  // namespace detail
 
 inline void Transformer::forward(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& o) const {
+  run(ctx, in, out, o, nullptr);
+}
+
+inline MergedTokens Transformer::forward_merged(Context& ctx, const TokenInputs& in, View<float, 2> out,
+                                                const TokenMerging& merging, const ForwardOptions& o) const {
+  const auto& a = config_.block.attention;
+  if (a.causal || a.window_left >= 0 || a.window_right >= 0)
+    throw Error(Code::kUnsupported, "token merging: causal and windowed attention need the places of all tokens");
+  in.batch.check();
+  const index_t sequences = in.batch.sequences(), c = config_.block.channels;
+  const auto tokens = static_cast<std::size_t>(in.batch.tokens());
+  MergedTokens result;
+  result.groups.resize(tokens), result.sizes.resize(tokens);
+  if (merging.keep_layers)
+    result.layers.assign(static_cast<std::size_t>(o.layers < 0 ? config_.layers : std::min(o.layers, config_.layers)),
+                         std::vector<std::int32_t>(tokens));
+  const std::vector<index_t> none(static_cast<std::size_t>(sequences));
+  Merge merge{merging, result, none, none};
+  run(ctx, in, out, o, &merge);
+  // Every group of sequences has left its rows where its tokens began.
+  result.cu_seqlens.assign(1, 0);
+  for (index_t b = 0; b < sequences; ++b) {
+    const index_t length = merge.lengths[static_cast<std::size_t>(b)], to = result.cu_seqlens.back();
+    const index_t from = merge.begins[static_cast<std::size_t>(b)];
+    std::copy_n(out.data + from * c, length * c, out.data + to * c);
+    std::copy_n(result.sizes.begin() + from, length, result.sizes.begin() + to);
+    result.cu_seqlens.push_back(to + length);
+  }
+  result.sizes.resize(static_cast<std::size_t>(result.cu_seqlens.back()));
+  return result;
+}
+
+inline void Transformer::run(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& o,
+                             Merge* merge) const {
   in.batch.check();
   const index_t tokens = in.batch.tokens(), sequences = in.batch.sequences();
   const int lanes = ctx.threads();
@@ -183,33 +219,33 @@ inline void Transformer::forward(Context& ctx, const TokenInputs& in, View<float
   // Groups of whole sequences go through the whole stack on one thread each, without a barrier, their activations in that
   // core's cache. Where the groups would leave a thread waiting, all threads share each operation instead. Same bits.
   const bool watched = o.taps || o.attention.run || o.between;
-  if (watched || tokens < 96 * lanes) return run_group(ctx, in, 0, sequences, out, o);
+  if (watched || tokens < 96 * lanes) return run_group(ctx, in, 0, sequences, out, o, merge);
   index_t busiest = 0;
   const std::vector<detail::SequenceGroup> groups = detail::balanced_groups(in.batch, lanes, busiest);
-  if (busiest * lanes > tokens + tokens / 16) return run_group(ctx, in, 0, sequences, out, o);
-  const auto run = [&](index_t i, int lane) {
+  if (busiest * lanes > tokens + tokens / 16) return run_group(ctx, in, 0, sequences, out, o, merge);
+  const auto group = [&](index_t i, int lane) {
     const detail::SequenceGroup& g = groups[static_cast<std::size_t>(i)];
-    run_group(lanes > 1 ? ctx.lane(lane) : ctx, in, g.begin, g.end, out, o);
+    run_group(lanes > 1 ? ctx.lane(lane) : ctx, in, g.begin, g.end, out, o, merge);
   };
   const auto made = static_cast<index_t>(groups.size());
   if (lanes == 1) {
-    for (index_t i = 0; i < made; ++i) run(i, 0);
+    for (index_t i = 0; i < made; ++i) group(i, 0);
     return;
   }
   for (int lane = 0; lane < lanes; ++lane) (void)ctx.lane(lane);  // made here: tasks must not
-  ctx.parallel_for(made, run);
+  ctx.parallel_for(made, group);
 }
 
 inline void Transformer::run_group(Context& ctx, const TokenInputs& in, index_t b0, index_t b1, View<float, 2> out,
-                                   const ForwardOptions& o) const {
+                                   const ForwardOptions& o, Merge* merge) const {
   const index_t t0 = in.batch.begin(b0), tokens = in.batch.begin(b1) - t0, sequences = b1 - b0;
   RaggedBatch batch;
   index_t longest = 0;
   for (index_t b = b0; b < b1; ++b) longest = in.batch.length(b) > longest ? in.batch.length(b) : longest;
-  const View<float, 2> x = out.slice(t0, t0 + tokens);
+  View<float, 2> x = out.slice(t0, t0 + tokens);
   if (in.embed) in.embed(ctx, b0, b1, x);
   Arena& arena = ctx.arena();
-  arena.reserve(scratch(ctx, tokens + sequences, longest));
+  arena.reserve(scratch(ctx, tokens + sequences, longest, merge != nullptr));
   const ArenaScope scope(arena);
   index_t* cu = arena.carve<index_t>(sequences + 1);
   std::int32_t* positions = arena.carve<std::int32_t>(tokens);
@@ -227,15 +263,29 @@ inline void Transformer::run_group(Context& ctx, const TokenInputs& in, index_t 
   if (config_.embedding_norm) ops::block_norm(ctx, config_.block, embedding_norm_, x, x);
   ops::tap(o.taps, -1, "embeddings", x);
   const index_t layers = o.layers < 0 || o.layers > config_.layers ? config_.layers : o.layers;
+  std::optional<detail::MergingGroup> merger;
+  if (merge) {
+    merger.emplace(arena, config_.block, tokens);
+    merger->begin(merge->merging, config_.block, layers, batch, merge->result, t0);
+  }
   for (index_t layer = 0; layer < layers; ++layer) {
     const ops::BlockWeights& w = blocks_[static_cast<std::size_t>(layer)];
-    const ops::BlockOptions options{o.taps, layer, o.attention};
+    ops::BlockOptions options{o.taps, layer, o.attention, {}};
+    if (merger) options.qkv = merger->qkv(x.extent[0]);
     ops::attention_half(ctx, config_.block, w, batch, x, options);
     if (o.between) o.between(o.between_state, ctx, layer, batch, x);
+    if (merger) x = merger->step(ctx, layer, batch, cu, positions, x);
     ops::mlp_half(ctx, config_.block, w, batch, x, options);
   }
   if (config_.final_norm) ops::block_norm(ctx, config_.block, final_norm_, x, x);
   ops::tap(o.taps, -1, "last_hidden_state", x);
+  if (!merger) return;
+  merger->end(x.extent[0]);
+  if (x.data != out.data + t0 * out.extent[1]) std::copy_n(x.data, x.size(), out.data + t0 * out.extent[1]);
+  for (index_t b = 0; b < sequences; ++b) {
+    merge->begins[static_cast<std::size_t>(b0 + b)] = t0 + cu[b];
+    merge->lengths[static_cast<std::size_t>(b0 + b)] = cu[b + 1] - cu[b];
+  }
 }
 
 }  // namespace tessera::models

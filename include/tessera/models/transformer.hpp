@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <tessera/models/token_merging.hpp>
 #include <tessera/ops/block.hpp>
 #include <tessera/ops/embed.hpp>
 
@@ -80,15 +81,26 @@ class Transformer {
   /// \throws Error kBadArgument for ids or positions outside their tables; `out` is then unspecified.
   /// Determinism: same bits for any batch, grouping, thread count, ISA.
   void forward(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& options = {}) const;
+  /// The same with tokens merged or dropped on the way: out begins with the rows that are left, packed end to end; the rest
+  /// of it is unspecified.
+  /// \throws Error kUnsupported for a stack whose attention depends on places: causal or windowed.
+  MergedTokens forward_merged(Context& ctx, const TokenInputs& in, View<float, 2> out, const TokenMerging& merging,
+                              const ForwardOptions& options = {}) const;
 
  private:
   View<const float, 1> keep(const char* what, index_t layer, View<const float, 1> v, index_t n);
   View<const float, 1> keep_joined(const char* what, index_t layer, const View<const float, 1>* parts, const index_t* n,
                                    int count);
   void pack_layer(Context& ctx, const LayerTensors& t, index_t layer);
-  void run_group(Context& ctx, const TokenInputs& in, index_t b0, index_t b1, View<float, 2> out,
-                 const ForwardOptions& o) const;
-  std::size_t scratch(Context& ctx, index_t tokens, index_t max_length) const;
+  struct Merge {  // what runs beside forward() when tokens merge
+    const TokenMerging& merging;
+    MergedTokens& result;
+    std::vector<index_t> begins, lengths;  // of what each sequence has left in `out`
+  };
+  void run(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& o, Merge* merge) const;
+  void run_group(Context& ctx, const TokenInputs& in, index_t b0, index_t b1, View<float, 2> out, const ForwardOptions& o,
+                 Merge* merge) const;
+  std::size_t scratch(Context& ctx, index_t tokens, index_t max_length, bool merging) const;
 
   TransformerConfig config_;
   ops::EmbeddingTables tables_;

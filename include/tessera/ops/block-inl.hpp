@@ -26,16 +26,6 @@ struct MlpHalfScratch {
   }
 };
 
-/// Heads [first, first + count) of a fused [T, heads * D] buffer.
-inline View<const float, 3> heads_of(View<const float, 2> x, index_t first, index_t count, index_t d) {
-  View<const float, 3> v;
-  v.data = x.data + first * d;
-  v.extent[0] = x.extent[0], v.extent[1] = count, v.extent[2] = d;
-  v.stride[0] = x.stride[0], v.stride[1] = d, v.stride[2] = 1;
-  v.space = x.space;
-  return v;
-}
-
 /// x <- norm(x + s * linear(in)) or x + s * linear(in).
 inline void residual_linear(Context& ctx, const BlockConfig& c, const LinearWeights& w, View<const float, 1> scale,
                             const NormWeights& norm, View<const float, 2> in, View<float, 2> x) {
@@ -62,7 +52,8 @@ inline void block_norm(Context& ctx, const BlockConfig& c, const NormWeights& w,
 inline void attention_half(Context& ctx, const BlockConfig& c, const BlockWeights& w, const RaggedBatch& batch,
                            View<float, 2> x, const BlockOptions& o) {
   const ArenaScope scope(ctx.arena());
-  const detail::AttentionHalfScratch s(ctx.arena(), c, x.extent[0]);
+  detail::AttentionHalfScratch s(ctx.arena(), c, x.extent[0]);
+  if (o.qkv.data) s.qkv = o.qkv;
   View<const float, 2> in = x;
   if (c.pre_norm) {
     block_norm(ctx, c, w.attention_norm, x, s.normed);
@@ -70,9 +61,9 @@ inline void attention_half(Context& ctx, const BlockConfig& c, const BlockWeight
   }
   linear(ctx, in, w.qkv.weight, {.bias = w.qkv.bias}, s.qkv);
   tap(o.taps, o.layer, "attention.qkv", s.qkv);
-  const auto q = detail::heads_of(s.qkv, 0, c.heads, c.head_dim);
-  const auto k = detail::heads_of(s.qkv, c.heads, c.kv_heads, c.head_dim);
-  const auto v = detail::heads_of(s.qkv, c.heads + c.kv_heads, c.kv_heads, c.head_dim);
+  const auto q = heads_of(s.qkv, 0, c.heads, c.head_dim);
+  const auto k = heads_of(s.qkv, c.heads, c.kv_heads, c.head_dim);
+  const auto v = heads_of(s.qkv, c.heads + c.kv_heads, c.kv_heads, c.head_dim);
   const View<float, 3> out(s.context.data, x.extent[0], c.heads, c.head_dim);
   AttentionParams params = c.attention;
   if (batch.key_weights.data) params.key_weights = batch.key_weights;

@@ -57,6 +57,7 @@ struct BlockOptions {
   index_t layer =
       0;  ///< for the names of taps: "layers.<layer>.attention.qkv", ".attention.context", ".attention.output" ...
   AttentionHook attention = {};
+  View<float, 2> qkv = {};  ///< [sum T, (H + 2 Hkv) D]: queries, keys and values stay here for the caller; empty: scratch
 };
 
 /// x becomes x + s * out(attention(qkv(norm(x)))), or norm(x + ...) when post-norm.
@@ -71,6 +72,16 @@ void attention_half(Context& ctx, const BlockConfig& config, const BlockWeights&
 /// x becomes x + s * out(act(in(norm(x)))), or norm(x + ...) when post-norm. Taps: mlp.hidden, output (x after the layer).
 void mlp_half(Context& ctx, const BlockConfig& config, const BlockWeights& w, const RaggedBatch& batch, View<float, 2> x,
               const BlockOptions& options = {});
+
+/// Heads [first, first + count) of a fused [T, heads * D] buffer, as [T, count, D].
+inline View<const float, 3> heads_of(View<const float, 2> x, index_t first, index_t count, index_t d) {
+  View<const float, 3> v;
+  v.data = x.data + first * d;
+  v.extent[0] = x.extent[0], v.extent[1] = count, v.extent[2] = d;
+  v.stride[0] = x.stride[0], v.stride[1] = d, v.stride[2] = 1;
+  v.space = x.space;
+  return v;
+}
 
 /// The normalisation of this config, in place or not.
 void block_norm(Context& ctx, const BlockConfig& config, const NormWeights& w, View<const float, 2> x, View<float, 2> out);

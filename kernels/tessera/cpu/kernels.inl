@@ -7,6 +7,7 @@
 #include <tessera/cpu/norm.inl>
 #include <tessera/cpu/attention.inl>
 #include <tessera/cpu/embed.inl>
+#include <tessera/cpu/merge.inl>
 #include <tessera/cpu/resample.inl>
 // clang-format on
 
@@ -32,6 +33,10 @@ struct Family<AttentionTable> {
 template <>
 struct Family<EmbedTable> {
   static constexpr EmbedTable kTable{embed, pool, combine};
+};
+template <>
+struct Family<MergeTable> {
+  static constexpr MergeTable kTable{head_sum, nearest, energy, merge};
 };
 template <>
 struct Family<ResampleTable> {

@@ -4,8 +4,10 @@
 #include <tessera/tables/attention.hpp>
 #include <tessera/tables/embed.hpp>
 #include <tessera/tables/gemm.hpp>
+#include <tessera/tables/merge.hpp>
 #include <tessera/tables/norm.hpp>
 #include <tessera/tables/resample.hpp>
 
 /// F(Table) for each of them.
-#define TESSERA_EACH_TABLE(F) F(GemmTable) F(NormTable) F(ActivationTable) F(AttentionTable) F(EmbedTable) F(ResampleTable)
+#define TESSERA_EACH_TABLE(F) \
+  F(GemmTable) F(NormTable) F(ActivationTable) F(AttentionTable) F(EmbedTable) F(MergeTable) F(ResampleTable)
