@@ -45,6 +45,8 @@ class ImageEncoder {
   void embed_prepared(Context& ctx, std::span<const image::Image> prepared, const ImageEmbedOptions& options,
                       View<float, 2> out) const;
 
+  /// What the model reads of an image of prepare(), which must outlive it.
+  ops::Pixels pixels(const image::Image& prepared) const;
   /// Length of an embedding under these options.
   index_t dim(const ImageEmbedOptions& options = {}) const;
   /// Tokens of an image of that size, once prepared.
@@ -53,7 +55,6 @@ class ImageEncoder {
   const ImageModel& model() const noexcept { return model_; }
 
  private:
-  ops::Pixels pixels(const image::Image& prepared) const;
   ImageModel model_;
   std::optional<image::ImageProcessor> processor_;
 };

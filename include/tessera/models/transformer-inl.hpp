@@ -190,7 +190,7 @@ inline MergedTokens Transformer::forward_merged(Context& ctx, const TokenInputs&
     result.layers.assign(static_cast<std::size_t>(o.layers < 0 ? config_.layers : std::min(o.layers, config_.layers)),
                          std::vector<std::int32_t>(tokens));
   const std::vector<index_t> none(static_cast<std::size_t>(sequences));
-  Merge merge{merging, result, none, none};
+  Merge merge{merging, result, none, none, &detail::MergingGroup::step};
   run(ctx, in, out, o, &merge);
   // Every group of sequences has left its rows where its tokens began.
   result.cu_seqlens.assign(1, 0);
@@ -274,7 +274,7 @@ inline void Transformer::run_group(Context& ctx, const TokenInputs& in, index_t 
     if (merger) options.qkv = merger->qkv(x.extent[0]);
     ops::attention_half(ctx, config_.block, w, batch, x, options);
     if (o.between) o.between(o.between_state, ctx, layer, batch, x);
-    if (merger) x = merger->step(ctx, layer, batch, cu, positions, x);
+    if (merger) x = ((*merger).*merge->step)(ctx, layer, batch, cu, positions, x);
     ops::mlp_half(ctx, config_.block, w, batch, x, options);
   }
   if (config_.final_norm) ops::block_norm(ctx, config_.block, final_norm_, x, x);

@@ -96,6 +96,8 @@ class Transformer {
     const TokenMerging& merging;
     MergedTokens& result;
     std::vector<index_t> begins, lengths;  // of what each sequence has left in `out`
+    // By pointer: a program that merges nothing does not compile the kernels of merging.
+    decltype(&detail::MergingGroup::step) step;
   };
   void run(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& o, Merge* merge) const;
   void run_group(Context& ctx, const TokenInputs& in, index_t b0, index_t b1, View<float, 2> out, const ForwardOptions& o,
