@@ -11,6 +11,7 @@
 
 #include "embed_images.hpp"
 #include "embed_output.hpp"
+#include "images.hpp"
 #include "lines.hpp"
 #include "progress.hpp"
 #include "shard.hpp"
@@ -31,17 +32,18 @@ struct Options {
   bool no_normalize = false, jsonl = false, resume = false;
 };
 
-/// What a part is made of; equal manifests mean equal bytes.
-io::Json manifest_of(const Options& o, const Shard& s) {
+/// What a part is made of; equal manifests mean equal bytes. \param inputs their digest.
+io::Json manifest_of(const Options& o, const Shard& s, const std::string& inputs) {
   const auto& e = o.embed;
   Digest options;
   options.add(e.prompt.value_or(""));
   for (const std::string& word : {e.prompt_name, o.pooling, o.run.dtype}) options.add(word);
+  if (!o.images.empty()) options.add("image " + o.backend);
   for (const index_t n :
        {index_t{e.prompt.has_value()}, e.max_length, e.dims, e.layers, index_t{e.normalize}, index_t{o.jsonl},
         index_t{TESSERA_VERSION_MAJOR}, index_t{TESSERA_VERSION_MINOR}, index_t{TESSERA_VERSION_PATCH}})
     options.add(std::to_string(n));
-  return {{"inputs", digest_inputs(s, Lines(o.text, o.jsonl))},
+  return {{"inputs", inputs},
           {"model", digest_model(o.run.model)},
           {"options", options.hex()},
           {"shard", s.index},
@@ -99,22 +101,46 @@ void check_options(Context& ctx, const models::TextEncoder& model, const Options
   });
 }
 
-void commit(EmbedOutput& out, const Shard& shard) {
-  if (!shard.manifest.empty()) std::remove(shard.manifest.c_str());  // it speaks of the part that is replaced now
-  out.commit();
+/// What this run makes: the part that --shard names, or all.
+struct Part {
+  Shard shard;
+  io::Json manifest;
+  Finished state;
+};
+
+/// \param count how many inputs there are.  \param digest of those of a shard.
+template <class Count, class DigestInputs>
+Part open_part(const Options& o, const Count& count, const DigestInputs& digest) {
+  Part p;
+  if (o.shard.empty()) {
+    p.shard.part = o.out;
+    return p;
+  }
+  p.shard = parse_shard(o.shard);
+  place_shard(p.shard, count(), o.out);
+  p.manifest = or_refuse([&] { return manifest_of(o, p.shard, digest(p.shard)); });
+  if (o.resume && !interrupted()) p.state = finished(p.shard, p.manifest);
+  if (p.state.kept) say(p.shard.part + " is finished and kept");
+  return p;
 }
 
 int run_images(Context& ctx, const Options& o) {
-  for (const auto& [given, name] : {std::pair(!o.shard.empty(), "--shard"),
-                                    {o.jsonl, "--jsonl"},
+  for (const auto& [given, name] : {std::pair(o.jsonl, "--jsonl"),
                                     {o.embed.prompt.has_value(), "--prompt"},
                                     {!o.embed.prompt_name.empty(), "--prompt-name"},
                                     {o.embed.max_length > 0, "--max-length"}})
     if (given) throw Failure{kUsage, std::string(name) + " is for --text"};
-  ImageJob job{o.run, o.images, o.out, {}, o.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil};
+  ImageInputs inputs(o.images);
+  const auto count = [&] {
+    if (inputs.streams()) throw Failure{kUsage, "--shard needs files as --image: standard input cannot be counted first"};
+    return inputs.total();
+  };
+  const Part part = open_part(o, count, [&](const Shard& s) { return digest_images(s, inputs.list()); });
+  if (part.state.kept) return outcome(part.state.skipped, part.state.nonfinite);
+  ImageJob job{o.run, {}, o.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil};
   job.embed.pooling = o.embed.pooling, job.embed.dims = o.embed.dims, job.embed.layers = o.embed.layers;
   job.embed.normalize = o.embed.normalize, job.embed.batch_tokens = o.embed.batch_tokens;
-  return embed_images(ctx, job);
+  return embed_images(ctx, job, inputs, part.shard, part.manifest);
 }
 
 int run_embed(Options o) {
@@ -127,19 +153,11 @@ int run_embed(Options o) {
   catch_signals();
   Context ctx = o.run.context();
   if (!o.images.empty()) return run_images(ctx, o);
-  Shard shard;
-  io::Json manifest;
-  if (o.shard.empty()) {
-    shard.part = o.out;
-  } else {
-    shard = open_shard(o.shard, o.text, o.jsonl, o.out);
-    manifest = or_refuse([&] { return manifest_of(o, shard); });
-    const Finished state = o.resume && !interrupted() ? finished(shard, manifest) : Finished{};
-    if (state.kept) {
-      say(shard.part + " is finished and kept");
-      return outcome(state.skipped, state.nonfinite);
-    }
-  }
+  const Part part = open_part(
+      o, [&] { return count_lines(o.text, o.jsonl); },
+      [&](const Shard& s) { return digest_lines(s, Lines(o.text, o.jsonl)); });
+  if (part.state.kept) return outcome(part.state.skipped, part.state.nonfinite);
+  const Shard& shard = part.shard;
   Lines lines(o.text, o.jsonl);
   const auto model = or_refuse([&] { return models::TextEncoder::load(ctx, o.run.model, o.run.load()); });
   check_options(ctx, model, o);
@@ -170,11 +188,11 @@ int run_embed(Options o) {
   progress.clear();
   if (interrupted()) {
     const bool kept = out.keeps_what_is_done();
-    if (kept) commit(out, shard);
+    if (kept) commit_part(out, shard);
     return stopped(out, kept);
   }
-  commit(out, shard);
-  if (!shard.manifest.empty()) write_manifest(shard, manifest, out, embedder.nonfinite);
+  commit_part(out, shard);
+  if (!shard.manifest.empty()) write_manifest(shard, part.manifest, out, embedder.nonfinite);
   summary(out, progress, "texts");
   return outcome(!out.skipped().empty(), !embedder.nonfinite.empty());
 }
@@ -186,7 +204,7 @@ void add_embed(CLI::App& app, int& exit) {
   o->embed.batch_tokens = 4096;
   o->run.add_to(app);
   app.add_option("--text", o->text, "text file, one text a line; - for standard input");
-  app.add_option("--image", o->images, "image files, or folders of them; - for paths on standard input, one a line");
+  app.add_option("--image", o->images, kImageHelp);
   app.add_option("--backend", o->backend, "whose image processor: pil or torchvision")
       ->check(CLI::IsMember({"pil", "torchvision"}));
   app.add_flag("--jsonl", o->jsonl, "each line is a JSON string, so that a text may hold newlines");

@@ -1,24 +1,22 @@
 // tessera embed --image, behind the options that it shares with --text.
 #pragma once
-#include <string>
-#include <vector>
-
 #include <tessera/image/processor.hpp>
 #include <tessera/models/image_encoder.hpp>
 
+#include "images.hpp"
+#include "shard.hpp"
 #include "tool.hpp"
 
 namespace tool {
 
 struct ImageJob {
   RunOptions run;
-  std::vector<std::string> images;
-  std::string out;
   tessera::models::ImageEmbedOptions embed;
   tessera::image::Backend backend;
 };
 
-/// \returns the exit code.
-int embed_images(tessera::Context& ctx, const ImageJob& job);
+/// Embeds the shard's inputs into its part, and writes the manifest where it has one. \returns the exit code.
+int embed_images(tessera::Context& ctx, const ImageJob& job, ImageInputs& inputs, const Shard& shard,
+                 const tessera::io::Json& manifest);
 
 }  // namespace tool

@@ -53,18 +53,18 @@ int run_preprocess(const PreprocessOptions& o) {
     const auto backend = o.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil;
     return folder.naming([&] { return image::ImageProcessor::load(folder.root(), backend); });
   });
-  ImagePaths paths(o.images);
+  ImageInputs inputs(o.images);
   RowMap rows(o.out, 0);
   Progress progress("images");
   std::vector<image::Image> sizes;  // without pixels
   std::vector<std::vector<float>> values;
-  std::vector<std::string> batch;
+  std::vector<ImageInput> batch;
   long long input = 0;
   const auto run = [&] {
     Prepared p = prepare_images(ctx, batch, [&](Context& own, const image::Image& i) { return processor.prepare(own, i); });
     for (std::size_t i = 0; i < batch.size(); ++i, ++input) {
       if (!p.why[i].empty()) {
-        rows.skip(input, batch[i], p.why[i]);
+        rows.skip(input, batch[i].name, p.why[i]);
         continue;
       }
       const index_t h = p.images[i].height, w = p.images[i].width;
@@ -74,10 +74,10 @@ int run_preprocess(const PreprocessOptions& o) {
       sizes.back().height = h, sizes.back().width = w;
     }
     batch.clear();
-    progress.update(input, paths.total() < 0 ? -1 : static_cast<double>(input) / static_cast<double>(paths.total()));
+    progress.update(input, inputs.fraction(input));
   };
-  for (std::string path; paths.next(path);) {
-    batch.push_back(path);
+  for (ImageInput next; inputs.next(next);) {
+    batch.push_back(next);
     if (batch.size() >= 64) run();
   }
   if (!interrupted() && !batch.empty()) run();
@@ -98,8 +98,7 @@ int run_preprocess(const PreprocessOptions& o) {
 void add_preprocess(CLI::App& app, int& exit) {
   auto o = std::make_shared<PreprocessOptions>();
   app.add_option("--model", o->model, "model folder, or org/name in the Hugging Face cache of this machine")->required();
-  app.add_option("--image", o->images, "image files, or folders of them; - for paths on standard input, one a line")
-      ->required();
+  app.add_option("--image", o->images, kImageHelp)->required();
   app.add_option("-o,--out", o->out, "the safetensors file to write: pixel_values")->required();
   app.add_option("--backend", o->backend, "whose image processor: pil or torchvision")
       ->check(CLI::IsMember({"pil", "torchvision"}));

@@ -5,9 +5,11 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "digest.hpp"
 #include "embed_output.hpp"
+#include "images.hpp"
 #include "lines.hpp"
 #include "tool.hpp"
 
@@ -22,15 +24,19 @@ struct Shard {
   bool after(long long input) const { return last >= 0 && input >= last; }
 };
 
-inline long long count_lines(Lines lines) {
+/// How many inputs a text file has. \throws Failure for one that cannot be read twice.
+inline long long count_lines(const std::string& text, bool jsonl) {
+  if (text == "-") throw Failure{kUsage, "--shard needs a file as --text: standard input cannot be counted first"};
+  Lines lines(text, jsonl);
+  if (!lines.regular()) throw Failure{kUsage, text + ": --shard needs a regular file, which can be read more than once"};
   std::string line;
   long long n = 0;
   while (lines.next_raw(line)) ++n;
   return n;
 }
 
-/// Reads "i/n", counts the inputs and makes the folder of the parts.
-inline Shard open_shard(const std::string& option, const std::string& text, bool jsonl, const std::string& folder) {
+/// Reads "i/n".
+inline Shard parse_shard(const std::string& option) {
   Shard s;
   const char *at = option.data(), *end = at + option.size();
   const auto number = [&](long long& n) {
@@ -43,12 +49,13 @@ inline Shard open_shard(const std::string& option, const std::string& text, bool
   const bool good = at != end && number(s.index) && at != end && *at++ == '/' && at != end && number(s.of) && at == end;
   if (!good || s.index >= s.of || s.of > kMost)
     throw Failure{kUsage, "--shard " + option + ": expected i/n with 0 <= i < n <= 99999, such as 0/4"};
-  if (text == "-") throw Failure{kUsage, "--shard needs a file as --text: standard input cannot be counted first"};
-  Lines lines(text, jsonl);
-  if (!lines.regular()) throw Failure{kUsage, text + ": --shard needs a regular file, which can be read more than once"};
-  const long long n = count_lines(std::move(lines));
-  s.first = s.index * n / s.of;
-  s.last = (s.index + 1) * n / s.of;
+  return s;
+}
+
+/// Says which of `inputs` inputs the part takes, and makes the folder of the parts.
+inline void place_shard(Shard& s, long long inputs, const std::string& folder) {
+  s.first = s.index * inputs / s.of;
+  s.last = (s.index + 1) * inputs / s.of;
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (!std::filesystem::is_directory(folder, error))
@@ -57,7 +64,6 @@ inline Shard open_shard(const std::string& option, const std::string& text, bool
   std::snprintf(name, sizeof name, "/part-%05lld-of-%05lld", s.index, s.of);
   s.part = folder + name + ".npy";
   s.manifest = folder + name + ".manifest.json";
-  return s;
 }
 
 inline void digest_file(Digest& digest, const std::filesystem::path& path) {
@@ -65,11 +71,28 @@ inline void digest_file(Digest& digest, const std::filesystem::path& path) {
   digest.add({reinterpret_cast<const char*>(file.data()), file.bytes()});
 }
 
-inline std::string digest_inputs(const Shard& s, Lines lines) {
+inline std::string digest_lines(const Shard& s, Lines lines) {
   Digest digest;
   std::string line;
   for (long long i = 0; !s.after(i) && lines.next_raw(line); ++i)
     if (s.contains(i)) digest.add(line);
+  return digest.hex();
+}
+
+/// Of the images' bytes, wherever they lie: one that cannot be read counts as one without any.
+inline std::string digest_images(const Shard& s, const std::vector<ImageInput>& inputs) {
+  Digest digest;
+  for (long long i = s.first; i < s.last; ++i) {
+    const ImageInput& input = inputs[static_cast<std::size_t>(i)];
+    try {
+      if (input.archive)
+        digest.add(input.bytes());
+      else
+        digest_file(digest, input.name);
+    } catch (const tessera::Error&) {
+      digest.add("");
+    }
+  }
   return digest.hex();
 }
 
@@ -117,6 +140,12 @@ inline Finished finished(const Shard& s, const tessera::io::Json& manifest) {
   } catch (const std::exception&) {
     return {};  // not one of ours, or damaged: made again
   }
+}
+
+/// Puts the rows in place.
+inline void commit_part(EmbedOutput& out, const Shard& shard) {
+  if (!shard.manifest.empty()) std::remove(shard.manifest.c_str());  // it speaks of the part that is replaced now
+  out.commit();
 }
 
 /// Says that the part is finished: written after it, so that a part without its manifest is none.

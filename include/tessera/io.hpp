@@ -6,3 +6,4 @@
 #include <tessera/io/model_folder.hpp>
 #include <tessera/io/npy.hpp>
 #include <tessera/io/safetensors.hpp>
+#include <tessera/io/tar.hpp>

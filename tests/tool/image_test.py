@@ -1,6 +1,9 @@
 """tessera embed --image: files, folders and lists; what cannot be read is named and skipped; rows do not depend on company."""
 
 import json
+import os
+import shutil
+import tarfile
 import unittest
 
 from toolkit import GOLDENS, TOLERANCE, ToolTest, read_npy, read_safetensors, worst_error, write_safetensors
@@ -44,6 +47,54 @@ class Images(ToolTest):
             self.assertEqual(alone.rows, [row])
         self.assertNotEqual(together.rows[0], together.rows[1])
 
+    def archive(self, name, format=tarfile.PAX_FORMAT, folder="scenes/"):
+        files = ["rgb.png", "cut-420.jpg", "lossy.webp", "text.txt", "420.jpg"]
+        with tarfile.open(self.dir / name, "w", format=format) as tar:
+            for file in files:
+                tar.add(IMAGES / file, folder + file)
+        return [f"{folder}{file}" for file in files if file != "text.txt"]
+
+    def test_an_archive_is_its_images_in_their_order(self):
+        for format, folder in ((tarfile.USTAR_FORMAT, "scenes/"), (tarfile.GNU_FORMAT, "long/" * 30), (tarfile.PAX_FORMAT, "Été/" * 40)):
+            names = self.archive("gallery.tar", format, folder)
+            got, done = self.embed_images("gallery.tar", code=3)
+            plain, _ = self.embed_images(*(IMAGES / n.split("/")[-1] for n in names), code=3)
+            self.assertEqual(got, plain)
+            self.assertEqual(done.stderr, f"tessera: gallery.tar/{names[1]} skipped: JPEG: truncated\n")
+            rows = [json.loads(line) for line in (self.dir / "out.npy.rows.jsonl").read_text().splitlines()]
+            self.assertEqual(rows, [{"row": r, "input": i} for r, i in enumerate((0, 2, 3))])
+        values = self.preprocess("gallery.tar", IMAGES / "rgb.png", code=3)
+        self.assertEqual(values["pixel_values"].shape, (4, 3, 30, 30))
+
+    def test_archives_that_are_refused(self):
+        self.archive("good.tar")
+        good = (self.dir / "good.tar").read_bytes()
+        for name, data, says in (("cut.tar", good[:3000], "reaches beyond the end"), ("junk.tar", b"x" * 2000, "checksum"), ("sum.tar", good[:40] + b"x" + good[41:], "checksum")):
+            with self.subTest(name):
+                self.file(name, data)
+                self.image_mistake(1, name, says=[f"{name}: at byte ", says])
+        self.image_mistake(1, "none.tar", says=["none.tar", "No such file"])
+        for name in ("a.tar.gz", "a.TGZ"):
+            self.image_mistake(1, name, says=[name, "compressed", "decompress"])
+        os.mkfifo(self.dir / "pipe.tar")
+        self.image_mistake(1, "pipe.tar", says=["pipe.tar", "not a regular file"])
+        self.file("empty.tar", b"")
+        self.assertEqual(self.embed_images("empty.tar")[0].rows, [])
+
+    def image_mistake(self, code, *images, says):
+        before = self.names()
+        self.mistake(code, "embed", "--model", self.folder, "--image", *images, "-o", "out.npy", says=says)
+        self.assertEqual(self.names(), before)
+
+    def test_quoted_patterns(self):
+        for name in ("b.png", "a.png", "[.png", "c.jpg"):
+            shutil.copy(IMAGES / ("rgb.png" if name != "a.png" else "gray.png"), self.dir / name)
+        want, _ = self.embed_images("[.png", "a.png", "b.png")  # the first is a file of that name
+        for pattern in ("*.png", "?.png", "./*.png"):
+            self.assertEqual(self.embed_images(pattern)[0], want, pattern)
+        self.assertEqual(len(self.embed_images("[ab].png", "c*")[0].rows), 3)
+        self.image_mistake(1, "*.webp", says=["*.webp", "no file matches"])
+
     def test_options(self):
         image = IMAGES / "rgb.png"
         self.assertEqual(self.embed_images(image, options=("--dims", "7"))[0].dim, 7)
@@ -60,7 +111,7 @@ class Images(ToolTest):
 
     def test_wrong_use(self):
         image = IMAGES / "rgb.png"
-        for options in ((), ("--text", "a.txt", "--image", image), ("--image", image, "--jsonl"), ("--image", image, "--shard", "0/2"), ("--image", image, "--layers", "9"),
+        for options in ((), ("--text", "a.txt", "--image", image), ("--image", image, "--jsonl"), ("--image", image, "--max-length", "4"), ("--image", image, "--layers", "9"),
                         ("--image", image, "--dims", "19"), ("--image", "-", "-"), ("--image", image, "--prompt", "a")):  # fmt: skip
             with self.subTest(options):
                 self.tool("embed", "--model", self.folder, "-o", self.out, *options, code=2)

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import tarfile
 import unittest
 
-from toolkit import ST, ToolTest, floats, read_npy
+from toolkit import GOLDENS, ST, ToolTest, floats, read_npy
 
 PLAIN = ST / "max_vocab_txt"
 MODEL = ST / "weighted_last_prompt"
+IMAGES = GOLDENS / "images"
 
 
 class ShardTest(ToolTest):
@@ -63,6 +65,8 @@ class Parts(ShardTest):
 
 
 class Resume(ShardTest):
+    numbers = 4 * 20  # of a whole
+
     def setUp(self):
         super().setUp()
         self.file("in.txt", "a cat\nthe dog\na tree\nthe cat\n")
@@ -183,7 +187,7 @@ class Resume(ShardTest):
     def test_damaged_parts(self):
         self.part(0, 1)
         whole = self.path().read_bytes()
-        self.assertEqual(len(whole), 128 + 4 * 20 * 4)
+        self.assertEqual(len(whole), 128 + 4 * self.numbers)
         for damaged in (b"", whole[:100], whole[:-1], whole + b"x", whole[:200] + bytes([whole[200] ^ 1]) + whole[201:]):
             self.path().write_bytes(damaged)
             self.remade()
@@ -226,6 +230,107 @@ class Resume(ShardTest):
         self.part(0, 1)
         self.part(0, 1, "--dims", 21, code=2)
         self.kept()
+
+
+class Images(Resume):
+    """The same of --image: what Resume holds for lines holds for files."""
+
+    numbers = 5 * 18
+
+    def setUp(self):
+        ShardTest.setUp(self)
+        self.clip = self.model(GOLDENS / "tiny_image/clip", "clip")
+        (self.clip / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 30}, "crop_size": 30}))
+        (self.dir / "in").mkdir()
+        for i, name in enumerate(("rgb.png", "420.jpg", "gray.png", "lossy.webp", "palette.png")):
+            shutil.copy(IMAGES / name, self.dir / f"in/{i}-{name}")
+
+    def part(self, i, n, *args, images=("in",), model=None, code=0, out="parts", **options):
+        return self.tool("embed", "--model", model or self.clip, "--image", *images, "-o", out, "--shard", f"{i}/{n}", *args, code=code, **options)
+
+    def whole(self):
+        self.tool("embed", "--model", self.clip, "--image", "in", "-o", "whole.npy")
+        return read_npy(self.dir / "whole.npy").rows
+
+    def test_parts_make_up_the_whole(self):
+        whole = self.whole()
+        for n in (1, 2, 3, 5, 7):
+            for i in range(n):
+                self.part(i, n, "--batch-tokens", 40)
+            self.assertEqual([row for i in range(n) for row in read_npy(self.path(i, n)).rows], whole)
+            self.assertEqual([self.manifest(i, n)["first"] for i in range(n)], [i * 5 // n for i in range(n)])
+
+    def test_an_archive(self):
+        with tarfile.open(self.dir / "in.tar", "w") as tar:
+            for path in sorted((self.dir / "in").iterdir()):
+                tar.add(path, path.name)
+        whole = self.whole()
+        for i in range(2):
+            self.part(i, 2, images=("in.tar",))
+            self.kept(i, 2)  # the same bytes, as files
+        self.assertEqual([row for i in range(2) for row in read_npy(self.path(i, 2)).rows], whole)
+
+    def test_other_inputs(self):
+        self.part(0, 2), self.part(1, 2)
+        shutil.copy(IMAGES / "gray.png", self.dir / "in/4-palette.png")
+        self.kept(0, 2)
+        self.remade(1, 2)
+        self.kept(1, 2)
+        (self.dir / "in").rename(self.dir / "moved")
+        self.kept(1, 2, images=("moved",))
+        shutil.copy(IMAGES / "gray.png", self.dir / "moved/5.png")  # 2 | 3 becomes 3 | 3
+        self.remade(0, 2, images=("moved",))
+
+    def test_line_ends_are_no_inputs(self):
+        """Nor are files that are no images."""
+        self.part(0, 1)
+        self.file("in/notes.txt", "x")
+        self.kept()
+
+    def test_other_options(self):
+        for option, *values in (("--dims", 5, 6), ("--layers", 1, 0), ("--no-normalize",), ("--pooling", "mean", "cls"), ("--backend", "torchvision")):
+            self.part(0, 1)
+            for args in ([[option, v] for v in values] or [[option]]) + [[]]:
+                with self.subTest(args):
+                    self.remade(0, 1, *args)
+                    self.kept(0, 1, *args)
+
+    def test_other_model(self):
+        self.part(0, 1)
+        path = self.clip / "preprocessor_config.json"
+        path.write_text(path.read_text().replace("30", "36"))
+        self.remade(0, 1)
+
+    def test_lines_as_json_or_as_text(self):
+        self.part(0, 1, "--jsonl", code=2)
+
+    def test_skipped_inputs_stay_an_exit_code(self):
+        shutil.copy(IMAGES / "cut-420.jpg", self.dir / "in/2-gray.png")
+        done = self.part(1, 2, code=3)
+        self.assertEqual(done.stderr, "tessera: in/2-gray.png skipped: JPEG: truncated\n")
+        self.assertEqual(self.manifest(1, 2)["skipped"], [2])
+        self.assertEqual(self.path(1, 2, "npy.rows.jsonl").read_text(), '{"row": 0, "input": 3}\n{"row": 1, "input": 4}\n')
+        self.kept(1, 2, code=3)
+
+    def test_nonfinite_rows_stay_an_exit_code(self):
+        def poison(tensors):
+            name = "visual_projection.weight"
+            tensors[name] = floats(tensors[name].shape, [float("nan")] * (tensors[name].shape[0] * tensors[name].shape[1]))
+
+        self.change_weights(self.clip, poison)
+        self.part(0, 1, "--allow-nonfinite", code=6)
+        self.assertEqual(self.manifest()["nonfinite"], [0, 1, 2, 3, 4])
+        self.kept(0, 1, "--allow-nonfinite", code=6)
+
+    def test_made_when_not_there(self):
+        self.part(0, 1, "--resume")
+        self.assertEqual(len(read_npy(self.path()).rows), 5)
+
+    def test_lists_cannot_be_counted(self):
+        self.mistake(2, "embed", "--model", self.clip, "--image", "-", "-o", "parts", "--shard", "0/2", says=["--shard", "standard input"])
+        self.mistake(2, "embed", "--model", self.clip, "--image", "in", "-o", "parts", "--shard", "2/2", says=["--shard 2/2", "0/4"])
+        self.mistake(2, "embed", "--model", self.clip, "--image", "in", "-o", "parts", "--resume", says=["--resume", "--shard"])
+        self.assertEqual(self.names(), ["clip", "in"])
 
 
 if __name__ == "__main__":
