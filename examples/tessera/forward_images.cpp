@@ -1,5 +1,4 @@
 // tessera forward of pixel_values: an image model's outputs, or what a model of images and texts makes of both.
-#include <cmath>
 #include <list>
 #include <optional>
 #include <string>
@@ -95,13 +94,9 @@ void run_both(Context& ctx, const models::DualModel& model, const std::vector<op
   model.image.embed(ctx, patches, View<const index_t, 1>(cu.data(), n + 1), image);
   ops::l2_normalize(ctx, image, image);
   const auto by_image = outputs.add("logits_per_image", n, rows), by_text = outputs.add("logits_per_text", rows, n);
-  const double scale = std::exp(static_cast<double>(model.logit_scale));
+  model.head.logits(ctx, image, text, by_image);
   for (index_t i = 0; i < n; ++i)
-    for (index_t t = 0; t < rows; ++t) {
-      double dot = 0;
-      for (index_t j = 0; j < model.dim(); ++j) dot += static_cast<double>(image(i, j)) * static_cast<double>(text(t, j));
-      by_image(i, t) = by_text(t, i) = static_cast<float>(dot * scale + static_cast<double>(model.logit_bias));
-    }
+    for (index_t t = 0; t < rows; ++t) by_text(t, i) = by_image(i, t);
 }
 
 }  // namespace

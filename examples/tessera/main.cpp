@@ -57,6 +57,8 @@ int main(int argc, char** argv) {
   tool::add_tokenize(*app.add_subcommand("tokenize", "token ids of each line of standard input"), exit);
   tool::add_inspect(*app.add_subcommand("inspect", "what a model folder, a safetensors file or this machine is"), exit);
   tool::add_preprocess(*app.add_subcommand("preprocess", "images as a model takes them: pixel_values"), exit);
+  tool::add_classify(*app.add_subcommand("classify", "zero-shot: how probable each label is for each image"), exit);
+  tool::add_search(*app.add_subcommand("search", "the images that texts describe best"), exit);
   tool::add_bench(*app.add_subcommand("bench", "time of a forward pass"), exit);
   try {
     return parse(app, argc, argv, exit);

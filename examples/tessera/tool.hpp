@@ -29,6 +29,11 @@ struct Failure {
   std::string sentence;
 };
 
+inline bool is_utf8(const std::string& s) {
+  std::size_t bad = 0;
+  return tessera::text::unicode::valid_prefix(s, 0, bad) == s.size();
+}
+
 /// Text of others (names in files, paths) that cannot play with the terminal: one line of valid UTF-8.
 inline std::string printable(std::string s) {
   std::size_t bad = 0;
@@ -101,6 +106,8 @@ void add_forward(CLI::App& app, int& exit);
 void add_tokenize(CLI::App& app, int& exit);
 void add_inspect(CLI::App& app, int& exit);
 void add_preprocess(CLI::App& app, int& exit);
+void add_classify(CLI::App& app, int& exit);
+void add_search(CLI::App& app, int& exit);
 void add_bench(CLI::App& app, int& exit);
 
 }  // namespace tool

@@ -2,6 +2,8 @@
 #pragma once
 #include <tessera/models/auto_image_model.hpp>
 #include <tessera/models/auto_model.hpp>
+#include <tessera/models/contrastive_head.hpp>
+#include <tessera/models/dual_encoder.hpp>
 #include <tessera/models/dual_model.hpp>
 #include <tessera/models/embeddings.hpp>
 #include <tessera/models/families/bert.hpp>

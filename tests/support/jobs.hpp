@@ -69,9 +69,17 @@ inline std::vector<Job> row_jobs(Random& random) {
            [=](Context& ctx, View<float, 2> out) { ops::layer_norm(ctx, x->in(), gamma->row(), beta->row(), 1e-6f, out); }),
       rows("rms_norm", [=](Context& ctx, View<float, 2> out) { ops::rms_norm(ctx, x->in(), gamma->row(), 1e-6f, out); }),
       rows("l2_normalize", [=](Context& ctx, View<float, 2> out) { ops::l2_normalize(ctx, x->in(), out); }),
-      {"similarity", [=](Context& ctx) {
+      rows("softmax", [=](Context&, View<float, 2> out) { ops::softmax(x->in(), out); }),
+      rows("sigmoid", [=](Context&, View<float, 2> out) { ops::sigmoid(x->in(), out); }),
+      {"similarity",
+       [=](Context& ctx) {
          Matrix out(t, y->rows, 2);
          ops::similarity(ctx, x->in(), y->in(), out.out());
+         return out;
+       }},
+      {"contrastive_logits", [=](Context& ctx) {
+         Matrix out(t, y->rows, 2);
+         ops::contrastive_logits(ctx, x->in(), y->in(), 0.7f, -1.3f, out.out());
          return out;
        }}};
   for (int act = 0; act <= static_cast<int>(Activation::tanh); ++act)

@@ -4,6 +4,7 @@ Only Python's standard library. TESSERA_TOOL names the program.
 """
 
 import array
+import base64
 import json
 import math
 import os
@@ -17,6 +18,8 @@ import tempfile
 import time
 import typing
 import unittest
+import xml.etree.ElementTree
+import zlib
 
 TOOL = os.environ["TESSERA_TOOL"]
 GOLDENS = pathlib.Path(__file__).resolve().parent.parent / "goldens"
@@ -92,6 +95,73 @@ def write_safetensors(path, tensors):
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + body)
+
+
+# ---- pictures -------------------------------------------------------------------------------------------------------
+
+
+class Png(typing.NamedTuple):
+    width: int
+    height: int
+    rows: list  # of bytes, three a pixel
+
+    def pixel(self, x, y):
+        return tuple(self.rows[y][3 * x : 3 * x + 3])
+
+    def part(self, x, y, width, height):
+        return [row[3 * x : 3 * (x + width)] for row in self.rows[y : y + height]]
+
+
+def paeth(a, b, c):
+    p = a + b - c
+    distances = (abs(p - a), a), (abs(p - b), b), (abs(p - c), c)
+    return min(distances, key=lambda d: d[0])[1]
+
+
+def read_png(data):
+    """8-bit RGB, not interlaced: what the tool writes. Checksums are held to."""
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    at, chunks = 8, []
+    while at < len(data):
+        size, kind = struct.unpack(">I4s", data[at : at + 8])
+        body = data[at + 8 : at + 8 + size]
+        assert struct.unpack(">I", data[at + 8 + size : at + 12 + size])[0] == zlib.crc32(kind + body)
+        chunks.append((kind, body))
+        at += size + 12
+    assert chunks[0][0] == b"IHDR" and chunks[-1] == (b"IEND", b"") and {k for k, _ in chunks[1:-1]} == {b"IDAT"}
+    width, height, *rest = struct.unpack(">IIBBBBB", chunks[0][1])
+    assert rest == [8, 2, 0, 0, 0], rest
+    raw = zlib.decompress(b"".join(body for kind, body in chunks if kind == b"IDAT"))
+    stride = 3 * width
+    assert len(raw) == height * (stride + 1)
+    rows, above = [], bytes(stride)
+    for y in range(height):
+        kind, line = raw[y * (stride + 1)], bytearray(raw[y * (stride + 1) + 1 : (y + 1) * (stride + 1)])
+        assert kind in (0, 4), kind
+        if kind == 4:
+            for i in range(stride):
+                left, corner = (line[i - 3], above[i - 3]) if i >= 3 else (0, 0)
+                line[i] = (line[i] + paeth(left, above[i], corner)) & 255
+        above = bytes(line)
+        rows.append(above)
+    return Png(width, height, rows)
+
+
+class Svg(typing.NamedTuple):
+    texts: list
+    images: list  # of (x, y, width, height, Png)
+
+
+def read_svg(data):
+    root = xml.etree.ElementTree.fromstring(data)
+    space = "{http://www.w3.org/2000/svg}"
+    assert root.tag == space + "svg" and {e.tag for e in root} <= {space + t for t in ("rect", "text", "image")}
+    images = []
+    for e in root.iter(space + "image"):
+        head, body = e.get("href").split(",")
+        assert head == "data:image/png;base64"
+        images.append((*(int(e.get(k)) for k in ("x", "y", "width", "height")), read_png(base64.b64decode(body, validate=True))))
+    return Svg([e.text for e in root.iter(space + "text")], images)
 
 
 # ---- numbers --------------------------------------------------------------------------------------------------------

@@ -2,23 +2,31 @@
 #pragma once
 #include <string>
 
+#include <tessera/models/contrastive_head.hpp>
 #include <tessera/models/image_model.hpp>
 #include <tessera/models/text_model.hpp>
 
 namespace tessera::models {
 
-/// logits_per_image = exp(logit_scale) * cos + logit_bias; CLIP takes a softmax over the texts, SigLIP a sigmoid of each.
 struct DualModel {
   std::string family;  ///< "clip" or "siglip"
   ImageModel image;
   TextModel text;
-  float logit_scale = 0.f, logit_bias = 0.f;
+  ContrastiveHead head;
 
   index_t dim() const noexcept { return image.dim(); }
 };
 
+/// What a folder of CLIP or SigLIP holds beside the towers. \throws Error as load_dual_model().
+ContrastiveHead load_contrastive_head(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options = {});
+
 /// CLIP or SigLIP. \throws Error kUnsupported naming the model_type, and as load_text_model.
 DualModel load_dual_model(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options = {});
+
+namespace detail {
+/// Throws kShapeMismatch unless both towers end with as many numbers.
+void expect_one_space(const ImageModel& image, const TextModel& text);
+}  // namespace detail
 
 }  // namespace tessera::models
 

@@ -1,0 +1,67 @@
+// What classify and search share: a model of images and texts, and the images as they are shown.
+#pragma once
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <tessera/models/dual_encoder.hpp>
+
+#include "image_rows.hpp"
+#include "pictures/sheet.hpp"
+
+namespace tool {
+
+inline constexpr std::size_t kMostShown = 400;  // images of a sheet
+
+/// Options that both have.
+struct DualOptions {
+  RunOptions run;
+  std::vector<std::string> images;
+  std::string backend = "pil";
+  tessera::models::ImageEmbedOptions embed;
+
+  void add_to(CLI::App& app) {
+    embed.batch_tokens = 4096;
+    run.add_to(app);
+    app.add_option("--image", images, kImageHelp)->required();
+    app.add_option("--backend", backend, "whose image processor: pil or torchvision")
+        ->check(CLI::IsMember({"pil", "torchvision"}));
+    app.add_option("--batch-tokens", embed.batch_tokens, "tokens that go through the model at once")
+        ->check(CLI::Range(1, 1 << 24));
+  }
+  tessera::models::DualEncoder load(tessera::Context& ctx) const {
+    using tessera::image::Backend;
+    return or_refuse([&] {
+      return tessera::models::DualEncoder::load(ctx, run.model, run.load(),
+                                                backend == "torchvision" ? Backend::torchvision : Backend::pil);
+    });
+  }
+};
+
+/// Numbers of the first k, largest value first; of equals the lowest number.
+inline std::vector<std::size_t> best_of(const float* values, std::size_t n, std::size_t k) {
+  std::vector<std::size_t> order(n);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto before = [&](std::size_t a, std::size_t b) { return values[a] != values[b] ? values[a] > values[b] : a < b; };
+  k = std::min(k, n);
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k), order.end(), before);
+  order.resize(k);
+  return order;
+}
+
+/// Thumbnails of inputs, decoded side by side; one that cannot be read any more is a small grey square.
+inline std::vector<tessera::image::Image> thumbnails(tessera::Context& ctx, const std::vector<ImageInput>& inputs,
+                                                     tessera::index_t side) {
+  Prepared p = prepare_images(
+      ctx, inputs, [&](tessera::Context& own, const tessera::image::Image& i) { return pictures::thumbnail(own, i, side); });
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (p.why[i].empty()) continue;
+    p.images[i] = tessera::image::Image(tessera::image::PixelFormat::rgb, 16, 16);
+    std::fill(p.images[i].pixels.begin(), p.images[i].pixels.end(), std::uint8_t{200});
+  }
+  return std::move(p.images);
+}
+
+}  // namespace tool

@@ -1,0 +1,143 @@
+// tessera search: ranks images by texts, exactly.
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <tessera/ops/similarity.hpp>
+
+#include "dual.hpp"
+#include "embed_output.hpp"
+#include "json_line.hpp"
+#include "lines.hpp"
+#include "pictures/heat_map.hpp"
+#include "pictures/write.hpp"
+
+namespace tool {
+
+namespace {
+
+using namespace tessera;
+
+struct SearchOptions {
+  DualOptions dual;
+  std::string text, sheet;
+  std::size_t k = 10;
+};
+
+struct Queries {
+  std::vector<std::string> texts;
+  std::vector<long long> numbers;  ///< lines of the file, from 0
+  bool any_skipped = false;
+};
+
+/// The lines of a file of that name, or the text itself.
+Queries read_queries(const std::string& text) {
+  Queries q;
+  std::error_code error;
+  if (text != "-" && !std::filesystem::is_regular_file(text, error)) {
+    if (!is_utf8(text)) throw Failure{kUsage, "--text: not valid UTF-8, and no file of that name"};
+    return {{text}, {0}, false};
+  }
+  Lines lines(text, false);
+  std::string line, query, why;
+  for (long long i = 0; lines.next_raw(line); ++i) {
+    if (lines.text(line, query, why)) {
+      q.texts.push_back(query), q.numbers.push_back(i);
+    } else {
+      say(lines.where() + " (query " + std::to_string(i) + ") skipped: " + why);
+      q.any_skipped = true;
+    }
+  }
+  return q;
+}
+
+struct Gallery final : ImageSink {
+  std::vector<ImageInput> images;
+  std::vector<long long> numbers;
+  std::vector<float> rows;
+  index_t dim;
+  bool any_skipped = false, any_nonfinite = false;
+  explicit Gallery(index_t d) : dim(d) {}
+
+  void row(long long input, const ImageInput& image, const float* values) override {
+    images.push_back(image), numbers.push_back(input);
+    rows.insert(rows.end(), values, values + dim);
+  }
+  void skip(long long, const ImageInput& image, const std::string& why) override {
+    say(image.name + " skipped: " + why);
+    any_skipped = true;
+  }
+  void nonfinite(long long input, const ImageInput& image) override {
+    ImageSink::nonfinite(input, image);
+    any_nonfinite = true;
+  }
+};
+
+pictures::Section section_of(Context& ctx, const std::string& query, const std::vector<ImageInput>& found,
+                             const std::vector<float>& scores) {
+  pictures::Section section{query, {}};
+  auto small = thumbnails(ctx, found, pictures::SheetStyle{}.side);
+  for (std::size_t i = 0; i < found.size(); ++i)
+    section.cells.push_back(
+        {std::move(small[i]), {std::to_string(i + 1) + ". " + pictures::shown_number(scores[i]), found[i].name}});
+  return section;
+}
+
+int run_search(const SearchOptions& o) {
+  pictures::check_picture_name("--sheet", o.sheet);
+  catch_signals();
+  Context ctx = o.dual.run.context();
+  ImageInputs inputs(o.dual.images);
+  if (o.text == "-" && inputs.streams()) throw Failure{kUsage, "--text - and --image -: standard input can be read once"};
+  const Queries queries = read_queries(o.text);
+  const auto model = o.dual.load(ctx);
+  const std::vector<std::string_view> views(queries.texts.begin(), queries.texts.end());
+  const auto texts = model.text().embed(ctx, views);
+  Progress progress("images");
+  Gallery gallery(model.image().dim());
+  embed_each(ctx, model.image(), o.dual.embed, inputs, 0, -1, progress, gallery);
+  if (interrupted()) {
+    say("stopped by a signal before all images were seen; nothing is ranked");
+    return signal_exit();
+  }
+  const auto n = static_cast<index_t>(gallery.images.size());
+  std::vector<float> scores(gallery.images.size());
+  std::vector<pictures::Section> sections;
+  std::size_t shown = 0;
+  for (std::size_t q = 0; q < queries.texts.size(); ++q) {
+    ops::similarity(ctx, View<const float, 2>(texts.row(static_cast<index_t>(q)).data(), index_t{1}, texts.dim),
+                    View<const float, 2>(gallery.rows.data(), n, gallery.dim), View<float, 2>(scores.data(), index_t{1}, n));
+    std::vector<long long> ids;
+    std::vector<float> best;
+    std::vector<std::string> names;
+    std::vector<ImageInput> found;
+    for (const std::size_t i : best_of(scores.data(), scores.size(), o.k)) {
+      ids.push_back(gallery.numbers[i]), best.push_back(scores[i]);
+      found.push_back(gallery.images[i]), names.push_back(gallery.images[i].name);
+    }
+    print_line("{\"query\": " + json_of(queries.numbers[q]) + ", \"ids\": " + json_of(ids) +
+               ", \"scores\": " + json_of(best) + ", \"images\": " + json_of(names) + "}");
+    if (o.sheet.empty() || shown + found.size() > kMostShown) continue;
+    shown += found.size();
+    sections.push_back(section_of(ctx, queries.texts[q], found, best));
+  }
+  finish_stdout();
+  if (!o.sheet.empty()) pictures::write_picture(o.sheet, pictures::contact_sheet(sections));
+  return outcome(gallery.any_skipped || queries.any_skipped, gallery.any_nonfinite);
+}
+
+}  // namespace
+
+void add_search(CLI::App& app, int& exit) {
+  auto o = std::make_shared<SearchOptions>();
+  o->dual.add_to(app);
+  app.add_option("--text", o->text, "what to look for; or a file of such texts, one a line; - for standard input")
+      ->required();
+  app.add_option("-k", o->k, "so many images a text, the best first")->check(CLI::Range(1, 1 << 24));
+  app.add_option("--sheet", o->sheet, "also a contact sheet of what was found: a .png or .svg file");
+  app.callback([o, &exit] { exit = run_search(*o); });
+}
+
+}  // namespace tool
