@@ -1,9 +1,11 @@
-// tessera bench: seconds of a forward pass over random token ids.
+// tessera bench: seconds of a forward pass over random token ids or pixels.
 #include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,15 +15,29 @@ namespace tool {
 
 namespace {
 
+using namespace tessera;
+
 struct BenchOptions {
   RunOptions run;
   std::string kind = "text", lengths;
-  long batch = 1, seq = 128, rounds = 15;
+  long batch = 1, seq = 0, size = 0, rounds = 15;
   bool stdio = false;
+
+  bool images() const { return kind == "image" || kind == "clip-image"; }
+  bool head() const { return kind.starts_with("clip-"); }  // through the projection into the common space
 };
 
-std::vector<long> sequence_lengths(const BenchOptions& o) {
-  if (o.lengths.empty()) return std::vector<long>(static_cast<std::size_t>(o.batch), o.seq);
+/// One forward pass, and what it is of.
+struct Pass {
+  std::function<void()> run;
+  std::string what;  ///< for people: "3 sequences, 21 tokens"
+  double count = 0;  ///< things that go through in a pass, of this kind:
+  const char* unit = "";
+};
+
+std::vector<long> sequence_lengths(const BenchOptions& o, long most) {
+  const long usual = o.head() ? most : std::min(most, 128L);
+  if (o.lengths.empty()) return std::vector<long>(static_cast<std::size_t>(o.batch), o.seq > 0 ? o.seq : usual);
   std::ifstream file(o.lengths);
   if (!file) throw Failure{kOther, o.lengths + ": cannot read"};
   std::vector<long> all;
@@ -39,33 +55,103 @@ std::vector<long> sequence_lengths(const BenchOptions& o) {
   return all;
 }
 
-int run_bench(const BenchOptions& o) {
-  using namespace tessera;
-  Context ctx = o.run.context();
-  const auto model =
-      or_refuse([&] { return models::load_text_model(ctx, io::ModelFolder::open(o.run.model), o.run.load()); });
-  const auto& config = model.transformer->config();
-  std::vector<index_t> cu{0};
-  for (const long n : sequence_lengths(o)) {
+/// Numbers that look random and are the same everywhere.
+class Drawn {
+ public:
+  std::uint32_t operator()() { return (state_ = state_ * 1664525u + 1013904223u) >> 8; }
+
+ private:
+  std::uint32_t state_ = 1;
+};
+
+View<const index_t, 1> offsets(const std::vector<index_t>& cu) {
+  return View<const index_t, 1>(cu.data(), static_cast<index_t>(cu.size()));
+}
+
+Pass text_pass(Context& ctx, const BenchOptions& o) {
+  struct State {
+    models::TextModel model;
+    std::vector<index_t> cu{0};
+    std::vector<std::int32_t> ids;
+    std::vector<float> hidden, out;
+  };
+  const auto s = std::make_shared<State>();
+  s->model = or_refuse([&] { return models::load_text_model(ctx, io::ModelFolder::open(o.run.model), o.run.load()); });
+  if (o.head() && !s->model.head)
+    throw Failure{kUsage, "--kind " + o.kind + ": this model projects texts into no space of images"};
+  const auto& config = s->model.transformer->config();
+  for (const long n : sequence_lengths(o, config.max_positions)) {
     if (n > config.max_positions)
       throw Failure{kUsage, (o.lengths.empty() ? "--seq" : o.lengths) + " " + std::to_string(n) + ": the model has " +
                                 std::to_string(config.max_positions) + " positions"};
-    cu.push_back(cu.back() + n);
+    s->cu.push_back(s->cu.back() + n);
   }
-  std::vector<std::int32_t> ids(static_cast<std::size_t>(cu.back()));
-  std::uint32_t state = 1;
-  for (auto& id : ids) {
-    state = state * 1664525u + 1013904223u;
-    id = static_cast<std::int32_t>((state >> 8) % static_cast<std::uint32_t>(config.vocab_size));
-  }
-  std::vector<float> out(ids.size() * static_cast<std::size_t>(config.block.channels));
-  models::TokenInputs in;
-  in.ids = View<const std::int32_t, 1>(ids.data(), cu.back());
-  in.batch.cu_seqlens = View<const index_t, 1>(cu.data(), static_cast<index_t>(cu.size()));
+  const index_t tokens = s->cu.back(), c = config.block.channels, n = static_cast<index_t>(s->cu.size()) - 1;
+  s->ids.resize(static_cast<std::size_t>(tokens));
+  Drawn drawn;
+  for (auto& id : s->ids) id = static_cast<std::int32_t>(drawn() % static_cast<std::uint32_t>(config.vocab_size));
+  s->hidden.resize(static_cast<std::size_t>(tokens * c));
+  const index_t e = o.head() ? s->model.head->projection.linear.weight.n() : 0;
+  s->out.resize(static_cast<std::size_t>(n * e));
+  Pass pass;
+  pass.run = [s, &ctx, tokens, c, n, e] {
+    models::TokenInputs in;
+    in.ids = View<const std::int32_t, 1>(s->ids.data(), tokens);
+    in.batch.cu_seqlens = offsets(s->cu);
+    const View<float, 2> hidden(s->hidden.data(), tokens, c);
+    s->model.transformer->forward(ctx, in, hidden);
+    if (e > 0) s->model.embed(ctx, hidden, in.ids, in.batch.cu_seqlens, View<float, 2>(s->out.data(), n, e));
+  };
+  pass.what = std::to_string(n) + " sequences, " + std::to_string(tokens) + " tokens";
+  pass.count = static_cast<double>(tokens), pass.unit = "tokens";
+  return pass;
+}
+
+Pass image_pass(Context& ctx, const BenchOptions& o) {
+  struct State {
+    models::ImageModel model;
+    std::vector<float> values, hidden, out;
+    std::vector<ops::Pixels> images;
+    std::vector<index_t> cu;
+  };
+  const auto s = std::make_shared<State>();
+  s->model = or_refuse([&] { return models::load_image_model(ctx, io::ModelFolder::open(o.run.model), o.run.load()); });
+  const models::ImageModel& m = s->model;
+  if (o.head() && !m.has_embedding())
+    throw Failure{kUsage, "--kind " + o.kind + ": this model projects images into no space of texts"};
+  const index_t h = o.size > 0 ? o.size : m.image_height, w = o.size > 0 ? o.size : m.image_width,
+                channels = m.patch.channels;
+  s->values.resize(static_cast<std::size_t>(o.batch * channels * h * w));
+  Drawn drawn;
+  for (float& v : s->values) v = static_cast<float>(drawn() & 0xffff) / 16384.f - 2.f;
+  for (long i = 0; i < o.batch; ++i)
+    s->images.push_back({.planes = View<const float, 3>(s->values.data() + i * channels * h * w, channels, h, w)});
+  s->cu = or_exit(kUsage, [&] { return m.offsets(s->images); });
+  s->hidden.resize(static_cast<std::size_t>(s->cu.back() * m.channels()));
+  s->out.resize(static_cast<std::size_t>(o.head() ? o.batch * m.dim() : 0));
+  Pass pass;
+  pass.run = [s, &ctx] {
+    const View<float, 2> hidden(s->hidden.data(), s->cu.back(), s->model.channels());
+    s->model.forward(ctx, s->images, hidden);
+    if (!s->out.empty())
+      s->model.embed(ctx, hidden, offsets(s->cu),
+                     View<float, 2>(s->out.data(), static_cast<index_t>(s->images.size()), s->model.dim()));
+  };
+  pass.what = std::to_string(o.batch) + " images of " + std::to_string(h) + " x " + std::to_string(w) + ", " +
+              std::to_string(s->cu.back()) + " tokens";
+  pass.count = static_cast<double>(o.batch), pass.unit = "images";
+  return pass;
+}
+
+int run_bench(const BenchOptions& o) {
+  if (o.images() && (o.seq > 0 || !o.lengths.empty()))
+    throw Failure{kUsage, "--seq and --lengths are for texts, --size is for images"};
+  if (!o.images() && o.size > 0) throw Failure{kUsage, "--size is for images, --seq for texts"};
+  Context ctx = o.run.context();
+  const Pass pass = o.images() ? image_pass(ctx, o) : text_pass(ctx, o);
   const auto forward = [&](long times) {
     const auto start = std::chrono::steady_clock::now();
-    for (long i = 0; i < times; ++i)
-      model.transformer->forward(ctx, in, View<float, 2>(out.data(), cu.back(), config.block.channels));
+    for (long i = 0; i < times; ++i) pass.run();
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
   forward(3);
@@ -87,9 +173,8 @@ int run_bench(const BenchOptions& o) {
   for (long r = 0; r < o.rounds; ++r) seconds.push_back(forward(each) / static_cast<double>(each));
   std::sort(seconds.begin(), seconds.end());
   const double median = seconds[seconds.size() / 2];
-  std::printf("%s, %d threads, %zu sequences, %lld tokens: median %.3f ms, least %.3f ms, %.0f tokens/s\n",
-              isa_name(ctx.isa()), ctx.threads(), cu.size() - 1, static_cast<long long>(cu.back()), 1e3 * median,
-              1e3 * seconds.front(), static_cast<double>(cu.back()) / median);
+  std::printf("%s, %d threads, %s: median %.3f ms, least %.3f ms, %.0f %s/s\n", isa_name(ctx.isa()), ctx.threads(),
+              pass.what.c_str(), 1e3 * median, 1e3 * seconds.front(), pass.count / median, pass.unit);
   return kDone;
 }
 
@@ -98,9 +183,14 @@ int run_bench(const BenchOptions& o) {
 void add_bench(CLI::App& app, int& exit) {
   auto o = std::make_shared<BenchOptions>();
   o->run.add_to(app);
-  app.add_option("--kind", o->kind, "what to run")->check(CLI::IsMember({"text"}));
-  app.add_option("--batch", o->batch, "sequences")->check(CLI::Range(1, 1 << 20));
-  app.add_option("--seq", o->seq, "tokens of each")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--kind", o->kind,
+                 "what to run: hidden states of text or image, or clip-text and clip-image up to the common space")
+      ->check(CLI::IsMember({"text", "image", "clip-text", "clip-image"}));
+  app.add_option("--batch", o->batch, "sequences, or images")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--seq", o->seq, "tokens of each; by default 128, of clip-text all positions")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--size", o->size, "height and width of each image; by default the model's own")
+      ->check(CLI::Range(1, 1 << 14));
   app.add_option("--lengths", o->lengths, "a file of lengths, one sequence each, instead of --batch and --seq");
   app.add_option("--rounds", o->rounds, "rounds to take the median of")->check(CLI::Range(1, 10000));
   app.add_flag("--stdio", o->stdio, "print 'ready'; then, for each line 'go N', the seconds of N passes");

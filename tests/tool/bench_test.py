@@ -3,22 +3,22 @@
 import time
 import unittest
 
-from toolkit import BERT, ToolTest
+from toolkit import BERT, GOLDENS, ToolTest
 
 MODEL = BERT / "plain_h20"
 
 
 class BenchTest(ToolTest):
-    def bench(self, *args):
-        return self.start("bench", "--model", MODEL, "--kind", "text", "--stdio", *args)
+    def bench(self, *args, model=MODEL):
+        return self.start("bench", "--model", model, "--stdio", *args)
 
     def ask(self, process, line):
         process.stdin.write(line.encode() + b"\n")
         process.stdin.flush()
         return process.stdout.readline().decode()
 
-    def check_protocol(self, *args):
-        process = self.bench(*args)
+    def check_protocol(self, *args, **options):
+        process = self.bench(*args, **options)
         self.assertEqual(process.stdout.readline(), b"ready\n")
         for times in (1, 50):
             start = time.monotonic()
@@ -29,7 +29,7 @@ class BenchTest(ToolTest):
         self.assertEqual((process.wait(), process.stdout.read(), process.stderr.read()), (0, b"", b""))
 
     def test_protocol(self):
-        self.check_protocol("--batch", 3, "--seq", 7, "--threads", 2)
+        self.check_protocol("--kind", "text", "--batch", 3, "--seq", 7, "--threads", 2)
 
     def test_lengths(self):
         self.file("lengths", "# a comment, 99999\n3 5\n\n7 # another\n1\n")
@@ -47,6 +47,34 @@ class BenchTest(ToolTest):
         done = self.tool("bench", "--model", MODEL, "--batch", 2, "--seq", 8, "--rounds", 1, "--threads", 1)
         self.assertRegex(done.stdout, r"\A[a-z0-9]+, 1 threads, 2 sequences, 16 tokens: median \d+\.\d{3} ms, least \d+\.\d{3} ms, \d+ tokens/s\n\Z")
         self.assertEqual(done.stderr, "")
+
+    def test_images_and_both_towers(self):
+        tiny = GOLDENS / "tiny_image"
+        for kind, model, args, what in (
+            ("image", "vit_p7", (), "2 images of 28 x 28, 34 tokens"),
+            ("image", "dinov2_registers", ("--size", 35), "2 images of 35 x 35, 58 tokens"),
+            ("image", "vit_gray_f16", (), "2 images of 28 x 28, 34 tokens"),
+            ("clip-image", "clip", (), "2 images of 30 x 30, 52 tokens"),
+            ("clip-image", "siglip", ("--size", "42"), "2 images of 42 x 42, 98 tokens"),
+            ("clip-text", "clip", (), "2 sequences, 32 tokens"),
+            ("clip-text", "siglip", ("--seq", "7"), "2 sequences, 14 tokens"),
+        ):
+            with self.subTest(kind=kind, model=model):
+                done = self.tool("bench", "--model", tiny / model, "--kind", kind, "--batch", 2, "--rounds", 1, "--threads", 2, *args)
+                unit = "images" if "image" in kind else "tokens"
+                self.assertRegex(done.stdout, rf"\A[a-z0-9]+, 2 threads, {what}: median \d+\.\d{{3}} ms, least \d+\.\d{{3}} ms, \d+ {unit}/s\n\Z")
+        self.check_protocol("--kind", "clip-image", "--batch", 2, model=tiny / "clip")
+        self.check_protocol("--kind", "clip-text", model=tiny / "clip")
+        for kind, model, args, code, says in (
+            ("image", "vit_p7", ("--seq", 3), 2, "--size is for images"),
+            ("text", "clip", ("--size", 30), 2, "--size is for images"),
+            ("clip-text", "clip", ("--seq", 17), 2, "--seq 17: the model has 16 positions"),
+            ("image", "vit_p7", ("--size", 3), 2, "3 x 3"),
+            ("clip-image", "vit_p7", (), 2, "no space of texts"),
+            ("clip-text", "vit_p7", (), 4, "not supported for texts"),
+        ):
+            self.mistake(code, "bench", "--model", tiny / model, "--kind", kind, *args, says=[says])
+        self.mistake(2, "bench", "--model", MODEL, "--kind", "clip-text", says=["no space of images"])
 
     def test_mistakes(self):
         for line in ("stop", "go", "go 0", "go -1", "", "go x"):

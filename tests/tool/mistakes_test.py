@@ -64,7 +64,7 @@ class Use(MistakeTest):
             (["forward", "--model", PLAIN], ["in"]),
             (["inspect"], ["inspect", "--machine"]),
             (["inspect", PLAIN, "--machine"], ["inspect", "--machine"]),
-            (["bench", "--model", PLAIN, "--kind", "image"], ["--kind", "image"]),
+            (["bench", "--model", PLAIN, "--kind", "video"], ["--kind", "video"]),
             (["bench", "--model", PLAIN, "--seq", "49"], ["--seq 49", "48 positions"]),
         ):
             with self.subTest(args):
