@@ -13,7 +13,9 @@ inline ImageModel load_image_model(Context& ctx, const io::ModelFolder& folder, 
                                                              {"clip", load_clip_image},
                                                              {"clip_vision_model", load_clip_image},
                                                              {"siglip", load_siglip_image},
-                                                             {"siglip_vision_model", load_siglip_image}};
+                                                             {"siglip_vision_model", load_siglip_image},
+                                                             {"siglip2", load_siglip_image},
+                                                             {"siglip2_vision_model", load_siglip_image}};
   return detail::load_family<ImageModel>(ctx, folder, options, " for images", kFamilies);
 }
 

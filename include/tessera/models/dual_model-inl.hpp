@@ -37,12 +37,14 @@ inline DualModel load_clip(Context& ctx, const io::ModelFolder& folder, const io
                              load_clip_text(ctx, folder, json, options), options);
 }
 inline DualModel load_siglip(Context& ctx, const io::ModelFolder& folder, const io::Json& json, const LoadOptions& options) {
-  return detail::both_towers(ctx, folder, "siglip", load_siglip_image(ctx, folder, json, options),
+  const char* family = io::get_string(json, "model_type", "") == "siglip2" ? "siglip2" : "siglip";
+  return detail::both_towers(ctx, folder, family, load_siglip_image(ctx, folder, json, options),
                              load_siglip_text(ctx, folder, json, options), options);
 }
 
 inline DualModel load_dual_model(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options) {
-  static constexpr detail::Family<DualModel> kFamilies[] = {{"clip", load_clip}, {"siglip", load_siglip}};
+  static constexpr detail::Family<DualModel> kFamilies[] = {
+      {"clip", load_clip}, {"siglip", load_siglip}, {"siglip2", load_siglip}};
   return detail::load_family<DualModel>(ctx, folder, options, " for images and texts", kFamilies);
 }
 

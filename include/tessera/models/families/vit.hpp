@@ -32,22 +32,26 @@ inline std::pair<index_t, index_t> sides(const io::Json& json, const char* key, 
   return {side(0), side(1)};
 }
 
-inline ImageModel image_model(const io::Json& json, const char* family, std::int64_t patch) {
+/// A model whose patches are known, its image size not yet.
+inline ImageModel patch_model(const io::Json& json, const char* family, std::int64_t patch) {
   ImageModel m;
   m.family = family;
   m.patch.channels = io::get_int(json, "num_channels", 1, 64, 3);
   std::tie(m.patch.height, m.patch.width) = sides(json, "patch_size", patch);
+  return m;
+}
+
+inline ImageModel image_model(const io::Json& json, const char* family, std::int64_t patch) {
+  ImageModel m = patch_model(json, family, patch);
   std::tie(m.image_height, m.image_width) = sides(json, "image_size", 224);
   if (m.image_height < m.patch.height || m.image_width < m.patch.width)
     throw Error(Code::kFormat, "config.json: image_size is smaller than patch_size");
   return m;
 }
 
-/// The patch projection; prefix tokens [n, C] one after the other, the first ones with positions of their own; the table of
-/// the patches.
-inline void read_tokens(Context& ctx, ImageModel& m, TensorSource& source, index_t channels, const char* projection,
-                        const std::vector<const char*>& prefix, const char* positions) {
-  m.projection = read_dense(ctx, source, projection, channels, m.patch.size());
+/// Prefix tokens [n, C] one after the other, the first ones with positions of their own; the table of the patches.
+inline void read_tokens(ImageModel& m, TensorSource& source, index_t channels, const std::vector<const char*>& prefix,
+                        const char* positions) {
   const View<const float, 2> table = source.by_last({positions}, true);
   const index_t rows = m.image_height / m.patch.height, columns = m.image_width / m.patch.width;
   const index_t own = table.extent[0] - rows * columns;  // positions of prefix tokens
@@ -83,8 +87,8 @@ inline void read_stack(Context& ctx, ImageModel& m, TensorSource& source, const 
 inline void read_vit(Context& ctx, ImageModel& m, TensorSource& source, TransformerConfig config,
                      const std::vector<const char*>& prefix, const LayerNames& names) {
   config.final_norm = true;
-  read_tokens(ctx, m, source, config.block.channels, "embeddings.patch_embeddings.projection", prefix,
-              "embeddings.position_embeddings");
+  m.projection = read_dense(ctx, source, "embeddings.patch_embeddings.projection", config.block.channels, m.patch.size());
+  read_tokens(m, source, config.block.channels, prefix, "embeddings.position_embeddings");
   TransformerTensors t;
   t.final_norm = source.vector({"layernorm.weight"}, true), t.final_norm_bias = source.vector({"layernorm.bias"}, true);
   read_stack(ctx, m, source, config, t, names, "encoder.layer.");
