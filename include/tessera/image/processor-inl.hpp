@@ -190,9 +190,8 @@ inline std::pair<index_t, index_t> size_for_patches(index_t height, index_t widt
   double low = kNear / 10, high = 100.0;
   while (high - low >= kNear) {
     const double scale = (low + high) / 2;
-    const auto rows = static_cast<double>(side(scale, height) / patch),
-               columns = static_cast<double>(side(scale, width) / patch);
-    (rows * columns <= static_cast<double>(most) ? low : high) = scale;
+    const index_t rows = side(scale, height) / patch, columns = side(scale, width) / patch;
+    (static_cast<double>(rows) * static_cast<double>(columns) <= static_cast<double>(most) ? low : high) = scale;
   }
   return {side(low, height), side(low, width)};
 }

@@ -229,7 +229,7 @@ inline void Transformer::run_group(Context& ctx, const TokenInputs& in, index_t 
   const index_t layers = o.layers < 0 || o.layers > config_.layers ? config_.layers : o.layers;
   for (index_t layer = 0; layer < layers; ++layer) {
     const ops::BlockWeights& w = blocks_[static_cast<std::size_t>(layer)];
-    const ops::BlockOptions options{o.taps, layer, o.attention};
+    const ops::BlockOptions options{o.taps, layer, o.attention, in.rotary};
     ops::attention_half(ctx, config_.block, w, batch, x, options);
     if (o.between) o.between(o.between_state, ctx, layer, batch, x);
     ops::mlp_half(ctx, config_.block, w, batch, x, options);

@@ -5,6 +5,7 @@
 #include <tessera/core/taps.hpp>
 #include <tessera/ops/attention.hpp>
 #include <tessera/ops/gemm.hpp>
+#include <tessera/ops/rotary.hpp>
 
 namespace tessera::ops {
 
@@ -57,14 +58,15 @@ struct BlockOptions {
   index_t layer =
       0;  ///< for the names of taps: "layers.<layer>.attention.qkv", ".attention.context", ".attention.output" ...
   AttentionHook attention = {};
+  Rotary rotary = {};  ///< turns queries and keys by the places batch.positions[0], which must then be there
 };
 
-/// x becomes x + s * out(attention(qkv(norm(x)))), or norm(x + ...) when post-norm.
+/// x becomes x + s * out(attention(rotary(qkv(norm(x))))), or norm(x + ...) when post-norm.
 /// \param x [sum T, C] f32 packed, in and out.
 /// \throws Error as the ops it is made of; x is then unspecified.
 /// Scratch comes from the context's arena: reserve block_scratch() bytes first.
-/// Taps: attention.qkv, attention.context (before the output projection), attention.output (x after the half).
-/// Source: Vaswani et al., arXiv:1706.03762 (post-norm); Xiong et al., arXiv:2002.04745 (pre-norm).
+/// Taps: attention.qkv (before they turn), attention.context (before the output projection), attention.output (x after the
+/// half). Source: Vaswani et al., arXiv:1706.03762 (post-norm); Xiong et al., arXiv:2002.04745 (pre-norm).
 void attention_half(Context& ctx, const BlockConfig& config, const BlockWeights& w, const RaggedBatch& batch,
                     View<float, 2> x, const BlockOptions& options = {});
 

@@ -8,6 +8,7 @@
 #include <tessera/cpu/attention.inl>
 #include <tessera/cpu/embed.inl>
 #include <tessera/cpu/resample.inl>
+#include <tessera/cpu/rotary.inl>
 // clang-format on
 
 template <class Table>
@@ -36,4 +37,8 @@ struct Family<EmbedTable> {
 template <>
 struct Family<ResampleTable> {
   static constexpr ResampleTable kTable{resample_horizontal, resample_vertical};
+};
+template <>
+struct Family<RotaryTable> {
+  static constexpr RotaryTable kTable{rotate};
 };

@@ -6,6 +6,8 @@
 #include <tessera/tables/gemm.hpp>
 #include <tessera/tables/norm.hpp>
 #include <tessera/tables/resample.hpp>
+#include <tessera/tables/rotary.hpp>
 
 /// F(Table) for each of them.
-#define TESSERA_EACH_TABLE(F) F(GemmTable) F(NormTable) F(ActivationTable) F(AttentionTable) F(EmbedTable) F(ResampleTable)
+#define TESSERA_EACH_TABLE(F) \
+  F(GemmTable) F(NormTable) F(ActivationTable) F(AttentionTable) F(EmbedTable) F(ResampleTable) F(RotaryTable)
