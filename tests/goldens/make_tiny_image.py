@@ -43,6 +43,8 @@ MODELS = [
     ("siglip_vision_no_head", lambda: tf.SiglipVisionModel(tf.SiglipVisionConfig(**{**VISION, "vision_use_head": False})), [], torch.float32),
     ("siglip2", lambda: tf.Siglip2Model(tf.Siglip2Config(text_config={**TEXT, "projection_size": 28}, vision_config=NAFLEX)), [[(3, 8), (6, 4)], [(1, 11), (9, 1), (5, 5)]], torch.float32),
     ("siglip2_vision_bf16", lambda: tf.Siglip2VisionModel(tf.Siglip2VisionConfig(**NAFLEX)), [[(2, 3)]], torch.bfloat16),
+    ("dinov3", lambda: tf.DINOv3ViTModel(tf.DINOv3ViTConfig(**{**SMALL, "hidden_size": 24, "num_attention_heads": 2, "num_register_tokens": 3})), [(35, 56), (7, 30)], torch.float32),
+    ("dinov3_gated", lambda: tf.DINOv3ViTModel(tf.DINOv3ViTConfig(**{**SMALL, "hidden_size": 32, "use_gated_mlp": True, "hidden_act": "silu", "query_bias": False, "key_bias": True, "value_bias": False, "rope_theta": 50.0, "layer_norm_eps": 1e-3})), [(21, 28)], torch.float32),
 ]
 
 
@@ -85,8 +87,8 @@ def main():
         with torch.inference_mode():
             own = [(5, 5), (5, 5)] if "siglip2" in name else (config.image_size, config.image_size)
             for number, size in enumerate([own, *sizes]):
-                # DINOv2 interpolates always, and has no such argument
-                more = {} if "dinov2" in name else {"interpolate_pos_encoding": True}
+                # DINOv2 interpolates always, DINOv3 has no table, and neither has such an argument
+                more = {} if "dino" in name else {"interpolate_pos_encoding": True}
                 if "siglip2" in name:
                     more = naflex(size, config.patch_size, config.num_channels, g)
                     pixels = more.pop("pixel_values")

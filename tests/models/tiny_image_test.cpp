@@ -94,8 +94,8 @@ TEST_P(TinyImage, EqualsTransformersAtEverySize) {
 }
 INSTANTIATE_TEST_SUITE_P(Folders, TinyImage,
                          ::testing::Values("vit_p7", "vit_classifier", "vit_gray_f16", "deit_p7", "dinov2_p7",
-                                           "dinov2_swiglu_bf16", "dinov2_registers", "clip", "clip_old_eos_f16",
-                                           "clip_vision", "siglip", "siglip_vision_no_head", "siglip2",
+                                           "dinov2_swiglu_bf16", "dinov2_registers", "dinov3", "dinov3_gated", "clip",
+                                           "clip_old_eos_f16", "clip_vision", "siglip", "siglip_vision_no_head", "siglip2",
                                            "siglip2_vision_bf16"),
                          [](const auto& p) { return std::string(p.param); });
 

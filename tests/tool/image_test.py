@@ -136,7 +136,7 @@ class Forward(ToolTest):
 
     def test_every_folder(self):
         folders = sorted(p.name for p in (GOLDENS / "tiny_image").iterdir())
-        self.assertEqual(len(folders), 14)
+        self.assertEqual(len(folders), 16)
         for name in folders:
             with self.subTest(name):
                 want = read_safetensors(GOLDENS / "tiny_image" / name / "golden.safetensors")

@@ -49,19 +49,20 @@ inline ImageModel image_model(const io::Json& json, const char* family, std::int
   return m;
 }
 
-/// Prefix tokens [n, C] one after the other, the first ones with positions of their own; the table of the patches.
+/// Prefix tokens [n, C] one after the other, the first ones with positions of their own; the table of the patches, if it has
+/// a name.
 inline void read_tokens(ImageModel& m, TensorSource& source, index_t channels, const std::vector<const char*>& prefix,
                         const char* positions) {
-  const View<const float, 2> table = source.by_last({positions}, true);
+  const View<const float, 2> table = positions ? source.by_last({positions}, true) : View<const float, 2>();
   const index_t rows = m.image_height / m.patch.height, columns = m.image_width / m.patch.width;
-  const index_t own = table.extent[0] - rows * columns;  // positions of prefix tokens
+  const index_t own = positions ? table.extent[0] - rows * columns : 0;  // positions of prefix tokens
   const auto expect = [&](bool right, const char* what, View<const float, 2> found) {
     if (!right)
       throw Error(Code::kShapeMismatch, {"checkpoint: ", what, " [", std::to_string(found.extent[0]), ", ",
                                          std::to_string(found.extent[1]), "] do not fit ", std::to_string(rows), " x ",
                                          std::to_string(columns), " patches of ", std::to_string(channels), " channels"});
   };
-  expect(table.extent[1] == channels && own >= 0, "position embeddings", table);
+  expect(!positions || (table.extent[1] == channels && own >= 0), "position embeddings", table);
   for (const char* name : prefix) {
     const View<const float, 2> t = source.by_last({name});
     expect(t.extent[1] == channels, "class or register tokens", t);
@@ -70,7 +71,7 @@ inline void read_tokens(ImageModel& m, TensorSource& source, index_t channels, c
         m.prefix.push_back(t(i, c) + (m.prefix_tokens < own ? table(m.prefix_tokens, c) : 0.f));
   }
   expect(own <= m.prefix_tokens, "position embeddings", table);
-  m.positions = View<const float, 3>(table.data + own * channels, rows, columns, channels);
+  if (positions) m.positions = View<const float, 3>(table.data + own * channels, rows, columns, channels);
 }
 
 inline void read_stack(Context& ctx, ImageModel& m, TensorSource& source, const TransformerConfig& config,
