@@ -85,6 +85,14 @@ MUTATIONS = [  # file, text, what it becomes
     (CPU + "resample.inl", "y + r < y1 ? y + r : y1 - 1", "y"),
     (CPU + "resample.inl", "{1} << (g.shift - 1)) / (16 / p)", "{1} << (g.shift - 1)) / 4"),
     (CPU + "resample.inl", "horizontal_pixel<C, kHigh, C>(g, last", "horizontal_pixel<C, kHigh, 4>(g, last"),
+    (CPU + "rotary.inl", "sub(mul(a, c), mul(b, s))", "add(mul(a, c), mul(b, s))"),
+    (CPU + "rotary.inl", "b = add(mul(b, c), mul(a, s))", "b = add(mul(b, c), mul(b, s))"),
+    (CPU + "rotary.inl", "if (place < 0) continue;", "if (place < 0) return;"),
+    (CPU + "rotary.inl", "g.sin + place * g.ld_sin + j", "g.sin + place * g.ld_cos + j"),
+    (CPU + "rotary.inl", "store_n(x + j, n, a)", "store(x + j, a)"),
+    (CPU + "rotary.inl", "float* pairs = x + 2 * j", "float* pairs = x + j"),
+    (CPU + "rotary.inl", "g.places ? g.places[t] : t", "t"),
+    (CPU + "rotary.inl", "t * g.ldx + h * g.ld_head", "t * g.ldx + h * 2 * g.half"),
 ]  # fmt: skip
 
 

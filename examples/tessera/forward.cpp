@@ -22,7 +22,9 @@ std::optional<std::vector<std::int32_t>> integers(const io::SafeTensors& file, c
   if (v->rank != 2 || (v->dtype != DType::i64 && v->dtype != DType::i32))
     throw Failure{kOther, what + " must be [batch, tokens] of I64 or I32"};
   if (rows < 0) rows = v->extent[0], columns = v->extent[1];
-  if (v->extent[0] != rows || v->extent[1] != columns) throw Failure{kOther, what + " has another shape than input_ids"};
+  if (v->extent[0] != rows || v->extent[1] != columns)
+    throw Failure{kOther, what + " has another shape than [" + std::to_string(rows) + ", " + std::to_string(columns) +
+                              "], which the tensors beside it ask for"};
   std::vector<std::int32_t> out(static_cast<std::size_t>(rows * columns));
   for (std::size_t i = 0; i < out.size(); ++i) {
     std::int64_t x = 0;
@@ -57,12 +59,16 @@ namespace {
 
 /// Refuses a tensor that would be left unread, such as a name with a typing mistake.
 void check_names(const io::SafeTensors& file) {
-  static constexpr const char* kKnown[] = {"input_ids", "attention_mask", "token_type_ids", "position_ids", "pixel_values"};
-  for (const std::string& name : file.names())
-    if (std::find(std::begin(kKnown), std::end(kKnown), name) == std::end(kKnown))
-      throw Failure{kOther,
-                    file.name() + ": tensor " + name +
-                        " is not read; known: input_ids, attention_mask, token_type_ids, position_ids, pixel_values"};
+  static constexpr const char* kKnown[] = {"input_ids",    "attention_mask",       "token_type_ids", "position_ids",
+                                           "pixel_values", "pixel_attention_mask", "spatial_shapes"};
+  for (const std::string& name : file.names()) {
+    const bool of_images = name == "pixel_attention_mask" || name == "spatial_shapes";
+    if (std::find(std::begin(kKnown), std::end(kKnown), name) == std::end(kKnown) ||
+        (of_images && !file.find("pixel_values")))
+      throw Failure{kOther, file.name() + ": tensor " + name +
+                                " is not read; known: input_ids, attention_mask, token_type_ids, position_ids, "
+                                "pixel_values, and beside it pixel_attention_mask, spatial_shapes"};
+  }
   if (!file.find("input_ids") && !file.find("pixel_values"))
     throw Failure{kOther, file.name() + ": no tensor input_ids, and none pixel_values"};
 }

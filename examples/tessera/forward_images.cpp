@@ -1,9 +1,12 @@
 // tessera forward of pixel_values: an image model's outputs, or what a model of images and texts makes of both.
+#include <algorithm>
+#include <cmath>
 #include <list>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include <tessera/image/flat_patches.hpp>
 #include <tessera/models/auto_image_model.hpp>
 #include <tessera/models/dual_model.hpp>
 
@@ -15,13 +18,49 @@ namespace {
 
 using namespace tessera;
 
-std::vector<ops::Pixels> images_of(const io::SafeTensors& file) {
+struct Images {
+  std::vector<ops::Pixels> pixels;
+  std::list<std::vector<float>> planes;  // of flattened patches
+  index_t rows = -1;                     // that an image's tokens are padded to; negative: as many as it has
+};
+
+/// SigLIP 2's: pixel_values are rows of patches, spatial_shapes how many down and across; the rows after them are padding.
+Images images_of_patches(const io::SafeTensors& file, const ops::PatchShape& patch) {
+  const auto bad = [&](const std::string& what) { return Failure{kOther, file.name() + ": tensor " + what}; };
+  const auto values = or_exit(kOther, [&] { return file.at("pixel_values").as<float, 3>(); });
+  Images images;
+  images.rows = values.extent[1];
+  index_t batch = values.extent[0], two = 2;
+  const auto shapes = integers(file, "spatial_shapes", batch, two);
+  if (!shapes) throw bad("spatial_shapes is missing: pixel_values are rows of patches");
+  const auto mask = integers(file, "pixel_attention_mask", batch, images.rows);
+  for (index_t b = 0; b < batch; ++b) {
+    const index_t down = (*shapes)[static_cast<std::size_t>(2 * b)], across = (*shapes)[static_cast<std::size_t>(2 * b + 1)];
+    if (down < 1 || across < 1 || down > images.rows / across)
+      throw bad("spatial_shapes has " + std::to_string(down) + " x " + std::to_string(across) + " patches, pixel_values " +
+                std::to_string(images.rows));
+    for (index_t t = 0; t < images.rows; ++t)
+      if ((mask ? (*mask)[static_cast<std::size_t>(b * images.rows + t)] : 1) != (t < down * across))
+        throw bad("pixel_attention_mask must be 1 for the patches of spatial_shapes and 0 after them");
+    const index_t height = down * patch.height, width = across * patch.width;
+    const View<float, 3> planes(images.planes.emplace_back(static_cast<std::size_t>(patch.channels * height * width)).data(),
+                                patch.channels, height, width);
+    or_exit(kOther, [&] { image::unflatten_patches(values[b].slice(0, down * across), patch.height, patch.width, planes); });
+    images.pixels.push_back({.planes = planes});
+  }
+  return images;
+}
+
+Images images_of(const io::SafeTensors& file, const models::ImageModel& model) {
   const AnyView& v = file.at("pixel_values");
+  if (model.family == "siglip2" && v.rank == 3 && v.dtype == DType::f32) return images_of_patches(file, model.patch);
   if (v.rank != 4 || v.dtype != DType::f32)
     throw Failure{kOther, file.name() + ": tensor pixel_values must be [batch, channels, height, width] of F32"};
+  for (const char* name : {"spatial_shapes", "pixel_attention_mask"})
+    if (file.find(name)) throw Failure{kOther, file.name() + ": tensor " + name + " is not read beside these pixel_values"};
   const auto pixels = or_exit(kOther, [&] { return v.as<float, 4>(); });
-  std::vector<ops::Pixels> images;
-  for (index_t b = 0; b < pixels.extent[0]; ++b) images.push_back({.planes = pixels[b]});
+  Images images;
+  for (index_t b = 0; b < pixels.extent[0]; ++b) images.pixels.push_back({.planes = pixels[b]});
   return images;
 }
 
@@ -35,39 +74,41 @@ struct Outputs {
     tensors.push_back({name, io::any_view(View<const float, 2>(v))});
     return v;
   }
-  /// [B, T, C] of as many tokens an image.
-  View<float, 2> add_tokens(const std::string& name, index_t images, index_t tokens, index_t c) {
-    const View<float, 2> v(memory.emplace_back(static_cast<std::size_t>(tokens * c)).data(), tokens, c);
-    tensors.push_back({name, io::any_view(View<const float, 3>(v.data, images, images > 0 ? tokens / images : 0, c))});
-    return v;
+  /// [B, T, C] of the tokens of images, those that have fewer than T filled up with zeros.
+  void add_tokens(const std::string& name, View<const float, 2> value, View<const index_t, 1> cu, index_t rows) {
+    const index_t images = cu.extent[0] - 1, c = value.extent[1];
+    if (rows < 0) rows = images > 0 ? value.extent[0] / images : 0;
+    auto& padded = memory.emplace_back(static_cast<std::size_t>(images * rows * c));
+    for (index_t b = 0; b < images; ++b)
+      for (index_t t = cu(b); t < cu(b + 1); ++t) std::copy_n(&value(t, 0), c, padded.data() + (b * rows + t - cu(b)) * c);
+    tensors.push_back({name, io::any_view(View<const float, 3>(padded.data(), images, rows, c))});
   }
 };
 
 struct HiddenStates {
   Outputs& outputs;
-  index_t images;
+  View<const index_t, 1> cu;
+  index_t rows;
   static void sink(void* self, const char* name, View<const float, 2> value) {
     auto& me = *static_cast<HiddenStates*>(self);
     const std::string state = hidden_state_of(name);
-    if (state.empty()) return;
-    const auto v = me.outputs.add_tokens(state, me.images, value.extent[0], value.extent[1]);
-    for (index_t t = 0; t < value.extent[0]; ++t)
-      for (index_t c = 0; c < value.extent[1]; ++c) v(t, c) = value(t, c);
+    if (!state.empty()) me.outputs.add_tokens(state, value, me.cu, me.rows);
   }
 };
 
 /// last_hidden_state, and where the model has them pooler_output and image_embeds.
-void run_images(Context& ctx, const models::ImageModel& model, const std::vector<ops::Pixels>& images, bool hidden_states,
-                Outputs& outputs) {
-  const auto cu = or_exit(kOther, [&] { return model.offsets(images); });
-  const auto n = static_cast<index_t>(images.size());
+void run_images(Context& ctx, const models::ImageModel& model, const Images& images, bool hidden_states, Outputs& outputs) {
+  const auto cu = or_exit(kOther, [&] { return model.offsets(images.pixels); });
+  const auto n = static_cast<index_t>(images.pixels.size());
   const View<const index_t, 1> offsets(cu.data(), n + 1);
-  HiddenStates states{outputs, n};
+  HiddenStates states{outputs, offsets, images.rows};
   const Taps taps{"*", HiddenStates::sink, &states};
   models::ForwardOptions options;
   if (hidden_states) options.taps = &taps;
-  const auto hidden = outputs.add_tokens("last_hidden_state", n, cu.back(), model.channels());
-  or_exit(kOther, [&] { model.forward(ctx, images, hidden, options); });
+  std::vector<float> memory(static_cast<std::size_t>(cu.back() * model.channels()));
+  const View<float, 2> hidden(memory.data(), cu.back(), model.channels());
+  or_exit(kOther, [&] { model.forward(ctx, images.pixels, hidden, options); });
+  outputs.add_tokens("last_hidden_state", hidden, offsets, images.rows);
   if (model.has_pooled()) model.pool(ctx, hidden, offsets, outputs.add("pooler_output", n, model.pooled_dim()));
   if (model.projection_out) model.embed(ctx, hidden, offsets, outputs.add("image_embeds", n, model.dim()));
 }
@@ -107,15 +148,14 @@ int forward_images(Context& ctx, const ForwardOptions& o, const io::SafeTensors&
     if (in.find(name) && !(both && std::string(name) == "attention_mask"))
       throw Failure{kOther, in.name() + ": tensor " + name + " is not read beside pixel_values"};
   if (both && o.hidden_states) throw Failure{kUsage, "--hidden-states is for pixel_values or input_ids alone"};
-  const std::vector<ops::Pixels> images = images_of(in);
   Outputs outputs;
   const auto folder = or_refuse([&] { return io::ModelFolder::open(o.run.model); });
   if (both) {
     const auto model = or_refuse([&] { return models::load_dual_model(ctx, folder, o.run.load()); });
-    run_both(ctx, model, images, in, outputs);
+    run_both(ctx, model, images_of(in, model.image).pixels, in, outputs);
   } else {
     const auto model = or_refuse([&] { return models::load_image_model(ctx, folder, o.run.load()); });
-    run_images(ctx, model, images, o.hidden_states, outputs);
+    run_images(ctx, model, images_of(in, model), o.hidden_states, outputs);
   }
   write_outputs(ctx, o, outputs.tensors);
   return kDone;

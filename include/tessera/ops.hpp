@@ -11,4 +11,5 @@
 #include <tessera/ops/patch.hpp>
 #include <tessera/ops/pool.hpp>
 #include <tessera/ops/resample.hpp>
+#include <tessera/ops/rotary.hpp>
 #include <tessera/ops/similarity.hpp>

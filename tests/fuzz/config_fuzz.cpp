@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include <tessera/models/families/bert.hpp>
-#include <tessera/models/families/vit.hpp>
+#include <tessera/models/families/clip_image.hpp>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tessera;
@@ -21,6 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const models::ImageModel m = models::detail::image_model(own, "fuzz", 16);
     if (c.block.head_dim * c.block.heads != c.block.channels || m.patch.size() < 1 || m.image_height < m.patch.height)
       std::abort();
+    const models::ImageModel n = models::detail::siglip_model(own, true);
+    if (n.image_height < n.patch.height || n.image_height % n.patch.height != 0) std::abort();
   } catch (const Error&) {}
   return 0;
 }

@@ -6,7 +6,8 @@
 Every parameter is randomised (common.randomise). Models run in float64 with eager attention; results are stored as float32.
 Each folder: config.json, model.safetensors, and golden.safetensors: pixel_values[.N] (several sizes) with
 last_hidden_state[.N] and pooler_output[.N], and for models with two towers input_ids, text_last_hidden_state, text_embeds,
-image_embeds, logits_per_image.
+image_embeds, logits_per_image. SigLIP 2's pixel_values are rows of patches, filled up with zeros, beside pixel_attention_mask[.N]
+and spatial_shapes[.N].
 """
 import json
 import os
@@ -25,7 +26,8 @@ HERE = pathlib.Path(__file__).parent / "tiny_image"
 SMALL = dict(hidden_size=20, num_attention_heads=4, intermediate_size=37, num_hidden_layers=2, image_size=28, patch_size=7)
 TEXT = dict(hidden_size=36, num_attention_heads=3, intermediate_size=50, num_hidden_layers=2, vocab_size=99, max_position_embeddings=16)
 VISION = dict(hidden_size=28, num_attention_heads=2, intermediate_size=45, num_hidden_layers=2, image_size=30, patch_size=6)
-# name, model, sizes besides the model's own, dtype
+NAFLEX = {**{k: v for k, v in VISION.items() if k != "image_size"}, "num_patches": 25}
+# name, model, sizes besides the model's own (SigLIP 2: patches of each image of a batch), dtype
 MODELS = [
     ("vit_p7", lambda: tf.ViTModel(tf.ViTConfig(**SMALL)), [(35, 21), (14, 50)], torch.float32),
     ("vit_classifier", lambda: tf.ViTForImageClassification(tf.ViTConfig(**{**SMALL, "hidden_size": 24, "qkv_bias": False, "hidden_act": "gelu_pytorch_tanh"})), [(28, 56)], torch.float32),
@@ -39,6 +41,10 @@ MODELS = [
     ("clip_vision", lambda: tf.CLIPVisionModel(tf.CLIPVisionConfig(**VISION)), [(18, 48)], torch.float32),
     ("siglip", lambda: tf.SiglipModel(tf.SiglipConfig(text_config={**TEXT, "projection_size": 28}, vision_config=VISION)), [(42, 30)], torch.float32),
     ("siglip_vision_no_head", lambda: tf.SiglipVisionModel(tf.SiglipVisionConfig(**{**VISION, "vision_use_head": False})), [], torch.float32),
+    ("siglip2", lambda: tf.Siglip2Model(tf.Siglip2Config(text_config={**TEXT, "projection_size": 28}, vision_config=NAFLEX)), [[(3, 8), (6, 4)], [(1, 11), (9, 1), (5, 5)]], torch.float32),
+    ("siglip2_vision_bf16", lambda: tf.Siglip2VisionModel(tf.Siglip2VisionConfig(**NAFLEX)), [[(2, 3)]], torch.bfloat16),
+    ("dinov3", lambda: tf.DINOv3ViTModel(tf.DINOv3ViTConfig(**{**SMALL, "hidden_size": 24, "num_attention_heads": 2, "num_register_tokens": 3})), [(35, 56), (7, 30)], torch.float32),
+    ("dinov3_gated", lambda: tf.DINOv3ViTModel(tf.DINOv3ViTConfig(**{**SMALL, "hidden_size": 32, "use_gated_mlp": True, "hidden_act": "silu", "query_bias": False, "key_bias": True, "value_bias": False, "rope_theta": 50.0, "layer_norm_eps": 1e-3})), [(21, 28)], torch.float32),
 ]
 
 
@@ -48,6 +54,16 @@ def ids_for(name, g):
         for row, at in enumerate((15, 9, 1, 4)):
             ids[row, at:] = 98
     return ids
+
+
+def naflex(shapes, patch, channels, g):
+    """Patches of images of several sizes, as Siglip2ImageProcessor gives them: rows, columns, channels; zeros at the end."""
+    most = 2 + max(h * w for h, w in shapes)
+    pixels, mask = torch.zeros(len(shapes), most, patch * patch * channels), torch.zeros(len(shapes), most, dtype=torch.int32)
+    for b, (h, w) in enumerate(shapes):
+        pixels[b, : h * w] = torch.randn(h * w, patch * patch * channels, generator=g)
+        mask[b, : h * w] = 1
+    return {"pixel_values": pixels, "pixel_attention_mask": mask, "spatial_shapes": torch.tensor(shapes)}
 
 
 def main():
@@ -69,19 +85,25 @@ def main():
         g = torch.Generator().manual_seed(100 + seed)
         out = {}
         with torch.inference_mode():
-            for number, (h, w) in enumerate([(config.image_size, config.image_size), *sizes]):
-                pixels = torch.randn(2, config.num_channels, h, w, generator=g)
-                # DINOv2 interpolates always, and has no such argument
-                more = {} if "dinov2" in name else {"interpolate_pos_encoding": True}
+            own = [(5, 5), (5, 5)] if "siglip2" in name else (config.image_size, config.image_size)
+            for number, size in enumerate([own, *sizes]):
+                # DINOv2 interpolates always, DINOv3 has no table, and neither has such an argument
+                more = {} if "dino" in name else {"interpolate_pos_encoding": True}
+                if "siglip2" in name:
+                    more = naflex(size, config.patch_size, config.num_channels, g)
+                    pixels = more.pop("pixel_values")
+                else:
+                    pixels = torch.randn(2, config.num_channels, *size, generator=g)
                 y = vision(pixel_values=pixels.double(), **more)
                 tag = f".{number}" if number else ""
-                out["pixel_values" + tag] = pixels
+                out |= {"pixel_values" + tag: pixels} | {k + tag: v for k, v in more.items() if k != "interpolate_pos_encoding"}
                 out["last_hidden_state" + tag] = y.last_hidden_state
                 if y.pooler_output is not None:
                     out["pooler_output" + tag] = y.pooler_output
             if dual:
                 ids = ids_for(name, g)
-                y = model(input_ids=ids, pixel_values=out["pixel_values"].double())
+                more = {k: out[k] for k in ("pixel_attention_mask", "spatial_shapes") if k in out}
+                y = model(input_ids=ids, pixel_values=out["pixel_values"].double(), **more)
                 out |= {"input_ids": ids, "text_last_hidden_state": y.text_model_output.last_hidden_state, "text_embeds": y.text_embeds, "image_embeds": y.image_embeds, "logits_per_image": y.logits_per_image}
         out = {k: (v.float() if v.is_floating_point() else v).contiguous() for k, v in out.items()}
         save_file(out, str(folder / "golden.safetensors"), metadata={"format": "pt"})

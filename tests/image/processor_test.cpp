@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <tessera/image/flat_patches.hpp>
 #include <tessera/image/processor.hpp>
 #include <tessera/io.hpp>
 #include "support/hash.hpp"
@@ -32,6 +33,16 @@ TEST(ImageProcessor, EqualsTransformers) {
       ASSERT_EQ(size.width, out_width) << c["config"].dump() << v.dump();
       std::vector<float> values(static_cast<std::size_t>(3 * out_height * out_width), -77.f);
       processor.pixel_values(ctx, picture(v[1], width, height), View<float, 3>(values.data(), 3, out_height, out_width));
+      if (processor.config().size == ProcessorConfig::Size::patches) {  // rows of patches
+        const index_t patch = processor.config().patch, k = 3 * patch * patch;
+        const std::vector<float> planes(values);
+        flatten_patches(View<const float, 3>(planes.data(), 3, out_height, out_width), patch, patch,
+                        View<float, 2>(values.data(), out_height * out_width * 3 / k, k));
+        std::vector<float> back(values.size());
+        unflatten_patches(View<const float, 2>(values.data(), out_height * out_width * 3 / k, k), patch, patch,
+                          View<float, 3>(back.data(), 3, out_height, out_width));
+        EXPECT_EQ(back, planes);
+      }
       const auto* bytes = reinterpret_cast<const std::uint8_t*>(values.data());
       EXPECT_EQ(test::fnv({bytes, values.size() * sizeof(float)}), v[6].get<std::string>())
           << c["config"].dump() << v.dump();
@@ -74,6 +85,13 @@ TEST(ImageProcessor, RefusesWhatDoesNotFit) {
   ProcessorConfig narrow;
   narrow.size = ProcessorConfig::Size::shortest_edge;
   EXPECT_THROW((void)ImageProcessor(narrow).output_size(1, 100000), Error);
+  // Patches of 2 x 2 of an image that has no whole number of them, and rows for another number.
+  EXPECT_THROW(flatten_patches(View<const float, 3>(values.data(), 3, 5, 4), 2, 2, View<float, 2>(values.data(), 4, 12)),
+               Error);
+  EXPECT_THROW(flatten_patches(View<const float, 3>(values.data(), 3, 4, 4), 2, 2, View<float, 2>(values.data(), 3, 12)),
+               Error);
+  EXPECT_THROW(unflatten_patches(View<const float, 2>(values.data(), 4, 11), 2, 2, View<float, 3>(values.data(), 3, 4, 4)),
+               Error);
 }
 
 }  // namespace

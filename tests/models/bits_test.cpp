@@ -100,6 +100,46 @@ TEST_P(EncoderBits, AnyGroupingOfTheSequences) {
         }
     }
 }
+TEST(RotaryBits, AnyGroupingThreadsAndIsa) {  // places follow their tokens into whatever group they go
+  const SmallStack stack = small_stacks()[2];
+  const StackData data(stack.config, stack.parts, 3);
+  const Matrix cos = filled(50, 3, {.seed = 8}), sin = filled(50, 3, {.seed = 9});
+  std::vector<index_t> lengths;
+  Random random(4);
+  for (int i = 0; i < 24; ++i) lengths.push_back(random.in(0, 60));
+  const Texts texts(lengths, stack.config.vocab_size, 5);
+  std::vector<std::int32_t> places;
+  for (index_t t = 0; t < texts.tokens(); ++t) places.push_back(static_cast<std::int32_t>(random.in(-1, 49)));
+  const auto inputs = [&](index_t b0, index_t b1, std::vector<index_t>& cu) {
+    const index_t t0 = texts.cu[static_cast<std::size_t>(b0)], t1 = texts.cu[static_cast<std::size_t>(b1)];
+    cu.clear();
+    for (index_t b = b0; b <= b1; ++b) cu.push_back(texts.cu[static_cast<std::size_t>(b)] - t0);
+    models::TokenInputs in;
+    in.ids = View<const std::int32_t, 1>(texts.ids.data() + t0, t1 - t0);
+    in.batch.cu_seqlens = View<const index_t, 1>(cu.data(), static_cast<index_t>(cu.size()));
+    in.batch.positions = View<const std::int32_t, 2>(places.data() + t0, index_t{1}, t1 - t0);
+    in.rotary = {cos.in(), sin.in(), ops::RotaryPairs::adjacent};
+    return in;
+  };
+  std::vector<index_t> cu;
+  Context plain(1);
+  const models::Transformer model = data.model(plain);
+  std::vector<std::uint32_t> alone;
+  for (index_t b = 0; b < 24; ++b) {
+    const auto bits = forward(model, plain, inputs(b, b + 1, cu)).bits();
+    alone.insert(alone.end(), bits.begin(), bits.end());
+  }
+  for (const Isa isa : isas())
+    for (const int threads : {1, 3}) {
+      Context ctx(isa, threads);
+      const models::Transformer own = data.model(ctx);
+      EXPECT_EQ(forward(own, ctx, inputs(0, 24, cu)).bits(), alone) << isa_name(isa) << ", " << threads;
+    }
+  std::vector<index_t> all;
+  models::TokenInputs none = inputs(0, 24, all);
+  none.rotary = {};
+  EXPECT_NE(forward(model, plain, none).bits(), alone);
+}
 TEST_P(EncoderBits, TapsAndHooksTakeAnotherScheduleToTheSameBits) {
   for (const Isa isa : isas()) {
     Context ctx(isa, 2);

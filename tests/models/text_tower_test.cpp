@@ -33,6 +33,8 @@ std::string folder(const std::string& name) {
       "special_tokens": {"end": {"id": "end", "ids": [98], "tokens": ["end"]}}},
     "model": {"type": "WordPiece", "unk_token": "unk", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
       "vocab": {"unk": 3, "a": 10, "cat": 11, "dog": 12, "end": 98}}})";
+  // The tokens that fill texts up are the tokenizer's, on its side; its class lowercases.
+  if (name == "siglip2") std::ofstream(made / "tokenizer_config.json") << R"({"pad_token": "dog", "padding_side": "right"})";
   return made.string();
 }
 
@@ -40,7 +42,7 @@ TEST(TextTower, EmbedsTheTokenThatStandsForTheText) {
   const std::vector<std::string_view> texts{"a cat", "dog", "",
                                             "a cat a dog a cat a dog a cat a dog a cat a dog a cat a dog"};
   Context ctx(2);
-  for (const char* name : {"clip", "clip_old_eos_f16", "siglip"}) {
+  for (const char* name : {"clip", "clip_old_eos_f16", "siglip", "siglip2"}) {
     const std::string path = folder(name);
     const auto encoder = TextEncoder::load(ctx, path);
     const Embeddings got = encoder.embed(ctx, texts);
@@ -51,6 +53,7 @@ TEST(TextTower, EmbedsTheTokenThatStandsForTheText) {
       encoder.tokenizer().encode_ids(texts[static_cast<std::size_t>(i)], ids, 16);
       ASSERT_EQ(ids.back(), 98);  // cut texts end so too
       if (std::string(name) == "siglip") ids.resize(16, 1);
+      if (std::string(name) == "siglip2") ids.resize(16, 12);
       const auto n = static_cast<index_t>(ids.size()), c = model.transformer->config().block.channels;
       const std::vector<index_t> cu{0, n};
       TokenInputs in;
@@ -65,6 +68,18 @@ TEST(TextTower, EmbedsTheTokenThatStandsForTheText) {
     }
     EXPECT_EQ(encoder.dim({.pooling = ops::Pooling::mean}), model.transformer->config().block.channels);
   }
+}
+
+TEST(TextTower, Siglip2LowercasesAndPadsOnItsSide) {
+  Context ctx(1);
+  const std::string path = folder("siglip2");
+  std::ofstream(path + "/tokenizer_config.json") << R"({"pad_token": "a"})";  // and the class pads on the left
+  const auto encoder = TextEncoder::load(ctx, path);
+  const std::vector<std::string_view> texts{"CAT Dog"};
+  const auto tokens = encoder.tokenize(ctx, texts, {});
+  std::vector<std::int32_t> want(16, 10);
+  want[13] = 11, want[14] = 12, want[15] = 98;
+  EXPECT_EQ(tokens.ids, want);
 }
 
 TEST(TextTower, TwoTowersNeedOneScale) {

@@ -85,9 +85,25 @@ TEST_P(Block, HalvesMatchTheReference) {
     EXPECT_EQ(ctx.arena().used(), 0U);
   }
 }
-TEST_P(Block, HalvesAreTheOpsOneByOne) {  // whatever schedule a backend has: the bits are those of the contracts
+/// Tables for heads of that size, and a place or none for each token.
+struct Turns {
+  Matrix cos, sin;
+  std::vector<std::int32_t> places;
+  explicit Turns(index_t head_dim) : cos(filled(9, head_dim / 2, {.seed = 8})), sin(filled(9, head_dim / 2, {.seed = 9})) {
+    for (index_t t = 0; t < kTokens; ++t) places.push_back(static_cast<std::int32_t>(t * 7 % 10) - 1);
+  }
+  ops::Rotary tables() const { return {cos.in(), sin.in(), ops::RotaryPairs::halves}; }
+  View<const std::int32_t, 2> positions() const { return View<const std::int32_t, 2>(places.data(), index_t{1}, kTokens); }
+};
+
+void halves_are_the_ops_one_by_one(Context& ctx, bool turned) {
   for (const Variant& v : variants()) {
     const auto& c = v.config;
+    const Turns turns(c.head_dim);
+    RaggedBatch placed = batch();
+    if (turned) placed.positions = turns.positions();
+    ops::BlockOptions options;
+    if (turned) options.rotary = turns.tables();
     LayerData layer(c, v.parts, 7);
     const ops::BlockWeights w = layer.weights(ctx);
     const Matrix x = filled(kTokens, c.channels, {.seed = 5});
@@ -110,6 +126,11 @@ TEST_P(Block, HalvesAreTheOpsOneByOne) {  // whatever schedule a backend has: th
       p.stride[0] = qkv.ld;
       return p;
     };
+    if (turned) {
+      View<float, 3> both(qkv.data(), kTokens, c.heads + c.kv_heads, c.head_dim);
+      both.stride[0] = qkv.ld;
+      ops::rotary(ctx, both, turns.tables(), turns.positions()[0]);
+    }
     const auto cu = batch().cu_seqlens;
     ops::attention(ctx, part(0, c.heads), part(nq, c.kv_heads), part(nq + nkv, c.kv_heads), cu, cu, c.attention,
                    context.heads_out(c.heads));
@@ -118,7 +139,7 @@ TEST_P(Block, HalvesAreTheOpsOneByOne) {  // whatever schedule a backend has: th
     if (!c.pre_norm) out = norm(w.attention_norm, out);
     Matrix half = x;
     reserve(ctx, c);
-    ops::attention_half(ctx, c, w, batch(), half.out());
+    ops::attention_half(ctx, c, w, placed, half.out(), options);
     EXPECT_EQ(half.bits(), out.bits()) << v.name;
 
     in = c.pre_norm ? norm(w.mlp_norm, x) : x;
@@ -130,6 +151,21 @@ TEST_P(Block, HalvesAreTheOpsOneByOne) {  // whatever schedule a backend has: th
     ops::mlp_half(ctx, c, w, batch(), half.out());
     EXPECT_EQ(half.bits(), out.bits()) << v.name;
   }
+}
+TEST_P(Block, HalvesAreTheOpsOneByOne) {  // whatever schedule a backend has: the bits are those of the contracts
+  halves_are_the_ops_one_by_one(ctx, false);
+}
+TEST_P(Block, QueriesAndKeysTurnByTheirPlaces) {
+  halves_are_the_ops_one_by_one(ctx, true);
+  const Variant v = variants()[0];
+  LayerData layer(v.config, v.parts, 3);
+  const Turns turns(v.config.head_dim);
+  Matrix x = filled(kTokens, v.config.channels);
+  reserve(ctx, v.config);
+  ops::BlockOptions options;
+  options.rotary = turns.tables();
+  TESSERA_EXPECT_ERROR(Code::kBadArgument, "positions",
+                       ops::attention_half(ctx, v.config, layer.weights(ctx), batch(), x.out(), options));
 }
 TEST_P(Block, ThreadsChangeNoBit) {
   for (const Variant& v : variants()) {

@@ -212,6 +212,34 @@ inline std::vector<Job> patch_jobs(Random& random) {
            [=](Context& ctx) { return positions(ctx, ops::PositionInterpolation::bicubic_antialias); }}};
 }
 
+inline std::vector<Job> rotary_jobs(Random& random) {
+  const index_t t = random.in(1, 60), heads = random.in(1, 4), d = random.in(2, 90), half = random.in(1, d / 2);
+  const auto x = std::make_shared<Matrix>(wide(t, heads * d, random.next()));
+  const auto coordinates = std::make_shared<Matrix>(filled(20, 2, {.seed = random.next(), .scale = 1024.f}));
+  std::vector<std::int32_t> places, axes;
+  for (index_t i = 0; i < t; ++i) places.push_back(static_cast<std::int32_t>(random.in(-2, 19)));
+  for (index_t j = 0; j < half; ++j) axes.push_back(static_cast<std::int32_t>(random.in(0, 1)));
+  const auto tables = [=] {
+    std::vector<float> frequencies(static_cast<std::size_t>(half));
+    const View<float, 1> f(frequencies.data(), half);
+    ops::rotary_frequencies(10000, f);
+    Matrix both(40, half, 2);
+    ops::rotary_tables(coordinates->in(), View<const std::int32_t, 1>(axes.data(), half), f, both.out().slice(0, 20),
+                       both.out().slice(20, 40));
+    return both;
+  };
+  std::vector<Job> jobs{{"rotary tables", [=](Context&) { return tables(); }}};
+  for (const ops::RotaryPairs pairs : {ops::RotaryPairs::halves, ops::RotaryPairs::adjacent})
+    jobs.push_back({"rotary", [=](Context& ctx) {
+                      const Matrix both = tables();
+                      Matrix out = *x;
+                      ops::rotary(ctx, out.heads_out(heads), {both.in().slice(0, 20), both.in().slice(20, 40), pairs},
+                                  View<const std::int32_t, 1>(places.data(), t));
+                      return out;
+                    }});
+  return jobs;
+}
+
 /// Every operation, every epilogue, activation, pooling mode and kind of attention, at least once.
 inline std::vector<Job> drawn_jobs(std::uint64_t seed) {
   Random random(seed);
@@ -222,7 +250,7 @@ inline std::vector<Job> drawn_jobs(std::uint64_t seed) {
   for (int parts = 0; parts < 16; ++parts) jobs.push_back(linear_job(random, static_cast<Activation>(parts % 7), parts));
   for (int act = 0; act < 7; ++act) jobs.push_back(linear_job(random, static_cast<Activation>(act), 7));
   for (int i = 0; i < 4; ++i) join(row_jobs(random)), join(token_jobs(random));
-  for (int i = 0; i < 3; ++i) join(patch_jobs(random));
+  for (int i = 0; i < 3; ++i) join(patch_jobs(random)), join(rotary_jobs(random));
   for (const auto& p : {ops::AttentionParams{},
                         {.scale = 0.3f},
                         {.causal = true},

@@ -1,15 +1,26 @@
 """tessera embed --image: files, folders and lists; what cannot be read is named and skipped; rows do not depend on company."""
 
+import array
 import json
 import os
 import shutil
 import tarfile
 import unittest
 
-from toolkit import GOLDENS, TOLERANCE, ToolTest, read_npy, read_safetensors, worst_error, write_safetensors
+from toolkit import GOLDENS, TOLERANCE, ToolTest, read_npy, integers, read_safetensors, worst_error, write_safetensors
 
 IMAGES = GOLDENS / "images"
 PROCESSOR = {"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 30}, "crop_size": 30}
+
+
+def without_padding(states, mask):
+    """[B, T, C] with zeros where the mask is 0."""
+    c = states.shape[2]
+    values = states.floats()
+    for row, keep in enumerate(array.array("i", mask.data)):
+        if not keep:
+            values[row * c : (row + 1) * c] = array.array("f", [0] * c)
+    return states._replace(data=values.tobytes())
 
 
 class Images(ToolTest):
@@ -142,6 +153,25 @@ class Images(ToolTest):
         values = self.preprocess(IMAGES / "exif-1.jpg", IMAGES / "exif-6.jpg", options=("--threads", "2"))
         self.assertEqual({n: t.shape for n, t in values.items()}, {"pixel_values.0": (3, 30, 38), "pixel_values.1": (3, 38, 30)})
 
+    def test_patches_of_images_of_any_shape(self):
+        shutil.rmtree(self.folder)
+        shutil.copytree(GOLDENS / "tiny_image/siglip2", self.folder)
+        config = {"image_processor_type": "Siglip2ImageProcessor", "patch_size": 6, "max_num_patches": 30}
+        (self.folder / "preprocessor_config.json").write_text(json.dumps(config))
+        paths = [IMAGES / n for n in ("exif-1.jpg", "rgb.png", "exif-6.jpg")]
+        values = self.preprocess(*paths)
+        shapes = {n: (t.dtype, t.shape) for n, t in values.items()}
+        self.assertEqual(shapes, {"pixel_values": ("F32", (3, 30, 108)), "pixel_attention_mask": ("I32", (3, 30)), "spatial_shapes": ("I64", (3, 2))})
+        sides = array.array("q", values["spatial_shapes"].data)
+        self.assertEqual([sum(values["pixel_attention_mask"].data[120 * i : 120 * (i + 1)]) for i in range(3)], [sides[2 * i] * sides[2 * i + 1] for i in range(3)])
+        self.assertEqual((sides[0], sides[1]), (sides[5], sides[4]))  # the same picture, turned
+        self.tool("forward", "--model", self.folder, "values.safetensors", "out.safetensors")
+        pooled = read_safetensors(self.dir / "out.safetensors")["pooler_output"].floats()
+        got, _ = self.embed_images(*paths, options=("--no-normalize",))
+        self.assertEqual([list(r) for r in got.rows], [list(pooled[28 * i : 28 * (i + 1)]) for i in range(3)])
+        (self.folder / "preprocessor_config.json").write_text(json.dumps({**config, "do_resize": False}))
+        self.tool("preprocess", "--model", self.folder, "--image", *paths, "-o", "values.safetensors", code=3)  # too many patches
+
 
 class Forward(ToolTest):
     def forward(self, name, inputs, *args):
@@ -156,17 +186,20 @@ class Forward(ToolTest):
 
     def test_every_folder(self):
         folders = sorted(p.name for p in (GOLDENS / "tiny_image").iterdir())
-        self.assertEqual(len(folders), 12)
+        self.assertEqual(len(folders), 16)
         for name in folders:
             with self.subTest(name):
                 want = read_safetensors(GOLDENS / "tiny_image" / name / "golden.safetensors")
-                got = self.forward(name, {"pixel_values": want["pixel_values"]}, "--hidden-states")
+                pixels = {n: want[n] for n in ("pixel_values", "pixel_attention_mask", "spatial_shapes") if n in want}
+                got = self.forward(name, pixels, "--hidden-states")
+                if "spatial_shapes" in want:  # padding is 0 here, and anything there
+                    want["last_hidden_state"] = without_padding(want["last_hidden_state"], want["pixel_attention_mask"])
                 expected = {n for n in ("last_hidden_state", "pooler_output") if n in want}
                 self.check(got, want, expected)
                 self.assertEqual(expected, {n for n in got if not n.startswith(("hidden_states", "image_embeds"))})
                 self.assertEqual(sum(n.startswith("hidden_states.") for n in got), 3)
                 if "input_ids" in want:
-                    both = self.forward(name, {n: want[n] for n in ("pixel_values", "input_ids")})
+                    both = self.forward(name, pixels | {"input_ids": want["input_ids"]})
                     self.check(both, want, ("text_embeds", "image_embeds", "logits_per_image"))
                     text = self.forward(name, {"input_ids": want["input_ids"]})
                     self.assertLessEqual(worst_error(text["last_hidden_state"].floats(), want["text_last_hidden_state"].floats()), TOLERANCE)
@@ -179,6 +212,20 @@ class Forward(ToolTest):
             self.mistake(code, "forward", "--model", GOLDENS / "tiny_image/clip", "in.safetensors", "out.safetensors", says=(names[-1], "not read"))
         write_safetensors(self.dir / "in.safetensors", {n: want[n] for n in ("pixel_values", "input_ids")})
         self.mistake(2, "forward", "--model", GOLDENS / "tiny_image/clip", "in.safetensors", "out.safetensors", "--hidden-states", says=("--hidden-states",))
+
+    def test_patches_that_do_not_fit_their_shapes_are_refused(self):
+        folder = GOLDENS / "tiny_image/siglip2"
+        want = read_safetensors(folder / "golden.safetensors")
+        good = {n: want[n] for n in ("pixel_values", "pixel_attention_mask", "spatial_shapes")}
+        for changed, says in (({"spatial_shapes": None}, "spatial_shapes"), ({"spatial_shapes": integers([[5, 5], [4, 7]])}, "spatial_shapes"), ({"spatial_shapes": integers([[5, 5], [0, 7]])}, "spatial_shapes"),
+                              ({"spatial_shapes": integers([[5, 5], [2**31 - 1, 2**31 - 1]])}, "spatial_shapes"), ({"spatial_shapes": integers([[5, 5], [5, 4]])}, "pixel_attention_mask"),
+                              ({"pixel_values": want["pixel_values"]._replace(shape=(2, 54, 54))}, "pixel_attention_mask"), ({"pixel_values": want["pixel_values"]._replace(shape=(2, 54, 54)), "pixel_attention_mask": None}, "patches")):  # fmt: skip
+            with self.subTest(says=says):
+                write_safetensors(self.dir / "in.safetensors", {n: t for n, t in (good | changed).items() if t})
+                self.mistake(1, "forward", "--model", folder, "in.safetensors", "out.safetensors", says=(says,))
+        for extra in ("pixel_attention_mask", "spatial_shapes"):
+            write_safetensors(self.dir / "in.safetensors", {"pixel_values": read_safetensors(GOLDENS / "tiny_image/siglip/golden.safetensors")["pixel_values"], extra: good[extra]})
+            self.mistake(1, "forward", "--model", GOLDENS / "tiny_image/siglip", "in.safetensors", "out.safetensors", says=(extra, "not read"))
 
     def test_a_model_of_images_alone_reads_no_text(self):
         want = read_safetensors(GOLDENS / "tiny_image/clip/golden.safetensors")

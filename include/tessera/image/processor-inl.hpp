@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/image/processor.hpp>
@@ -27,6 +28,10 @@ inline ProcessorConfig defaults_of(const std::string& type) {
     c.filter = Filter::bicubic;
     return c;
   }
+  if (type == "Siglip2ImageProcessor") {
+    c.size = ProcessorConfig::Size::patches;
+    return c;
+  }
   if (type == "BlipImageProcessor") {
     c.filter = Filter::bicubic;
     c.height = c.width = 384;
@@ -41,7 +46,7 @@ inline ProcessorConfig defaults_of(const std::string& type) {
     return c;
   }
   throw Error(Code::kUnsupported, {"preprocessor_config.json: image_processor_type '", type,
-                                   "' is not supported; known: ViT, DeiT, CLIP, Siglip, Bit, Blip ImageProcessor"});
+                                   "' is not supported; known: ViT, DeiT, CLIP, Siglip, Siglip2, Bit, Blip ImageProcessor"});
 }
 
 inline std::string processor_type(const io::Json& json) {
@@ -126,12 +131,18 @@ inline ProcessorConfig processor_config(const io::Json& json) {
   const std::string type = detail::processor_type(json);
   ProcessorConfig c = detail::defaults_of(type);
   c.resize = detail::switched(json, "do_resize", c.resize);
-  c.center_crop = detail::switched(json, "do_center_crop", c.center_crop);
   c.rescale = detail::switched(json, "do_rescale", c.rescale);
   c.normalize = detail::switched(json, "do_normalize", c.normalize);
-  // A lone number is the short side for those processors that crop afterwards, and for SigLIP.
-  detail::read_size(json, type != "CLIPImageProcessor" && type != "BitImageProcessor" && type != "SiglipImageProcessor", c);
-  detail::read_crop(json, c);
+  if (c.size == ProcessorConfig::Size::patches) {
+    c.patch = io::get_int(json, "patch_size", 1, 1 << 12, c.patch);
+    c.max_patches = io::get_int(json, "max_num_patches", 1, 1 << 20, c.max_patches);
+  } else {
+    c.center_crop = detail::switched(json, "do_center_crop", c.center_crop);
+    // A lone number is the short side for those processors that crop afterwards, and for SigLIP.
+    detail::read_size(json, type != "CLIPImageProcessor" && type != "BitImageProcessor" && type != "SiglipImageProcessor",
+                      c);
+    detail::read_crop(json, c);
+  }
   if (!io::member(json, "resample").is_null()) c.filter = detail::filter_of(io::get_int(json, "resample", 0, 5));
   c.rescale_factor = io::get_number(json, "rescale_factor", c.rescale_factor);
   detail::read_channels(json, "image_mean", c.mean);
@@ -164,11 +175,40 @@ inline ImageProcessor ImageProcessor::load(const std::string& folder, Backend ba
   return ImageProcessor(processor_config(io::read_json(folder + "/preprocessor_config.json")), backend);
 }
 
+namespace detail {
+
+/// The largest height and width, found by bisection of a scale, whose patches are at most so many.
+/// In doubles and Python's order of operations; no product is added to, so a compiler has nothing to contract.
+/// Source: transformers, image_processing_siglip2.py, get_image_size_for_max_num_patches.
+inline std::pair<index_t, index_t> size_for_patches(index_t height, index_t width, index_t patch, index_t most) {
+  const FpModeScope mode;
+  const auto side = [&](double scale, index_t size) {
+    const double patches = std::ceil(static_cast<double>(size) * scale / static_cast<double>(patch));
+    return patches < 1.0 ? patch : static_cast<index_t>(patches) * patch;
+  };
+  constexpr double kNear = 1e-5;
+  double low = kNear / 10, high = 100.0;
+  while (high - low >= kNear) {
+    const double scale = (low + high) / 2;
+    const index_t rows = side(scale, height) / patch, columns = side(scale, width) / patch;
+    (static_cast<double>(rows) * static_cast<double>(columns) <= static_cast<double>(most) ? low : high) = scale;
+  }
+  return {side(low, height), side(low, width)};
+}
+
+}  // namespace detail
+
 inline ImageProcessor::Extent ImageProcessor::resized(index_t height, index_t width) const {
   if (height < 1 || width < 1) throw Error(Code::kBadArgument, "image processor: an image without pixels");
   if (!config_.resize) return {height, width};
   using Size = ProcessorConfig::Size;
   if (config_.size == Size::exact) return {config_.height, config_.width};
+  if (config_.size == Size::patches) {
+    const auto [h, w] = detail::size_for_patches(height, width, config_.patch, config_.max_patches);
+    if (h > detail::kMostPixels || w > detail::kMostPixels)
+      throw Error(Code::kLimit, "image processor: max_num_patches makes a side of more than 2^24 pixels");
+    return {h, w};
+  }
   const index_t small = std::min(height, width), large = std::max(height, width);
   index_t edge = config_.edge, far = edge * large / small;  // exact below 2^53, as Python's quotient is then rounded down
   if (config_.size == Size::edges) {

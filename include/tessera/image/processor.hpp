@@ -16,11 +16,13 @@ struct ProcessorConfig {
   enum class Size : unsigned char {
     exact,          ///< height x width
     shortest_edge,  ///< the short side becomes `edge`, the long one in proportion, rounded down
-    edges           ///< the same, but no side longer than `longest_edge`
+    edges,          ///< the same, but no side longer than `longest_edge`
+    patches         ///< as large as `max_patches` patches allow, each side a multiple of `patch` (SigLIP 2, NaFlex)
   };
   bool resize = true, center_crop = false, rescale = true, normalize = true;
   Size size = Size::exact;
   index_t height = 224, width = 224, edge = 224, longest_edge = 0;
+  index_t patch = 16, max_patches = 256;
   Filter filter = Filter::bilinear;
   index_t crop_height = 224, crop_width = 224;
   double rescale_factor = 1.0 / 255.0;
@@ -28,7 +30,7 @@ struct ProcessorConfig {
 };
 
 /// From a preprocessor_config.json, with the defaults of its image_processor_type (or feature_extractor_type): ViT, DeiT,
-/// CLIP, SigLIP, Bit (DINOv2), BLIP, with or without "Fast".
+/// CLIP, SigLIP, SigLIP 2, Bit (DINOv2), BLIP, with or without "Fast".
 /// \throws Error kFormat for values that mean nothing, kUnsupported for other processors and filters.
 ProcessorConfig processor_config(const io::Json& json);
 

@@ -11,7 +11,9 @@ inline TextModel load_text_model(Context& ctx, const io::ModelFolder& folder, co
                                                             {"clip", load_clip_text},
                                                             {"clip_text_model", load_clip_text},
                                                             {"siglip", load_siglip_text},
-                                                            {"siglip_text_model", load_siglip_text}};
+                                                            {"siglip_text_model", load_siglip_text},
+                                                            {"siglip2", load_siglip_text},
+                                                            {"siglip2_text_model", load_siglip_text}};
   return detail::load_family<TextModel>(ctx, folder, options, " for texts", kFamilies);
 }
 

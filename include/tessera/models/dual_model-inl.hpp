@@ -57,17 +57,20 @@ inline DualModel load_clip(Context& ctx, const io::ModelFolder& folder, const io
                              clip_head(ctx, folder, json, options));
 }
 inline DualModel load_siglip(Context& ctx, const io::ModelFolder& folder, const io::Json& json, const LoadOptions& options) {
-  return detail::both_towers("siglip", load_siglip_image(ctx, folder, json, options),
+  const char* family = io::get_string(json, "model_type", "") == "siglip2" ? "siglip2" : "siglip";
+  return detail::both_towers(family, load_siglip_image(ctx, folder, json, options),
                              load_siglip_text(ctx, folder, json, options), siglip_head(ctx, folder, json, options));
 }
 
 inline ContrastiveHead load_contrastive_head(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options) {
-  static constexpr detail::Family<ContrastiveHead> kFamilies[] = {{"clip", clip_head}, {"siglip", siglip_head}};
+  static constexpr detail::Family<ContrastiveHead> kFamilies[] = {
+      {"clip", clip_head}, {"siglip", siglip_head}, {"siglip2", siglip_head}};
   return detail::load_family<ContrastiveHead>(ctx, folder, options, detail::kForBoth, kFamilies);
 }
 
 inline DualModel load_dual_model(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options) {
-  static constexpr detail::Family<DualModel> kFamilies[] = {{"clip", load_clip}, {"siglip", load_siglip}};
+  static constexpr detail::Family<DualModel> kFamilies[] = {
+      {"clip", load_clip}, {"siglip", load_siglip}, {"siglip2", load_siglip}};
   return detail::load_family<DualModel>(ctx, folder, options, detail::kForBoth, kFamilies);
 }
 

@@ -1,4 +1,4 @@
-// Two towers that meet in one space: what transformers loads as CLIPModel or SiglipModel.
+// Two towers that meet in one space: what transformers loads as CLIPModel, SiglipModel or Siglip2Model.
 #pragma once
 #include <string>
 
@@ -9,7 +9,7 @@
 namespace tessera::models {
 
 struct DualModel {
-  std::string family;  ///< "clip" or "siglip"
+  std::string family;  ///< "clip", "siglip" or "siglip2"
   ImageModel image;
   TextModel text;
   ContrastiveHead head;
@@ -17,10 +17,10 @@ struct DualModel {
   index_t dim() const noexcept { return image.dim(); }
 };
 
-/// What a folder of CLIP or SigLIP holds beside the towers. \throws Error as load_dual_model().
+/// What a folder of CLIP, SigLIP or SigLIP 2 holds beside the towers. \throws Error as load_dual_model().
 ContrastiveHead load_contrastive_head(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options = {});
 
-/// CLIP or SigLIP. \throws Error kUnsupported naming the model_type, and as load_text_model.
+/// CLIP, SigLIP or SigLIP 2. \throws Error kUnsupported naming the model_type, and as load_text_model.
 DualModel load_dual_model(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options = {});
 
 namespace detail {

@@ -20,6 +20,51 @@ inline std::vector<index_t> ImageModel::offsets(std::span<const ops::Pixels> ima
   return cu;
 }
 
+namespace detail {
+
+/// Axial rotary positions of the images of a batch: the tables of each grid once, one after the other, and the places of
+/// all tokens in them. Prefix tokens have none.
+struct GridRotary {
+  std::vector<std::int32_t> places;
+
+  /// \param frequencies [F] of each axis.  \param grids rows and columns of patches of each image.
+  GridRotary(const std::vector<float>& frequencies, index_t prefix_tokens,
+             const std::vector<std::pair<index_t, index_t>>& grids) {
+    const auto f = static_cast<index_t>(frequencies.size());
+    std::vector<float> both(frequencies);
+    both.insert(both.end(), frequencies.begin(), frequencies.end());
+    std::vector<std::int32_t> axes(static_cast<std::size_t>(2 * f), 0);
+    std::fill(axes.begin() + f, axes.end(), 1);
+    std::map<std::pair<index_t, index_t>, std::int32_t> first;
+    std::vector<float> coordinates;
+    for (const auto& [height, width] : grids) {
+      const auto begin = static_cast<std::int32_t>(coordinates.size() / 2);
+      const auto [found, is_new] = first.try_emplace({height, width}, begin);
+      if (is_new) {
+        coordinates.resize(coordinates.size() + static_cast<std::size_t>(2 * height * width));
+        ops::rotary_grid(height, width, View<float, 2>(coordinates.data() + 2 * begin, height * width, index_t{2}));
+      }
+      places.insert(places.end(), static_cast<std::size_t>(prefix_tokens), -1);
+      for (index_t i = 0; i < height * width; ++i) places.push_back(found->second + static_cast<std::int32_t>(i));
+    }
+    rows_ = static_cast<index_t>(coordinates.size() / 2), half_ = 2 * f;
+    cos_.resize(static_cast<std::size_t>(rows_ * half_)), sin_.resize(cos_.size());
+    ops::rotary_tables(View<const float, 2>(coordinates.data(), rows_, index_t{2}),
+                       View<const std::int32_t, 1>(axes.data(), half_), View<const float, 1>(both.data(), half_),
+                       View<float, 2>(cos_.data(), rows_, half_), View<float, 2>(sin_.data(), rows_, half_));
+  }
+  ops::Rotary tables() const {
+    return {View<const float, 2>(cos_.data(), rows_, half_), View<const float, 2>(sin_.data(), rows_, half_),
+            ops::RotaryPairs::halves};
+  }
+
+ private:
+  index_t rows_ = 0, half_ = 0;
+  std::vector<float> cos_, sin_;
+};
+
+}  // namespace detail
+
 template <class F>
 void ImageModel::with_tokens(Context& ctx, std::span<const ops::Pixels> images, const F& run) const {
   const std::vector<index_t> cu = offsets(images);
@@ -54,6 +99,14 @@ void ImageModel::with_tokens(Context& ctx, std::span<const ops::Pixels> images, 
                        x.slice(first + prefix_tokens, first + cu[at + 1] - cu[at]));
     }
   };
+  std::optional<detail::GridRotary> turns;
+  if (!rotary_frequencies.empty()) {
+    std::vector<std::pair<index_t, index_t>> grids;
+    for (index_t b = 0; b + 1 < static_cast<index_t>(cu.size()); ++b) grids.push_back(size_of(b));
+    turns.emplace(rotary_frequencies, prefix_tokens, grids);
+    in.rotary = turns->tables();
+    in.batch.positions = View<const std::int32_t, 2>(turns->places.data(), index_t{1}, cu.back());
+  }
   run(in);
 }
 

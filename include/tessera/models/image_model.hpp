@@ -29,6 +29,7 @@ struct ImageModel {
   index_t prefix_tokens = 0;
   View<const float, 3> positions = {};  ///< [rows, columns, C] of patches, or empty
   ops::PositionInterpolation interpolation = ops::PositionInterpolation::bicubic;
+  std::vector<float> rotary_frequencies;  ///< [D / 4] of each axis, down and across (DINOv3), or empty
   std::unique_ptr<const Transformer> transformer;
   std::optional<ops::NormWeights> pooled_norm;  ///< of the first token (CLIP)
   std::vector<float> pooled_norm_storage;
@@ -47,7 +48,7 @@ struct ImageModel {
   /// The same with tokens merged on the way: \see Transformer::forward_merged. Prefix tokens stay.
   MergedTokens forward_merged(Context& ctx, std::span<const ops::Pixels> images, View<float, 2> out, TokenMerging merging,
                               const ForwardOptions& options = {}) const;
-  /// pooler_output: from a last_hidden_state. Without a pooler of its own, the first token (DINOv2).
+  /// pooler_output: from a last_hidden_state. Without a pooler of its own, the first token (DINOv2, DINOv3).
   /// \param cu_seqlens of offsets().  \param sizes [sum T] of merged tokens, or empty.  \param out [B, C].
   void pool(Context& ctx, View<const float, 2> hidden, View<const index_t, 1> cu_seqlens, View<float, 2> out,
             View<const float, 1> sizes = {}) const;
@@ -56,8 +57,8 @@ struct ImageModel {
              View<const float, 1> sizes = {}) const;
   /// Whether it was trained to hand out one vector an image, which pool() or the projection gives.
   bool has_embedding() const noexcept { return projection_out || attention_pool || pooled_norm; }
-  /// Whether transformers' model has a pooler_output: DINOv2's is the class token.
-  bool has_pooled() const noexcept { return has_embedding() || pooler || family.starts_with("dinov2"); }
+  /// Whether transformers' model has a pooler_output: DINOv2's and DINOv3's is the class token.
+  bool has_pooled() const noexcept { return has_embedding() || pooler || family.starts_with("dinov"); }
   index_t pooled_dim() const noexcept { return pooler ? pooler->linear.weight.n() : channels(); }
   index_t dim() const noexcept { return projection_out ? projection_out->linear.weight.n() : pooled_dim(); }
 

@@ -12,6 +12,7 @@ struct LayerNames {
   const char *q, *k, *v, *attention_out, *attention_norm, *mlp_norm, *mlp_in, *mlp_out;
   const char *attention_scale = nullptr, *mlp_scale = nullptr;  ///< whole names
   const char* mlp_gate_and_in = nullptr;                        ///< one tensor of both, the gate first, in place of mlp_in
+  const char* mlp_gate = nullptr;                               ///< of a gated MLP, beside mlp_in
 };
 
 /// transformers' CLIP and those copied from it: SigLIP, BLIP.
@@ -32,6 +33,10 @@ inline constexpr LayerNames kDinov2Layer{"attention.attention.query",
                                          "mlp.fc2",
                                          "layer_scale1.lambda1",
                                          "layer_scale2.lambda1"};
+/// transformers' DINOv3; its gated MLP has mlp.gate_proj as well.
+inline constexpr LayerNames kDinov3Layer{
+    "attention.q_proj", "attention.k_proj", "attention.v_proj",     "attention.o_proj",    "norm1", "norm2",
+    "mlp.up_proj",      "mlp.down_proj",    "layer_scale1.lambda1", "layer_scale2.lambda1"};
 constexpr LayerNames with_swiglu(LayerNames names) noexcept {
   names.mlp_in = nullptr, names.mlp_gate_and_in = "mlp.weights_in", names.mlp_out = "mlp.weights_out";
   return names;
@@ -57,6 +62,7 @@ inline LayerTensors read_layer(TensorSource& source, const LayerNames& n, const 
       l.mlp_gate_bias = b.slice(0, b.extent[0] / 2), l.mlp_in_bias = b.slice(b.extent[0] / 2, b.extent[0]);
   } else {
     l.mlp_in = matrix(n.mlp_in), l.mlp_in_bias = bias(n.mlp_in);
+    if (n.mlp_gate) l.mlp_gate = matrix(n.mlp_gate), l.mlp_gate_bias = bias(n.mlp_gate);
   }
   l.mlp_out = matrix(n.mlp_out), l.mlp_out_bias = bias(n.mlp_out);
   if (n.attention_scale) l.attention_scale = vector(n.attention_scale), l.mlp_scale = vector(n.mlp_scale);

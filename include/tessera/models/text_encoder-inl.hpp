@@ -5,6 +5,7 @@
 #include <tessera/models/text_encoder.hpp>
 #include <tessera/ops/norm.hpp>
 #include <tessera/ops/similarity.hpp>
+#include <tessera/text/tokenizer_config-inl.hpp>  // pad_token, which compiled builds do not declare elsewhere
 
 namespace tessera::models {
 
@@ -73,8 +74,17 @@ inline void TextEncoder::read_modules(Context& ctx, const io::ModelFolder& folde
   const auto limits = detail::read_limits(folder, root);
   if (limits && io::get_bool(*limits, "do_lower_case", false)) text_options.lowercase = true;
   model_ = load_text_model(ctx, inner, options);
-  if (folder.has("modules.json")) model_.head.reset();  // the modules say what follows the stack
+  if (folder.has("modules.json")) model_.head.reset();            // the modules say what follows the stack
+  if (model_.family == "siglip2") text_options.lowercase = true;  // its tokenizer class does, whatever tokenizer.json says
   tokenizer_ = std::make_unique<text::Tokenizer>(text::Tokenizer::load(inner.root(), text_options));
+  if (model_.head && model_.head->pad >= 0) {
+    // Texts are filled up with the tokenizer's token: pad_token_id is 1 by default even where that is not it (SigLIP 2).
+    const io::Json config = text::detail::read_config(inner.root());
+    if (const auto pad = tokenizer_->token_to_id(text::detail::config_token(config, "pad_token", "")))
+      model_.head->pad = *pad;
+    const char* absent = model_.family == "siglip2" ? "left" : "right";  // of the tokenizer classes
+    model_.head->pad_left = io::get_string(config, "padding_side", absent) == "left";
+  }
   max_length_ = model_.max_length;
   if (limits && !io::member(*limits, "max_seq_length").is_null()) {
     max_length_ = io::get_int(*limits, "max_seq_length", 1, std::int64_t{1} << 40);
@@ -212,7 +222,8 @@ inline TokenizedTexts TextEncoder::tokenize(Context& ctx, std::span<const std::s
   TokenizedTexts t;
   for (auto& row : ids) {
     if (model_.head && model_.head->pad >= 0 && static_cast<index_t>(row.size()) < most)
-      row.resize(static_cast<std::size_t>(most), model_.head->pad);
+      row.insert(model_.head->pad_left ? row.begin() : row.end(), static_cast<std::size_t>(most) - row.size(),
+                 model_.head->pad);
     t.ids.insert(t.ids.end(), row.begin(), row.end());
     t.cu_seqlens.push_back(static_cast<index_t>(t.ids.size()));
   }

@@ -5,10 +5,14 @@
 namespace tessera::models {
 
 inline DenseLayer read_dense(Context& ctx, TensorSource& source, const std::string& name, index_t n, index_t k) {
-  DenseLayer layer;
   const auto weight = source.by_first({(name + ".weight").c_str()});
-  if (n < 0) n = weight.extent[0];
-  detail::expect_matrix(name.c_str(), -1, weight, n, k);
+  detail::expect_matrix(name.c_str(), -1, weight, n < 0 ? weight.extent[0] : n, k);
+  return dense_layer(ctx, source, name, weight);
+}
+
+inline DenseLayer dense_layer(Context& ctx, TensorSource& source, const std::string& name, View<const float, 2> weight) {
+  DenseLayer layer;
+  const index_t n = weight.extent[0];
   layer.linear.weight = ops::pack_weight(ctx, weight);
   if (const auto bias = source.optional_vector({(name + ".bias").c_str()}); bias.data) {
     if (bias.extent[0] != n)

@@ -20,6 +20,8 @@ struct DenseLayer {
 /// The layer of `name`.weight [n, k] (n < 0: of any height) and, if there is one, `name`.bias; a weight of more dimensions
 /// counts its first one as n. \throws Error kNotFound, kShapeMismatch.
 DenseLayer read_dense(Context& ctx, TensorSource& source, const std::string& name, index_t n, index_t k);
+/// The same with its weight at hand.
+DenseLayer dense_layer(Context& ctx, TensorSource& source, const std::string& name, View<const float, 2> weight);
 
 /// How the text tower of an image-text model ends: one token stands for the text, and is projected into the common space.
 struct TextHead {
@@ -29,6 +31,7 @@ struct TextHead {
   Pooled pooled = Pooled::last;
   std::int32_t eos = -1;
   std::int32_t pad = -1;  ///< texts are filled up with it to all positions, and no mask hides it (SigLIP); negative: not
+  bool pad_left = false;
   DenseLayer projection;  ///< [E, C]
 
   /// The row of the token that stands for the text, among those of its ids. First of equals; row 0 where there is no eos.

@@ -270,7 +270,7 @@ inline void Transformer::run_group(Context& ctx, const TokenInputs& in, index_t 
   }
   for (index_t layer = 0; layer < layers; ++layer) {
     const ops::BlockWeights& w = blocks_[static_cast<std::size_t>(layer)];
-    ops::BlockOptions options{o.taps, layer, o.attention, {}};
+    ops::BlockOptions options{o.taps, layer, o.attention, in.rotary, {}};
     if (merger) options.qkv = merger->qkv(x.extent[0]);
     ops::attention_half(ctx, config_.block, w, batch, x, options);
     if (o.between) o.between(o.between_state, ctx, layer, batch, x);

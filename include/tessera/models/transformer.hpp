@@ -44,6 +44,7 @@ struct TransformerTensors {
 struct TokenInputs {
   View<const std::int32_t, 1> ids = {};  ///< [sum T]; not read where embed is given
   RaggedBatch batch = {};
+  ops::Rotary rotary = {};  ///< turns queries and keys of every layer, by the positions of the batch
   /// Makes the tokens of sequences [b0, b1) in place of the tables: fills x [their tokens, C]. Called once a group of
   /// sequences, by several threads at a time, each with a context of its own, with nothing carved from its arena.
   std::function<void(Context& ctx, index_t b0, index_t b1, View<float, 2> x)> embed = {};

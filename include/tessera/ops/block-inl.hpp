@@ -61,9 +61,14 @@ inline void attention_half(Context& ctx, const BlockConfig& c, const BlockWeight
   }
   linear(ctx, in, w.qkv.weight, {.bias = w.qkv.bias}, s.qkv);
   tap(o.taps, o.layer, "attention.qkv", s.qkv);
-  const auto q = heads_of(s.qkv, 0, c.heads, c.head_dim);
-  const auto k = heads_of(s.qkv, c.heads, c.kv_heads, c.head_dim);
-  const auto v = heads_of(s.qkv, c.heads + c.kv_heads, c.kv_heads, c.head_dim);
+  if (o.rotary.cos.data) {
+    if (!batch.positions.data) detail::fail(Code::kBadArgument, "attention_half", "rotary without positions");
+    rotary(ctx, heads_of(s.qkv, 0, c.heads + c.kv_heads, c.head_dim), o.rotary, batch.positions[0]);
+  }
+  const View<const float, 2> qkv = s.qkv;
+  const auto q = heads_of(qkv, 0, c.heads, c.head_dim);
+  const auto k = heads_of(qkv, c.heads, c.kv_heads, c.head_dim);
+  const auto v = heads_of(qkv, c.heads + c.kv_heads, c.kv_heads, c.head_dim);
   const View<float, 3> out(s.context.data, x.extent[0], c.heads, c.head_dim);
   AttentionParams params = c.attention;
   if (batch.key_weights.data) params.key_weights = batch.key_weights;

@@ -5,6 +5,7 @@
 #include <tessera/core/taps.hpp>
 #include <tessera/ops/attention.hpp>
 #include <tessera/ops/gemm.hpp>
+#include <tessera/ops/rotary.hpp>
 
 namespace tessera::ops {
 
@@ -57,15 +58,16 @@ struct BlockOptions {
   index_t layer =
       0;  ///< for the names of taps: "layers.<layer>.attention.qkv", ".attention.context", ".attention.output" ...
   AttentionHook attention = {};
+  Rotary rotary = {};       ///< turns queries and keys by the places batch.positions[0], which must then be there
   View<float, 2> qkv = {};  ///< [sum T, (H + 2 Hkv) D]: queries, keys and values stay here for the caller; empty: scratch
 };
 
-/// x becomes x + s * out(attention(qkv(norm(x)))), or norm(x + ...) when post-norm.
+/// x becomes x + s * out(attention(rotary(qkv(norm(x))))), or norm(x + ...) when post-norm.
 /// \param x [sum T, C] f32 packed, in and out.
 /// \throws Error as the ops it is made of; x is then unspecified.
 /// Scratch comes from the context's arena: reserve block_scratch() bytes first.
-/// Taps: attention.qkv, attention.context (before the output projection), attention.output (x after the half).
-/// Source: Vaswani et al., arXiv:1706.03762 (post-norm); Xiong et al., arXiv:2002.04745 (pre-norm).
+/// Taps: attention.qkv (before they turn), attention.context (before the output projection), attention.output (x after the
+/// half). Source: Vaswani et al., arXiv:1706.03762 (post-norm); Xiong et al., arXiv:2002.04745 (pre-norm).
 void attention_half(Context& ctx, const BlockConfig& config, const BlockWeights& w, const RaggedBatch& batch,
                     View<float, 2> x, const BlockOptions& options = {});
 
@@ -74,8 +76,9 @@ void mlp_half(Context& ctx, const BlockConfig& config, const BlockWeights& w, co
               const BlockOptions& options = {});
 
 /// Heads [first, first + count) of a fused [T, heads * D] buffer, as [T, count, D].
-inline View<const float, 3> heads_of(View<const float, 2> x, index_t first, index_t count, index_t d) {
-  View<const float, 3> v;
+template <class T>
+View<T, 3> heads_of(View<T, 2> x, index_t first, index_t count, index_t d) {
+  View<T, 3> v;
   v.data = x.data + first * d;
   v.extent[0] = x.extent[0], v.extent[1] = count, v.extent[2] = d;
   v.stride[0] = x.stride[0], v.stride[1] = d, v.stride[2] = 1;

@@ -155,6 +155,10 @@ inline void Tokenizer::finish() {
 // Classes whose transformers code rebuilds the normalizer from tokenizer_config.json, whatever tokenizer.json says.
 inline void Tokenizer::override_by(const io::Json& config) {
   const std::string type = io::get_string(config, "tokenizer_class", "");
+  if (type == "Siglip2Tokenizer") {  // lowercases before all else
+    normalizer_ = lowercase_then(std::move(normalizer_));
+    finish();
+  }
   if (type != "BertTokenizer" && type != "BertTokenizerFast") return;
   const auto* bert = dynamic_cast<const detail::BertNormalizer*>(normalizer_.get());
   if (!bert) return;

@@ -9,6 +9,7 @@
 #include <tessera/cpu/embed.inl>
 #include <tessera/cpu/merge.inl>
 #include <tessera/cpu/resample.inl>
+#include <tessera/cpu/rotary.inl>
 // clang-format on
 
 template <class Table>
@@ -41,4 +42,8 @@ struct Family<MergeTable> {
 template <>
 struct Family<ResampleTable> {
   static constexpr ResampleTable kTable{resample_horizontal, resample_vertical};
+};
+template <>
+struct Family<RotaryTable> {
+  static constexpr RotaryTable kTable{rotate};
 };

@@ -7,7 +7,8 @@
 #include <tessera/tables/merge.hpp>
 #include <tessera/tables/norm.hpp>
 #include <tessera/tables/resample.hpp>
+#include <tessera/tables/rotary.hpp>
 
 /// F(Table) for each of them.
 #define TESSERA_EACH_TABLE(F) \
-  F(GemmTable) F(NormTable) F(ActivationTable) F(AttentionTable) F(EmbedTable) F(MergeTable) F(ResampleTable)
+  F(GemmTable) F(NormTable) F(ActivationTable) F(AttentionTable) F(EmbedTable) F(MergeTable) F(ResampleTable) F(RotaryTable)

@@ -1,5 +1,5 @@
-// The text towers of CLIP (Radford et al., arXiv:2103.00020) and SigLIP (Zhai et al., arXiv:2303.15343). Tensor names of
-// transformers.
+// The text towers of CLIP (Radford et al., arXiv:2103.00020), SigLIP (Zhai et al., arXiv:2303.15343) and SigLIP 2 (Tschannen
+// et al., arXiv:2502.14786). Tensor names of transformers.
 #pragma once
 #include <memory>
 #include <string>
@@ -61,9 +61,10 @@ inline TextModel load_siglip_text(Context& ctx, const io::ModelFolder& folder, c
   const TransformerConfig config = pre_norm_config(text, "gelu_pytorch_tanh", 1e-6, 768, 12);
   TensorSource source(ctx, folder.checkpoint(), {"text_model.", ""}, "embeddings.token_embedding.weight", options);
   TextModel m = detail::text_tower(ctx, config, text, 32000, 64, source);
-  m.family = "siglip";
+  m.family = io::get_string(json, "model_type", "").starts_with("siglip2") ? "siglip2" : "siglip";
   TextHead& head = m.head.emplace();
-  head.pad = static_cast<std::int32_t>(io::get_int(text, "pad_token_id", 0, std::int64_t{1} << 30, 1));
+  head.pad =
+      static_cast<std::int32_t>(io::get_int(text, "pad_token_id", 0, std::int64_t{1} << 30, m.family == "siglip2" ? 0 : 1));
   head.projection = read_dense(ctx, source, "head", -1, config.block.channels);
   return m;
 }

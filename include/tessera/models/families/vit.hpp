@@ -32,32 +32,37 @@ inline std::pair<index_t, index_t> sides(const io::Json& json, const char* key, 
   return {side(0), side(1)};
 }
 
-inline ImageModel image_model(const io::Json& json, const char* family, std::int64_t patch) {
+/// A model whose patches are known, its image size not yet.
+inline ImageModel patch_model(const io::Json& json, const char* family, std::int64_t patch) {
   ImageModel m;
   m.family = family;
   m.patch.channels = io::get_int(json, "num_channels", 1, 64, 3);
   std::tie(m.patch.height, m.patch.width) = sides(json, "patch_size", patch);
+  return m;
+}
+
+inline ImageModel image_model(const io::Json& json, const char* family, std::int64_t patch) {
+  ImageModel m = patch_model(json, family, patch);
   std::tie(m.image_height, m.image_width) = sides(json, "image_size", 224);
   if (m.image_height < m.patch.height || m.image_width < m.patch.width)
     throw Error(Code::kFormat, "config.json: image_size is smaller than patch_size");
   return m;
 }
 
-/// The patch projection; prefix tokens [n, C] one after the other, the first ones with positions of their own; the table of
-/// the patches.
-inline void read_tokens(Context& ctx, ImageModel& m, TensorSource& source, index_t channels, const char* projection,
-                        const std::vector<const char*>& prefix, const char* positions) {
-  m.projection = read_dense(ctx, source, projection, channels, m.patch.size());
-  const View<const float, 2> table = source.by_last({positions}, true);
+/// Prefix tokens [n, C] one after the other, the first ones with positions of their own; the table of the patches, if it has
+/// a name.
+inline void read_tokens(ImageModel& m, TensorSource& source, index_t channels, const std::vector<const char*>& prefix,
+                        const char* positions) {
+  const View<const float, 2> table = positions ? source.by_last({positions}, true) : View<const float, 2>();
   const index_t rows = m.image_height / m.patch.height, columns = m.image_width / m.patch.width;
-  const index_t own = table.extent[0] - rows * columns;  // positions of prefix tokens
+  const index_t own = positions ? table.extent[0] - rows * columns : 0;  // positions of prefix tokens
   const auto expect = [&](bool right, const char* what, View<const float, 2> found) {
     if (!right)
       throw Error(Code::kShapeMismatch, {"checkpoint: ", what, " [", std::to_string(found.extent[0]), ", ",
                                          std::to_string(found.extent[1]), "] do not fit ", std::to_string(rows), " x ",
                                          std::to_string(columns), " patches of ", std::to_string(channels), " channels"});
   };
-  expect(table.extent[1] == channels && own >= 0, "position embeddings", table);
+  expect(!positions || (table.extent[1] == channels && own >= 0), "position embeddings", table);
   for (const char* name : prefix) {
     const View<const float, 2> t = source.by_last({name});
     expect(t.extent[1] == channels, "class or register tokens", t);
@@ -66,7 +71,7 @@ inline void read_tokens(Context& ctx, ImageModel& m, TensorSource& source, index
         m.prefix.push_back(t(i, c) + (m.prefix_tokens < own ? table(m.prefix_tokens, c) : 0.f));
   }
   expect(own <= m.prefix_tokens, "position embeddings", table);
-  m.positions = View<const float, 3>(table.data + own * channels, rows, columns, channels);
+  if (positions) m.positions = View<const float, 3>(table.data + own * channels, rows, columns, channels);
 }
 
 inline void read_stack(Context& ctx, ImageModel& m, TensorSource& source, const TransformerConfig& config,
@@ -83,8 +88,8 @@ inline void read_stack(Context& ctx, ImageModel& m, TensorSource& source, const 
 inline void read_vit(Context& ctx, ImageModel& m, TensorSource& source, TransformerConfig config,
                      const std::vector<const char*>& prefix, const LayerNames& names) {
   config.final_norm = true;
-  read_tokens(ctx, m, source, config.block.channels, "embeddings.patch_embeddings.projection", prefix,
-              "embeddings.position_embeddings");
+  m.projection = read_dense(ctx, source, "embeddings.patch_embeddings.projection", config.block.channels, m.patch.size());
+  read_tokens(m, source, config.block.channels, prefix, "embeddings.position_embeddings");
   TransformerTensors t;
   t.final_norm = source.vector({"layernorm.weight"}, true), t.final_norm_bias = source.vector({"layernorm.bias"}, true);
   read_stack(ctx, m, source, config, t, names, "encoder.layer.");
