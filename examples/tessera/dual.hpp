@@ -9,6 +9,7 @@
 #include <tessera/models/dual_encoder.hpp>
 
 #include "image_rows.hpp"
+#include "merging.hpp"
 #include "pictures/sheet.hpp"
 
 namespace tool {
@@ -21,6 +22,7 @@ struct DualOptions {
   std::vector<std::string> images;
   std::string backend = "pil";
   tessera::models::ImageEmbedOptions embed;
+  tessera::models::TokenMerging merging;
 
   void add_to(CLI::App& app) {
     embed.batch_tokens = 4096;
@@ -28,6 +30,8 @@ struct DualOptions {
     app.add_option("--image", images, kImageHelp)->required();
     app.add_option("--backend", backend, "whose image processor: pil or torchvision")
         ->check(CLI::IsMember({"pil", "torchvision"}));
+    app.add_option_function<std::string>(
+        "--merge", [this](const std::string& text) { merging = merging_of(text), embed.merging = &merging; }, kMergeHelp);
     app.add_option("--batch-tokens", embed.batch_tokens, "tokens that go through the model at once")
         ->check(CLI::Range(1, 1 << 24));
   }

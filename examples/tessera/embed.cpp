@@ -13,6 +13,7 @@
 #include "embed_output.hpp"
 #include "images.hpp"
 #include "lines.hpp"
+#include "merging.hpp"
 #include "progress.hpp"
 #include "shard.hpp"
 #include "signals.hpp"
@@ -26,7 +27,7 @@ using namespace tessera;
 
 struct Options {
   RunOptions run;
-  std::string text, out, pooling, shard, backend = "pil";
+  std::string text, out, pooling, shard, merge, backend = "pil";
   std::vector<std::string> images;
   models::EmbedOptions embed;
   bool no_normalize = false, jsonl = false, resume = false;
@@ -38,7 +39,7 @@ io::Json manifest_of(const Options& o, const Shard& s, const std::string& inputs
   Digest options;
   options.add(e.prompt.value_or(""));
   for (const std::string& word : {e.prompt_name, o.pooling, o.run.dtype}) options.add(word);
-  if (!o.images.empty()) options.add("image " + o.backend);
+  if (!o.images.empty()) options.add("image " + o.backend + " " + o.merge);
   for (const index_t n :
        {index_t{e.prompt.has_value()}, e.max_length, e.dims, e.layers, index_t{e.normalize}, index_t{o.jsonl},
         index_t{TESSERA_VERSION_MAJOR}, index_t{TESSERA_VERSION_MINOR}, index_t{TESSERA_VERSION_PATCH}})
@@ -140,6 +141,8 @@ int run_images(Context& ctx, const Options& o) {
   ImageJob job{o.run, {}, o.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil};
   job.embed.pooling = o.embed.pooling, job.embed.dims = o.embed.dims, job.embed.layers = o.embed.layers;
   job.embed.normalize = o.embed.normalize, job.embed.batch_tokens = o.embed.batch_tokens;
+  models::TokenMerging merging;
+  if (!o.merge.empty()) merging = merging_of(o.merge), job.embed.merging = &merging;
   return embed_images(ctx, job, inputs, part.shard, part.manifest);
 }
 
@@ -150,6 +153,7 @@ int run_embed(Options o) {
   o.embed.normalize = !o.no_normalize;
   if (o.resume && o.shard.empty()) throw Failure{kUsage, "--resume keeps parts, so it needs --shard i/n"};
   if (o.text.empty() == o.images.empty()) throw Failure{kUsage, "one of --text and --image is required"};
+  if (!o.merge.empty() && o.images.empty()) throw Failure{kUsage, "--merge is for --image"};
   catch_signals();
   Context ctx = o.run.context();
   if (!o.images.empty()) return run_images(ctx, o);
@@ -209,6 +213,7 @@ void add_embed(CLI::App& app, int& exit) {
       ->check(CLI::IsMember({"pil", "torchvision"}));
   app.add_flag("--jsonl", o->jsonl, "each line is a JSON string, so that a text may hold newlines");
   app.add_option("-o,--out", o->out, "the .npy file to write; with --shard a folder")->required();
+  app.add_option("--merge", o->merge, kMergeHelp);
   app.add_option("--dims", o->embed.dims, "keep so many numbers and normalise again (Matryoshka)")
       ->check(CLI::Range(1, 1 << 20));
   app.add_option("--layers", o->embed.layers, "run only the first layers")->check(CLI::Range(0, 4096));

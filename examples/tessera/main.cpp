@@ -59,6 +59,8 @@ int main(int argc, char** argv) {
   tool::add_preprocess(*app.add_subcommand("preprocess", "images as a model takes them: pixel_values"), exit);
   tool::add_classify(*app.add_subcommand("classify", "zero-shot: how probable each label is for each image"), exit);
   tool::add_search(*app.add_subcommand("search", "the images that texts describe best"), exit);
+  tool::add_merge(*app.add_subcommand("merge", "token merging: its table of speed and cosine, and a mosaic of each layer"),
+                  exit);
   tool::add_bench(*app.add_subcommand("bench", "time of a forward pass"), exit);
   try {
     return parse(app, argc, argv, exit);

@@ -108,6 +108,7 @@ void add_inspect(CLI::App& app, int& exit);
 void add_preprocess(CLI::App& app, int& exit);
 void add_classify(CLI::App& app, int& exit);
 void add_search(CLI::App& app, int& exit);
+void add_merge(CLI::App& app, int& exit);
 void add_bench(CLI::App& app, int& exit);
 
 }  // namespace tool
