@@ -54,6 +54,7 @@ std::string filled(const std::string& text_template, const std::string& label) {
 struct Classifier final : ImageSink {
   Context& ctx;
   const ClassifyOptions& o;
+  Progress& progress;
   const models::ContrastiveHead& head;
   const std::vector<std::string>& labels;
   View<const float, 2> texts;
@@ -64,9 +65,16 @@ struct Classifier final : ImageSink {
   std::vector<std::string> best;
   std::vector<float> shown_probabilities;
 
-  Classifier(Context& c, const ClassifyOptions& options, const models::ContrastiveHead& h,
+  Classifier(Context& c, const ClassifyOptions& options, Progress& bar, const models::ContrastiveHead& h,
              const std::vector<std::string>& names, View<const float, 2> t)
-      : ctx(c), o(options), head(h), labels(names), texts(t), logits(names.size()), probabilities(names.size()) {}
+      : ctx(c),
+        o(options),
+        progress(bar),
+        head(h),
+        labels(names),
+        texts(t),
+        logits(names.size()),
+        probabilities(names.size()) {}
 
   void row(long long input, const ImageInput& image, const float* values) override {
     const auto n = static_cast<index_t>(labels.size());
@@ -79,6 +87,7 @@ struct Classifier final : ImageSink {
     std::vector<float> numbers;
     for (const std::size_t i : best_of(logits.data(), logits.size(), o.top > 0 ? o.top : labels.size()))
       names.push_back(labels[i]), numbers.push_back(probabilities[i]);
+    progress.clear();  // on a terminal both would share a line
     print_line("{\"image\": " + json_of(image.name) + ", \"labels\": " + json_of(names) +
                ", \"probabilities\": " + json_of(numbers) + "}");
     ++rows;
@@ -134,7 +143,7 @@ int run_classify(const ClassifyOptions& o) {
   const std::vector<std::string_view> views(sentences.begin(), sentences.end());
   const auto texts = model.text().embed(ctx, views);
   Progress progress("images");
-  Classifier classifier(ctx, o, model.head(), labels, texts.view());
+  Classifier classifier(ctx, o, progress, model.head(), labels, texts.view());
   embed_each(ctx, model.image(), o.dual.embed, inputs, 0, -1, progress, classifier);
   finish_stdout();
   if (interrupted()) {
@@ -154,7 +163,8 @@ void add_classify(CLI::App& app, int& exit) {
   app.add_option("--labels", o->labels, "text file, one label a line; - for standard input")->required();
   app.add_option("--template", o->text_template, "the text of a label, {} standing for it: \"a photo of a {}\"");
   app.add_option("--top", o->top, "print only the best so many labels")->check(CLI::Range(1, 1 << 24));
-  app.add_option("--sheet", o->sheet, "also a contact sheet of the images with their best labels: a .png or .svg file");
+  app.add_option("--sheet", o->sheet,
+                 "also a contact sheet of (the first 400) images with their best labels: a .png or .svg file");
   app.add_option("--heat-map", o->heat_map, "also the probabilities as coloured fields, images by labels: .png or .svg");
   app.callback([o, &exit] { exit = run_classify(*o); });
 }

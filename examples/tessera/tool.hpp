@@ -109,6 +109,7 @@ void add_preprocess(CLI::App& app, int& exit);
 void add_classify(CLI::App& app, int& exit);
 void add_search(CLI::App& app, int& exit);
 void add_merge(CLI::App& app, int& exit);
+void add_attention(CLI::App& app, int& exit);
 void add_bench(CLI::App& app, int& exit);
 
 }  // namespace tool

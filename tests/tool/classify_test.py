@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import unittest
 
 from toolkit import GOLDENS, TOLERANCE, ToolTest, read_png, read_svg, worst_error
@@ -115,6 +116,19 @@ class Classify(DualTest):
         self.assertEqual(numbers[: len(want)], [f"{p:.3f}" for p in want])
         self.assertEqual(numbers[len(want) :], [f"{min(want):.3f}", f"{max(want):.3f}"])
         self.assertIn("Élan", svg.texts)
+
+    def test_a_signal_leaves_whole_lines(self):
+        process = self.start("classify", "--model", self.folder, "--labels", "labels.txt", "--image", "-", "--batch-tokens", 1, "--sheet", "s.png")
+        process.stdin.write(f"{self.images[0]}\n".encode() * 100)  # lines and answers fit into the pipes
+        process.stdin.flush()
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, said = process.stdout.read(), process.stderr.read()
+        self.assertEqual(process.wait(), 130)
+        for line in (first + rest).splitlines():
+            json.loads(line)
+        self.assertIn(b"stopped by a signal", said)
+        self.assertNotIn("s.png", self.names())
 
     def test_pictures_of_nothing(self):
         self.tool("classify", "--model", self.folder, "--labels", "labels.txt", "--image", "none.png", "--sheet", "s.png", "--heat-map", "h.png", code=3)

@@ -10,6 +10,7 @@
 #include "examples/tessera/pictures/colour_map.hpp"
 #include "examples/tessera/pictures/heat_map.hpp"
 #include "examples/tessera/pictures/mosaic.hpp"
+#include "examples/tessera/pictures/overlay.hpp"
 #include "examples/tessera/pictures/raster.hpp"
 #include "examples/tessera/pictures/sheet.hpp"
 #include "examples/tessera/pictures/svg.hpp"
@@ -157,6 +158,18 @@ TEST(HeatMap, ColoursGoFromTheLeastToTheLargest) {
     for (index_t c = 0; c < 3; ++c)
       EXPECT_EQ(at(image, top + r * 50 + 1, left + c * 58 + 1), colour_of(want[r][c])) << r << c;
   EXPECT_GT(rasterise(heat_map("t", {}, {}, {"x"}, {})).height, 0);
+}
+
+TEST(Overlay, LiesOverTheImageWithTwoFifthsOfItInIt) {
+  tessera::Context ctx(1);
+  const std::vector<float> map{0.f, 0.1f, 0.2f, 0.4f};
+  const Image plain = flat(4, 4, {100, 100, 100}), image = overlay(ctx, plain, map, 2, 2);
+  const auto mixed = [](std::uint8_t c) { return static_cast<std::uint8_t>((200 + 3 * c + 2) / 5); };
+  const Colour low = colour_of(0), high = colour_of(255);
+  EXPECT_EQ(at(image, 0, 0), (Colour{mixed(low.r), mixed(low.g), mixed(low.b)}));
+  EXPECT_EQ(at(image, 3, 3), (Colour{mixed(high.r), mixed(high.g), mixed(high.b)}));
+  EXPECT_NE(at(image, 0, 1), at(image, 0, 2));  // smooth between the patches
+  EXPECT_NE(at(image, 0, 2), at(image, 0, 3));
 }
 
 TEST(Mosaic, GroupsHaveTheirMeanAndBordersBetweenThem) {

@@ -1,0 +1,104 @@
+// tessera attention: where an image transformer looks, as a picture.
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <tessera/models/image_encoder.hpp>
+
+#include "attention_maps.hpp"
+#include "images.hpp"
+#include "pictures/heat_map.hpp"
+#include "pictures/overlay.hpp"
+#include "pictures/sheet.hpp"
+#include "pictures/write.hpp"
+
+namespace tool {
+
+namespace {
+
+using namespace tessera;
+
+struct AttentionOptions {
+  RunOptions run;
+  std::string image, out, backend = "pil";
+  long layer = -1, head = -1;
+  bool rollout = false;
+};
+
+/// The part of a prepared image that patches cover.
+image::Image covered(const image::Image& prepared, const ops::PatchShape& patch) {
+  image::Image part(image::PixelFormat::rgb, prepared.height / patch.height * patch.height,
+                    prepared.width / patch.width * patch.width);
+  for (index_t y = 0; y < part.height; ++y) std::copy_n(prepared.row(y), 3 * part.width, part.row(y));
+  return part;
+}
+
+int run_attention(const AttentionOptions& o) {
+  pictures::check_picture_name("-o", o.out);
+  if (o.rollout && o.head >= 0) throw Failure{kUsage, "--rollout takes the mean of all heads: leave --head out"};
+  Context ctx = o.run.context();
+  ImageInputs inputs({o.image});
+  ImageInput input;
+  if (inputs.streams() || inputs.total() != 1) throw Failure{kUsage, "--image " + o.image + ": expected one image"};
+  inputs.next(input);
+  const auto encoder = or_refuse([&] {
+    return models::ImageEncoder::load(ctx, o.run.model, o.run.load(),
+                                      o.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil);
+  });
+  const models::ImageModel& model = encoder.model();
+  const auto& config = model.transformer->config();
+  const auto below = [](const char* option, long given, index_t most, const char* what) {
+    if (given >= most)
+      throw Failure{kUsage, std::string(option) + " " + std::to_string(given) + ": this model has " + std::to_string(most) +
+                                " " + what + ", counted from 0"};
+  };
+  below("--layer", o.layer, config.layers, "layers"), below("--head", o.head, config.block.heads, "heads");
+  if (config.layers == 0) throw Failure{kOther, o.run.model + ": a model without layers has no attention"};
+  const index_t layer = o.layer >= 0 ? o.layer : config.layers - 1;
+  const image::Image prepared = or_exit(kOther, [&] { return encoder.prepare(ctx, input.load()); });
+  ops::Pixels pixels;
+  pixels.bytes = prepared.view();
+  pixels.values = View<const float, 2>(encoder.processor().values()[0].data(), 3, 256);
+  const AttentionMaps maps(ctx, model, pixels, prepared.height, prepared.width, layer);
+
+  const image::Image shown = pictures::thumbnail(ctx, covered(prepared, model.patch), 224);
+  pictures::Section section{"layer " + std::to_string(layer) + " of 0-" + std::to_string(config.layers - 1), {}};
+  section.cells.push_back({shown, {"as the model sees it", input.name}});
+  const auto add = [&](const std::vector<float>& map, const std::string& name) {
+    if (!std::all_of(map.begin(), map.end(), [](float v) { return std::isfinite(v); }))
+      throw Failure{kNonFinite, input.name + ": attention of " + name + " holds NaN or infinity"};
+    const auto [low, high] = std::minmax_element(map.begin(), map.end());
+    section.cells.push_back({pictures::overlay(ctx, shown, map, maps.rows(), maps.columns()),
+                             {name, pictures::shown_number(*low) + " to " + pictures::shown_number(*high)}});
+  };
+  if (o.rollout) {
+    section.heading += ", rollout";
+    add(maps.rollout(), "rollout");
+  } else {
+    if (o.head < 0) add(maps.map(-1), "mean of heads");
+    for (index_t h = 0; h < maps.heads(); ++h)
+      if (o.head < 0 || h == o.head) add(maps.map(h), "head " + std::to_string(h));
+  }
+  pictures::write_picture(o.out, pictures::contact_sheet({section}, {.side = 224, .columns = 4}));
+  return kDone;
+}
+
+}  // namespace
+
+void add_attention(CLI::App& app, int& exit) {
+  auto o = std::make_shared<AttentionOptions>();
+  o->run.add_to(app);
+  app.add_option("--image", o->image, "an image file")->required();
+  app.add_option("-o,--out", o->out, "the picture to write: a .png or .svg file")->required();
+  app.add_option("--layer", o->layer, "which, from 0; by default the last")->check(CLI::Range(0, 4096));
+  app.add_option("--head", o->head, "only this one, from 0")->check(CLI::Range(0, 4096));
+  app.add_flag("--rollout", o->rollout, "attention through all layers up to that one, instead of in it (arXiv:2005.00928)");
+  app.add_option("--backend", o->backend, "whose image processor: pil or torchvision")
+      ->check(CLI::IsMember({"pil", "torchvision"}));
+  app.callback([o, &exit] { exit = run_attention(*o); });
+}
+
+}  // namespace tool
