@@ -59,10 +59,7 @@ int run_attention(const AttentionOptions& o) {
   if (config.layers == 0) throw Failure{kOther, o.run.model + ": a model without layers has no attention"};
   const index_t layer = o.layer >= 0 ? o.layer : config.layers - 1;
   const image::Image prepared = or_exit(kOther, [&] { return encoder.prepare(ctx, input.load()); });
-  ops::Pixels pixels;
-  pixels.bytes = prepared.view();
-  pixels.values = View<const float, 2>(encoder.processor().values()[0].data(), 3, 256);
-  const AttentionMaps maps(ctx, model, pixels, prepared.height, prepared.width, layer);
+  const AttentionMaps maps(ctx, model, encoder.pixels(prepared), prepared.height, prepared.width, layer);
 
   const image::Image shown = pictures::thumbnail(ctx, covered(prepared, model.patch), 224);
   pictures::Section section{"layer " + std::to_string(layer) + " of 0-" + std::to_string(config.layers - 1), {}};
