@@ -35,7 +35,7 @@ int embed_images(Context& ctx, const ImageJob& job) {
   long long input = 0;
   const auto run = [&] {
     Prepared p = prepare_images(ctx, batch, [&](Context& own, const image::Image& i) { return model.prepare(own, i); });
-    std::vector<image::Image> good;
+    std::vector<image::PreparedImage> good;
     for (std::size_t i = 0; i < batch.size(); ++i)
       if (p.why[i].empty()) good.push_back(std::move(p.images[i]));
     const auto n = static_cast<index_t>(good.size());

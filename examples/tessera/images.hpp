@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <tessera/image.hpp>
+#include <tessera/image/processor.hpp>
 
 #include "lines.hpp"
 #include "tool.hpp"
@@ -79,7 +80,7 @@ class ImagePaths {
 
 /// What paths became; one that cannot be read has a reason instead of pixels.
 struct Prepared {
-  std::vector<tessera::image::Image> images;
+  std::vector<tessera::image::PreparedImage> images;
   std::vector<std::string> why;
 };
 

@@ -36,7 +36,7 @@ struct Family<EmbedTable> {
 };
 template <>
 struct Family<ResampleTable> {
-  static constexpr ResampleTable kTable{resample_horizontal, resample_vertical};
+  static constexpr ResampleTable kTable{resample_horizontal, resample_vertical, resample_weigh};
 };
 template <>
 struct Family<RotaryTable> {
