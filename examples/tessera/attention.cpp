@@ -12,6 +12,7 @@
 #include "images.hpp"
 #include "pictures/heat_map.hpp"
 #include "pictures/overlay.hpp"
+#include "pictures/prepared.hpp"
 #include "pictures/sheet.hpp"
 #include "pictures/write.hpp"
 
@@ -27,14 +28,6 @@ struct AttentionOptions {
   long layer = -1, head = -1;
   bool rollout = false;
 };
-
-/// The part of a prepared image that patches cover.
-image::Image covered(const image::Image& prepared, const ops::PatchShape& patch) {
-  image::Image part(image::PixelFormat::rgb, prepared.height / patch.height * patch.height,
-                    prepared.width / patch.width * patch.width);
-  for (index_t y = 0; y < part.height; ++y) std::copy_n(prepared.row(y), 3 * part.width, part.row(y));
-  return part;
-}
 
 int run_attention(const AttentionOptions& o) {
   pictures::check_picture_name("-o", o.out);
@@ -58,10 +51,11 @@ int run_attention(const AttentionOptions& o) {
   below("--layer", o.layer, config.layers, "layers"), below("--head", o.head, config.block.heads, "heads");
   if (config.layers == 0) throw Failure{kOther, o.run.model + ": a model without layers has no attention"};
   const index_t layer = o.layer >= 0 ? o.layer : config.layers - 1;
-  const image::Image prepared = or_exit(kOther, [&] { return encoder.prepare(ctx, input.load()); });
-  const AttentionMaps maps(ctx, model, encoder.pixels(prepared), prepared.height, prepared.width, layer);
+  const image::PreparedImage prepared = or_exit(kOther, [&] { return encoder.prepare(ctx, input.load()); });
+  const AttentionMaps maps(ctx, model, encoder.processor().pixels(prepared), prepared.height, prepared.width, layer);
 
-  const image::Image shown = pictures::thumbnail(ctx, covered(prepared, model.patch), 224);
+  const image::Image shown = pictures::thumbnail(
+      ctx, pictures::covered_part(prepared, encoder.processor().config(), model.patch.height, model.patch.width), 224);
   pictures::Section section{"layer " + std::to_string(layer) + " of 0-" + std::to_string(config.layers - 1), {}};
   section.cells.push_back({shown, {"as the model sees it", input.name}});
   const auto add = [&](const std::vector<float>& map, const std::string& name) {

@@ -18,6 +18,8 @@ namespace {
 
 using namespace tessera;
 
+constexpr std::size_t kMostFields = 100;  // of a heat map, in each direction
+
 struct ClassifyOptions {
   DualOptions dual;
   std::string labels, text_template = "{}", sheet, heat_map;
@@ -105,23 +107,26 @@ struct Classifier final : ImageSink {
     any_nonfinite = true;
   }
 
-  std::string title() const {
+  std::string title(std::size_t in_it) const {
     std::string t = std::to_string(rows) + (rows == 1 ? " image, " : " images, ") + std::to_string(labels.size()) +
                     (labels.size() == 1 ? " label" : " labels");
-    if (rows > static_cast<long long>(shown.size())) t += ", the first " + std::to_string(shown.size());
+    if (rows > static_cast<long long>(in_it)) t += ", the first " + std::to_string(in_it);
     return t;
   }
   void write_sheet() const {
-    pictures::Section section{title(), {}};
+    pictures::Section section{title(shown.size()), {}};
     auto small = thumbnails(ctx, shown, pictures::SheetStyle{}.side);
     for (std::size_t i = 0; i < shown.size(); ++i) section.cells.push_back({std::move(small[i]), {best[i], shown[i].name}});
     pictures::write_picture(o.sheet, pictures::contact_sheet({section}));
   }
   void write_heat_map() const {
+    const std::size_t n = std::min(shown.size(), kMostFields);
+    const std::vector<ImageInput> some(shown.begin(), shown.begin() + static_cast<std::ptrdiff_t>(n));
     std::vector<std::string> names;
-    for (const ImageInput& i : shown) names.push_back(i.name);
-    pictures::write_picture(o.heat_map,
-                            pictures::heat_map(title(), thumbnails(ctx, shown, 48), names, labels, shown_probabilities));
+    for (const ImageInput& i : some) names.push_back(i.name);
+    const auto end = shown_probabilities.begin() + static_cast<std::ptrdiff_t>(n * labels.size());
+    pictures::write_picture(o.heat_map, pictures::heat_map(title(n), thumbnails(ctx, some, 48), names, labels,
+                                                           {shown_probabilities.begin(), end}));
   }
 };
 
@@ -137,6 +142,9 @@ int run_classify(const ClassifyOptions& o) {
   if (o.labels == "-" && inputs.streams())
     throw Failure{kUsage, "--labels - and --image -: standard input can be read once"};
   const auto labels = read_labels(o.labels);
+  if (!o.heat_map.empty() && labels.size() > kMostFields)
+    throw Failure{kUsage, "--heat-map shows at most " + std::to_string(kMostFields) + " labels, " + o.labels + " has " +
+                              std::to_string(labels.size())};
   const auto model = o.dual.load(ctx);
   std::vector<std::string> sentences;
   for (const std::string& label : labels) sentences.push_back(filled(o.text_template, label));
@@ -165,7 +173,8 @@ void add_classify(CLI::App& app, int& exit) {
   app.add_option("--top", o->top, "print only the best so many labels")->check(CLI::Range(1, 1 << 24));
   app.add_option("--sheet", o->sheet,
                  "also a contact sheet of (the first 400) images with their best labels: a .png or .svg file");
-  app.add_option("--heat-map", o->heat_map, "also the probabilities as coloured fields, images by labels: .png or .svg");
+  app.add_option("--heat-map", o->heat_map,
+                 "also the probabilities as coloured fields, (the first 100) images by labels: .png or .svg");
   app.callback([o, &exit] { exit = run_classify(*o); });
 }
 

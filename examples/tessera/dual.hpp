@@ -58,7 +58,7 @@ inline std::vector<std::size_t> best_of(const float* values, std::size_t n, std:
 /// Thumbnails of inputs, decoded side by side; one that cannot be read any more is a small grey square.
 inline std::vector<tessera::image::Image> thumbnails(tessera::Context& ctx, const std::vector<ImageInput>& inputs,
                                                      tessera::index_t side) {
-  Prepared p = prepare_images(
+  auto p = prepare_images(
       ctx, inputs, [&](tessera::Context& own, const tessera::image::Image& i) { return pictures::thumbnail(own, i, side); });
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (p.why[i].empty()) continue;

@@ -42,8 +42,8 @@ inline void embed_each(tessera::Context& ctx, const tessera::models::ImageEncode
   std::vector<ImageInput> batch;
   long long done = first;
   const auto run = [&] {
-    Prepared p = prepare_images(ctx, batch, [&](Context& own, const image::Image& i) { return model.prepare(own, i); });
-    std::vector<image::Image> good;
+    auto p = prepare_images(ctx, batch, [&](Context& own, const image::Image& i) { return model.prepare(own, i); });
+    std::vector<image::PreparedImage> good;
     for (std::size_t i = 0; i < batch.size(); ++i)
       if (p.why[i].empty()) good.push_back(std::move(p.images[i]));
     const auto n = static_cast<index_t>(good.size());

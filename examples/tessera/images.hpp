@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <tessera/image.hpp>
+#include <tessera/image/processor.hpp>
 
 #include "lines.hpp"
 #include "tool.hpp"
@@ -132,15 +133,16 @@ class ImageInputs {
 };
 
 /// What inputs became; one that cannot be read has a reason instead of pixels.
+template <class T>
 struct Prepared {
-  std::vector<tessera::image::Image> images;
+  std::vector<T> images;
   std::vector<std::string> why;
 };
 
 /// Decodes inputs side by side and makes prepare(context, image) of each.
 template <class F>
-Prepared prepare_images(tessera::Context& ctx, const std::vector<ImageInput>& inputs, const F& prepare) {
-  Prepared p;
+auto prepare_images(tessera::Context& ctx, const std::vector<ImageInput>& inputs, const F& prepare) {
+  Prepared<decltype(prepare(ctx, tessera::image::Image()))> p;
   p.images.resize(inputs.size()), p.why.resize(inputs.size());
   const auto one = [&](std::size_t i, tessera::Context& own) {
     try {

@@ -17,6 +17,7 @@
 #include "lines.hpp"
 #include "merging.hpp"
 #include "pictures/mosaic.hpp"
+#include "pictures/prepared.hpp"
 #include "pictures/sheet.hpp"
 #include "pictures/write.hpp"
 #include "progress.hpp"
@@ -55,10 +56,10 @@ std::vector<index_t> tokens_after(const models::MergedTokens& left) {
   return counts;
 }
 
-models::MergedTokens merged(Context& ctx, const models::ImageEncoder& encoder, const image::Image& prepared,
+models::MergedTokens merged(Context& ctx, const models::ImageEncoder& encoder, const image::PreparedImage& prepared,
                             models::TokenMerging merging) {
   const models::ImageModel& m = encoder.model();
-  const ops::Pixels pixels = encoder.pixels(prepared);
+  const ops::Pixels pixels = encoder.processor().pixels(prepared);
   const auto cu = m.offsets({&pixels, 1});
   std::vector<float> hidden(static_cast<std::size_t>(cu.back() * m.channels()));
   merging.keep_layers = true;
@@ -66,10 +67,10 @@ models::MergedTokens merged(Context& ctx, const models::ImageEncoder& encoder, c
 }
 
 /// Operations of one image, and the tokens that are left.
-void count_flops(Context& ctx, const models::ImageEncoder& encoder, const image::Image& prepared, Way& way) {
+void count_flops(Context& ctx, const models::ImageEncoder& encoder, const image::PreparedImage& prepared, Way& way) {
   const models::ImageModel& m = encoder.model();
   const auto& config = m.transformer->config();
-  const ops::Pixels pixels = encoder.pixels(prepared);
+  const ops::Pixels pixels = encoder.processor().pixels(prepared);
   index_t tokens = m.offsets({&pixels, 1}).back();
   way.flops = 2.0 * static_cast<double>((tokens - m.prefix_tokens) * m.patch.size() * m.channels());
   const auto after = way.merging ? tokens_after(merged(ctx, encoder, prepared, *way.merging)) : std::vector<index_t>();
@@ -81,7 +82,8 @@ void count_flops(Context& ctx, const models::ImageEncoder& encoder, const image:
   way.tokens = tokens;
 }
 
-void embed_all(Context& ctx, const models::ImageEncoder& encoder, const std::vector<image::Image>& images, Way& way) {
+void embed_all(Context& ctx, const models::ImageEncoder& encoder, const std::vector<image::PreparedImage>& images,
+               Way& way) {
   const index_t dim = encoder.dim();
   way.rows.resize(images.size() * static_cast<std::size_t>(dim));
   models::ImageEmbedOptions options;
@@ -97,7 +99,7 @@ double median(std::vector<double> v) {
 }
 
 /// Rounds in turn, one image at a time; the ratio is the median of each round's own.
-void time_ways(Context& ctx, const models::ImageEncoder& encoder, std::vector<image::Image> images, int rounds,
+void time_ways(Context& ctx, const models::ImageEncoder& encoder, std::vector<image::PreparedImage> images, int rounds,
                std::vector<Way>& ways) {
   using Clock = std::chrono::steady_clock;
   if (images.size() > kMostTimed) images.resize(kMostTimed);
@@ -139,13 +141,14 @@ double recall_at_1(Context& ctx, View<const float, 2> texts, const Way& way) {
 }
 
 void draw(Context& ctx, const MergeOptions& o, const models::ImageEncoder& encoder, const std::vector<ImageInput>& inputs,
-          const std::vector<image::Image>& images, const models::TokenMerging& merging) {
+          const std::vector<image::PreparedImage>& images, const models::TokenMerging& merging) {
   const models::ImageModel& m = encoder.model();
   std::vector<pictures::Section> sections;
   for (std::size_t i = 0; i < std::min(images.size(), kMostDrawn); ++i) {
-    const image::Image& image = images[i];
+    const image::Image image =
+        pictures::covered_part(images[i], encoder.processor().config(), m.patch.height, m.patch.width);
     const index_t rows = image.height / m.patch.height, columns = image.width / m.patch.width;
-    const models::MergedTokens left = merged(ctx, encoder, image, merging);
+    const models::MergedTokens left = merged(ctx, encoder, images[i], merging);
     const auto counts = tokens_after(left);
     pictures::Section section{inputs[i].name + ", --merge " + o.merges[0], {}};
     section.cells.push_back({pictures::thumbnail(ctx, image, pictures::SheetStyle{}.side),
@@ -172,8 +175,8 @@ int run_merge(const MergeOptions& o) {
   const auto encoder = or_refuse([&] { return models::ImageEncoder::load(ctx, o.run.model, o.run.load()); });
   std::vector<ImageInput> named, good;
   for (ImageInput input; inputs.next(input);) named.push_back(input);
-  Prepared p = prepare_images(ctx, named, [&](Context& own, const image::Image& i) { return encoder.prepare(own, i); });
-  std::vector<image::Image> images;
+  auto p = prepare_images(ctx, named, [&](Context& own, const image::Image& i) { return encoder.prepare(own, i); });
+  std::vector<image::PreparedImage> images;
   for (std::size_t i = 0; i < named.size(); ++i) {
     if (p.why[i].empty())
       images.push_back(std::move(p.images[i])), good.push_back(named[i]);

@@ -93,7 +93,7 @@ int run_preprocess(const PreprocessOptions& o) {
   std::vector<ImageInput> batch;
   long long input = 0;
   const auto run = [&] {
-    Prepared p = prepare_images(ctx, batch, [&](Context& own, const image::Image& i) { return processor.prepare(own, i); });
+    auto p = prepare_images(ctx, batch, [&](Context& own, const image::Image& i) { return processor.prepare(own, i); });
     for (std::size_t i = 0; i < batch.size(); ++i, ++input) {
       if (!p.why[i].empty()) {
         rows.skip(input, batch[i].name, p.why[i]);

@@ -32,11 +32,11 @@ struct Queries {
   bool any_skipped = false;
 };
 
-/// The lines of a file of that name, or the text itself.
+/// The lines of a file of that name, or the text itself. A name that ends with .txt is always a file.
 Queries read_queries(const std::string& text) {
   Queries q;
   std::error_code error;
-  if (text != "-" && !std::filesystem::is_regular_file(text, error)) {
+  if (text != "-" && !text.ends_with(".txt") && !std::filesystem::is_regular_file(text, error)) {
     if (!is_utf8(text)) throw Failure{kUsage, "--text: not valid UTF-8, and no file of that name"};
     return {{text}, {0}, false};
   }
@@ -120,10 +120,13 @@ int run_search(const SearchOptions& o) {
     print_line("{\"query\": " + json_of(queries.numbers[q]) + ", \"ids\": " + json_of(ids) +
                ", \"scores\": " + json_of(best) + ", \"images\": " + json_of(names) + "}");
     if (o.sheet.empty() || shown + found.size() > kMostShown) continue;
-    shown += found.size();
+    shown += std::max<std::size_t>(1, found.size());
     sections.push_back(section_of(ctx, queries.texts[q], found, best));
   }
   finish_stdout();
+  if (!o.sheet.empty() && sections.size() < queries.texts.size())
+    say(o.sheet + " shows " + std::to_string(sections.size()) + " of " + std::to_string(queries.texts.size()) +
+        " texts: " + std::to_string(kMostShown) + " images at most");
   if (!o.sheet.empty()) pictures::write_picture(o.sheet, pictures::contact_sheet(sections));
   return outcome(gallery.any_skipped || queries.any_skipped, gallery.any_nonfinite);
 }
@@ -133,10 +136,10 @@ int run_search(const SearchOptions& o) {
 void add_search(CLI::App& app, int& exit) {
   auto o = std::make_shared<SearchOptions>();
   o->dual.add_to(app);
-  app.add_option("--text", o->text, "what to look for; or a file of such texts, one a line; - for standard input")
+  app.add_option("--text", o->text, "what to look for; or a file (.txt) of such texts, one a line; - for standard input")
       ->required();
   app.add_option("-k", o->k, "so many images a text, the best first")->check(CLI::Range(1, 1 << 24));
-  app.add_option("--sheet", o->sheet, "also a contact sheet of what was found: a .png or .svg file");
+  app.add_option("--sheet", o->sheet, "also a contact sheet of what was found, at most 400 images: a .png or .svg file");
   app.callback([o, &exit] { exit = run_search(*o); });
 }
 

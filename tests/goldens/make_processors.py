@@ -15,6 +15,7 @@ from transformers.models.bit import image_processing_bit, image_processing_pil_b
 from transformers.models.blip import image_processing_blip, image_processing_pil_blip
 from transformers.models.clip import image_processing_clip, image_processing_pil_clip
 from transformers.models.deit import image_processing_deit, image_processing_pil_deit
+from transformers.models.dinov3_vit import image_processing_dinov3_vit
 from transformers.models.siglip import image_processing_pil_siglip, image_processing_siglip
 from transformers.models.siglip2 import image_processing_pil_siglip2, image_processing_siglip2
 from transformers.models.vit import image_processing_pil_vit, image_processing_vit
@@ -26,6 +27,7 @@ CLASSES = {
     "Blip": (image_processing_pil_blip.BlipImageProcessorPil, image_processing_blip.BlipImageProcessor),
     "CLIP": (image_processing_pil_clip.CLIPImageProcessorPil, image_processing_clip.CLIPImageProcessor),
     "DeiT": (image_processing_pil_deit.DeiTImageProcessorPil, image_processing_deit.DeiTImageProcessor),
+    "DINOv3ViT": (None, image_processing_dinov3_vit.DINOv3ViTImageProcessor),
     "Siglip": (image_processing_pil_siglip.SiglipImageProcessorPil, image_processing_siglip.SiglipImageProcessor),
     "Siglip2": (image_processing_pil_siglip2.Siglip2ImageProcessorPil, image_processing_siglip2.Siglip2ImageProcessor),
     "ViT": (image_processing_pil_vit.ViTImageProcessorPil, image_processing_vit.ViTImageProcessor),
@@ -44,6 +46,9 @@ CONFIGS = [
     {"image_processor_type": "SiglipImageProcessor", "size": {"height": 20, "width": 30}, "resample": 2, "rescale_factor": 0.01, "do_normalize": None},
     {"image_processor_type": "Siglip2ImageProcessorFast", "patch_size": 7, "max_num_patches": 61, "resample": 3},
     {"image_processor_type": "Siglip2ImageProcessor", "patch_size": 14, "max_num_patches": 1024, **IMAGENET},
+    {"image_processor_type": "DINOv3ViTImageProcessorFast", "size": {"height": 30, "width": 47}, "resample": 3},
+    {"image_processor_type": "DINOv3ViTImageProcessor", "size": {"shortest_edge": 64}, "do_center_crop": True, "crop_size": {"height": 55, "width": 71}, "rescale_factor": 0.004},
+    {"image_processor_type": "DINOv3ViTImageProcessor", "do_resize": False, "do_normalize": False},
 ]  # fmt: skip
 PICTURES = [("noise", 100, 75), ("ramp", 75, 100), ("checkers", 224, 224), ("noise", 31, 200), ("ramp", 333, 250), ("noise", 55, 80)]
 
@@ -55,6 +60,8 @@ def main():
         options = {k: v for k, v in config.items() if not k.endswith("_type")}
         entry = {"config": config, "pixel_values": []}
         for backend, cls in zip(("pil", "torchvision"), CLASSES[kind]):
+            if cls is None:
+                continue
             processor = cls(**options)
             for picture, width, height in PICTURES:
                 image = Image.fromarray(draw(picture, width, height, 3))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes resample.json: what Pillow's resize and PyTorch's uint8 antialiased interpolate (which torchvision calls) make of
-images that the test draws by the same formulas. Outputs are kept as 64-bit FNV-1a hashes.
+images that the test draws by the same formulas, and the latter's of them as floats of v / 255. Outputs are kept as 64-bit FNV-1a hashes.
 
     python3 make_resample.py        (needs Pillow 13, torch 2.15, numpy)
 """
@@ -38,6 +38,10 @@ def main():
             tensor = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last)
             done = torch.nn.functional.interpolate(tensor, (nh, nw), mode=name, antialias=True)
             cases.append([kind, channels, w, h, nw, nh, name, "torchvision", fnv(done[0].permute(1, 2, 0).contiguous().numpy().tobytes())])
+            if nw == 1:  # torch 2.15 takes one row for all of them
+                continue
+            done = torch.nn.functional.interpolate(tensor.contiguous() * (1 / 255), (nh, nw), mode=name, antialias=True)
+            cases.append([kind, channels, w, h, nw, nh, name, "floats", fnv(done[0].permute(1, 2, 0).contiguous().numpy().tobytes())])
     out = {"pillow": PIL.__version__, "torch": torch.__version__, "capability": torch.backends.cpu.get_cpu_capability(), "cases": cases}
     path = pathlib.Path(__file__).parent / "resample.json"
     path.write_text(json.dumps(out).replace("[[", "[\n[").replace("], [", "],\n[") + "\n")

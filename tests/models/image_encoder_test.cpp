@@ -39,12 +39,19 @@ class ImageEncoderTest : public ::testing::Test {
 };
 
 constexpr const char* kVit = R"({"image_processor_type": "ViTImageProcessor", "size": 28})";
+constexpr const char* kDinov3 = R"({"image_processor_type": "DINOv3ViTImageProcessorFast", "size": {"shortest_edge": 28}})";
+constexpr const char* kNaflex =
+    R"({"image_processor_type": "Siglip2ImageProcessor", "patch_size": 6, "max_num_patches": 40})";
 constexpr const char* kAspect =
     R"({"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 30}, "do_center_crop": false})";
 
 TEST_F(ImageEncoderTest, IsProcessorModelAndHead) {
-  for (const auto& [name, config] :
-       {std::pair("vit_p7", kVit), {"clip", kAspect}, {"siglip", kAspect}, {"dinov2_registers", kVit}}) {
+  for (const auto& [name, config] : {std::pair("vit_p7", kVit),
+                                     {"clip", kAspect},
+                                     {"siglip", kAspect},
+                                     {"dinov2_registers", kVit},
+                                     {"dinov3", kDinov3},
+                                     {"siglip2", kNaflex}}) {
     const auto encoder = ImageEncoder::load(ctx_, folder(name, config));
     const Embeddings got = encoder.embed(ctx_, pictures_);
     ASSERT_EQ(got.rows, 3);

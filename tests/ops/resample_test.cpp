@@ -9,6 +9,7 @@
 #include "support/backends.hpp"
 #include "support/hash.hpp"
 #include "support/pictures.hpp"
+#include "support/poison.hpp"
 
 namespace tessera {
 namespace {
@@ -41,6 +42,27 @@ Bytes resized(Context& ctx, const Bytes& image, index_t w, index_t h, index_t ch
   return packed;
 }
 
+// The hash of floats, resized from the values v / 255 of a drawn picture; rows of both are padded.
+std::string values_resized(Context& ctx, const std::string& kind, index_t w, index_t h, index_t channels, index_t nw,
+                           index_t nh, Filter filter) {
+  const Bytes image = test::draw(kind, w, h, channels);
+  const index_t ld = w * channels + 5;
+  Bytes in(static_cast<std::size_t>(ld * h), 77);
+  for (index_t y = 0; y < h; ++y) std::copy_n(image.begin() + y * w * channels, w * channels, in.begin() + y * ld);
+  std::vector<float> values;
+  for (int v = 0; v < 256; ++v) values.push_back(static_cast<float>(v) * static_cast<float>(1.0 / 255.0));
+  test::Matrix out = test::poisoned(nh, nw * channels, 3);
+  View<const std::uint8_t, 3> from(in.data(), h, w, channels);
+  from.stride[0] = ld;
+  View<float, 3> to(out.data(), nh, nw, channels);
+  to.stride[0] = out.ld;
+  ops::resample_values(ctx, from, View<const float, 1>(values.data(), 256), filter, to);
+  EXPECT_TRUE(test::written_exactly(out));
+  std::vector<float> packed;
+  for (index_t y = 0; y < nh; ++y) packed.insert(packed.end(), &out(y, 0), &out(y, 0) + nw * channels);
+  return test::fnv({reinterpret_cast<const std::uint8_t*>(packed.data()), packed.size() * sizeof(float)});
+}
+
 TEST(Resample, EqualsPillowAndTorch) {
   const io::Json golden = io::read_json(TESSERA_GOLDENS "/resample.json");
   for (const Isa isa : test::isas())
@@ -50,6 +72,11 @@ TEST(Resample, EqualsPillowAndTorch) {
         const auto kind = c[0].get<std::string>(), filter = c[6].get<std::string>(), arithmetic = c[7].get<std::string>(),
                    want = c[8].get<std::string>();
         const index_t channels = c[1], w = c[2], h = c[3], nw = c[4], nh = c[5];
+        if (arithmetic == "floats") {
+          EXPECT_EQ(values_resized(ctx, kind, w, h, channels, nw, nh, filter_of(filter)), want)
+              << c.dump() << " on " << isa_name(isa);
+          continue;
+        }
         const bool pillow = arithmetic == "pillow";
         const Bytes out = resized(ctx, test::draw(kind, w, h, channels), w, h, channels, nw, nh, filter_of(filter),
                                   pillow ? ops::ResampleArithmetic::pillow : ops::ResampleArithmetic::torchvision);
@@ -66,6 +93,28 @@ TEST(Resample, KeepsConstants) {
       const Bytes out = resized(ctx, Bytes(19 * 11 * 2, 201), 19, 11, 2, to, to + 1, f, ops::ResampleArithmetic::pillow);
       EXPECT_EQ(out, Bytes(out.size(), 201));
     }
+}
+
+TEST(Resample, ValuesRefuseWhatDoesNotFit) {
+  Context ctx;
+  const Bytes image(6 * 5 * 3, 1);
+  const std::vector<float> values(256, 1.f);
+  std::vector<float> memory(4 * 7 * 3, -1.f);
+  const View<const std::uint8_t, 3> in(image.data(), 6, 5, 3);
+  const View<float, 3> out(memory.data(), 4, 7, 3);
+  const View<const float, 1> meant(values.data(), 256);
+  const auto refused = [&](Code code, const char* word, auto from, auto each, Filter filter, auto to) {
+    TESSERA_EXPECT_ERROR(code, word, ops::resample_values(ctx, from, each, filter, to));
+  };
+  refused(Code::kShapeMismatch, "channels", in, meant, Filter::bilinear, View<float, 3>(memory.data(), 4, 7, 2));
+  refused(Code::kShapeMismatch, "values", in, meant.slice(0, 255), Filter::bilinear, out);
+  refused(Code::kUnsupported, "bilinear", in, meant, Filter::lanczos, out);
+  refused(Code::kBadArgument, "pixels", in, meant, Filter::bicubic, View<float, 3>(memory.data(), 0, 7, 3));
+  refused(Code::kBadArgument, "pixels", View<const std::uint8_t, 3>(image.data(), 0, 5, 3), meant, Filter::bicubic, out);
+  View<float, 3> gaps = out;
+  gaps.stride[1] = 4;
+  refused(Code::kBadStride, "contiguous", in, meant, Filter::bilinear, gaps);
+  EXPECT_EQ(memory, std::vector<float>(memory.size(), -1.f));
 }
 
 // Every pass plans its own scratch.

@@ -182,6 +182,21 @@ inline Job resample_job(Random& random, Filter filter, ops::ResampleArithmetic a
           }};
 }
 
+inline Job resample_values_job(Random& random, Filter filter) {
+  const index_t h = random.in(1, 90), w = random.in(1, 90), c = random.in(1, 4), nh = random.in(1, 70),
+                nw = random.in(1, 70);
+  std::vector<std::uint8_t> image;
+  for (index_t i = 0; i < h * w * c; ++i) image.push_back(static_cast<std::uint8_t>(random.next()));
+  const auto values = std::make_shared<Matrix>(wide(1, 256, random.next(), 5));
+  return {"resample values by filter " + std::to_string(static_cast<int>(filter)), [=](Context& ctx) {
+            Matrix out(nh, nw * c, 2);
+            View<float, 3> to(out.data(), nh, nw, c);
+            to.stride[0] = out.ld;
+            ops::resample_values(ctx, View<const std::uint8_t, 3>(image.data(), h, w, c), values->row(), filter, to);
+            return out;
+          }};
+}
+
 inline std::vector<Job> patch_jobs(Random& random) {
   const index_t p = random.in(1, 9), h = random.in(1, 8), w = random.in(1, 8), n = random.in(1, 100);
   const auto pixels = std::make_shared<Matrix>(wide(3 * h * p, w * p, random.next(), 6));
@@ -262,7 +277,8 @@ inline std::vector<Job> drawn_jobs(std::uint64_t seed) {
   for (const Filter f : {Filter::box, Filter::bilinear, Filter::hamming, Filter::bicubic, Filter::lanczos})
     jobs.push_back(resample_job(random, f, ops::ResampleArithmetic::pillow));
   for (const Filter f : {Filter::bilinear, Filter::bicubic})
-    jobs.push_back(resample_job(random, f, ops::ResampleArithmetic::torchvision));
+    jobs.push_back(resample_job(random, f, ops::ResampleArithmetic::torchvision)),
+        jobs.push_back(resample_values_job(random, f));
   return jobs;
 }
 

@@ -4,9 +4,10 @@ import json
 import os
 import shutil
 import signal
+import tarfile
 import unittest
 
-from toolkit import GOLDENS, TOLERANCE, ToolTest, read_png, read_svg, worst_error
+from toolkit import GOLDENS, TOLERANCE, ToolTest, floats, read_png, read_svg, worst_error
 
 IMAGES = GOLDENS / "images"
 GOLDEN = json.loads((GOLDENS / "classify/golden.json").read_text())
@@ -117,6 +118,29 @@ class Classify(DualTest):
         self.assertEqual(numbers[len(want) :], [f"{min(want):.3f}", f"{max(want):.3f}"])
         self.assertIn("Élan", svg.texts)
 
+    def test_heat_maps_of_many(self):
+        self.file("many.txt", "".join(f"label {i}\n" for i in range(101)))
+        self.mistake(2, "classify", "--model", self.folder, "--labels", "many.txt", "--image", self.images[0], "--heat-map", "h.svg", says=["--heat-map", "at most 100 labels", "many.txt has 101"])
+        self.classify("--heat-map", "h.svg", "--sheet", "s.svg", images=self.images[1:2] * 103)
+        heat, sheet = (read_svg((self.dir / name).read_bytes()) for name in ("h.svg", "s.svg"))
+        self.assertEqual((heat.texts[0], len(heat.images)), ("103 images, 6 labels, the first 100", 100))
+        self.assertEqual((sheet.texts[0], len(sheet.images)), ("103 images, 6 labels", 103))
+
+    def test_results_that_are_not_finite(self):
+        def poison(tensors):
+            tensors[name] = floats(tensors[name].shape, [float("nan")] * (tensors[name].shape[0] * tensors[name].shape[1]))
+
+        name = "visual_projection.weight"
+        self.change_weights(self.folder, poison)
+        args = ("classify", "--model", self.folder, "--labels", "labels.txt", "--image", "none.png", self.images[0])
+        self.assertIn("allow-nonfinite", self.tool(*args, code=4).stderr)
+        done = self.tool(*args, "--allow-nonfinite", code=6)
+        self.assertEqual(done.stdout, "")
+        self.assertIn("420.jpg skipped: its embedding holds NaN or infinity", done.stderr)
+        name = "text_projection.weight"
+        self.change_weights(self.folder, poison)
+        self.assertEqual(self.tool(*args, "--allow-nonfinite", code=6).stdout, "")
+
     def test_a_signal_leaves_whole_lines(self):
         process = self.start("classify", "--model", self.folder, "--labels", "labels.txt", "--image", "-", "--batch-tokens", 1, "--sheet", "s.png")
         process.stdin.write(f"{self.images[0]}\n".encode() * 100)  # lines and answers fit into the pipes
@@ -151,6 +175,21 @@ class Search(DualTest):
         whole = self.search("labels.txt")
         self.assertEqual(self.search("snow"), [{**whole[3], "query": 0}])
         self.assertEqual(self.search("-", stdin=b"snow\nsnow\n"), [{**whole[3], "query": i} for i in (0, 1)])
+
+    def test_an_archive(self):
+        with tarfile.open(self.dir / "g.tar", "w") as tar:
+            for image in self.images:
+                tar.add(image, image.name)
+        plain, packed = (self.search("snow", "--sheet", f"{i}.svg", images=images)[0] for i, images in enumerate((self.images, ["g.tar"])))
+        self.assertEqual([plain[k] for k in ("ids", "scores")], [packed[k] for k in ("ids", "scores")])
+        self.assertEqual(packed["images"][0], f"g.tar/{self.images[packed['ids'][0]].name}")
+        self.assertEqual(*(read_svg((self.dir / f"{i}.svg").read_bytes()).images for i in range(2)))
+
+    def test_sheets_have_an_end(self):
+        self.file("q.txt", "a\n" * 5)
+        done = self.tool("search", "--model", self.folder, "--text", "q.txt", "--image", *self.images[1:2] * 90, "-k", 90, "--sheet", "s.svg")
+        self.assertEqual(done.stderr, "tessera: s.svg shows 4 of 5 texts: 400 images at most\n")
+        self.assertEqual(len(read_svg((self.dir / "s.svg").read_bytes()).images), 360)
 
     def test_of_equals_the_lowest_number(self):
         image, other = self.images[1], self.images[0]
@@ -212,6 +251,7 @@ class Mistakes(DualTest):
         self.check(2, "classify", "--model", self.folder, "--image", "x.png", says=["--labels"])
         search = ("search", "--model", self.folder, "--image", IMAGES / "rgb.png")
         self.check(2, *search, says=["--text"])
+        self.check(1, *search, "--text", "none.txt", says=["none.txt", "cannot read"])
         self.check(2, *search, "--text", "a", "-k", "0", says=["-k"])
         self.check(2, *search, "--text", "a", "--sheet", "x.gif", says=["--sheet x.gif"])
         self.check(2, *search, "--text", os.fsdecode(b"\xff"), says=["--text", "UTF-8"])

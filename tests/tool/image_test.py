@@ -153,6 +153,19 @@ class Images(ToolTest):
         values = self.preprocess(IMAGES / "exif-1.jpg", IMAGES / "exif-6.jpg", options=("--threads", "2"))
         self.assertEqual({n: t.shape for n, t in values.items()}, {"pixel_values.0": (3, 30, 38), "pixel_values.1": (3, 38, 30)})
 
+    def test_a_processor_that_resizes_floats(self):
+        shutil.rmtree(self.folder)
+        shutil.copytree(GOLDENS / "tiny_image/dinov3", self.folder)
+        (self.folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "DINOv3ViTImageProcessorFast", "size": {"height": 35, "width": 28}}))
+        paths = [IMAGES / "exif-1.jpg", IMAGES / "rgb.png"]
+        values = self.preprocess(*paths)
+        self.assertEqual(values["pixel_values"].shape, (2, 3, 35, 28))
+        self.tool("forward", "--model", self.folder, "values.safetensors", "out.safetensors")
+        pooled = read_safetensors(self.dir / "out.safetensors")["pooler_output"].floats()
+        for backend in ("pil", "torchvision"):  # it has one
+            got, _ = self.embed_images(*paths, options=("--no-normalize", "--backend", backend))
+            self.assertEqual([list(r) for r in got.rows], [list(pooled[:24]), list(pooled[24:])])
+
     def test_patches_of_images_of_any_shape(self):
         shutil.rmtree(self.folder)
         shutil.copytree(GOLDENS / "tiny_image/siglip2", self.folder)

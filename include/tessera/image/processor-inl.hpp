@@ -45,8 +45,14 @@ inline ProcessorConfig defaults_of(const std::string& type) {
     c.mean = kClipMean, c.std = kClipStd;
     return c;
   }
-  throw Error(Code::kUnsupported, {"preprocessor_config.json: image_processor_type '", type,
-                                   "' is not supported; known: ViT, DeiT, CLIP, Siglip, Siglip2, Bit, Blip ImageProcessor"});
+  if (type == "DINOv3ViTImageProcessor") {
+    c.resize_floats = true;
+    c.mean = {0.485, 0.456, 0.406}, c.std = {0.229, 0.224, 0.225};
+    return c;
+  }
+  throw Error(Code::kUnsupported,
+              {"preprocessor_config.json: image_processor_type '", type,
+               "' is not supported; known: ViT, DeiT, CLIP, Siglip, Siglip2, Bit, DINOv3ViT, Blip ImageProcessor"});
 }
 
 inline std::string processor_type(const io::Json& json) {
@@ -150,8 +156,9 @@ inline ProcessorConfig processor_config(const io::Json& json) {
   return c;
 }
 
-inline ImageProcessor::ImageProcessor(const ProcessorConfig& config, Backend backend) : config_(config), backend_(backend) {
-  if (backend == Backend::torchvision && config.resize && config.filter != Filter::bilinear &&
+inline ImageProcessor::ImageProcessor(const ProcessorConfig& config, Backend backend)
+    : config_(config), backend_(config.resize_floats ? Backend::torchvision : backend) {
+  if (backend_ == Backend::torchvision && config.resize && config.filter != Filter::bilinear &&
       config.filter != Filter::bicubic)
     throw Error(Code::kUnsupported, "image processor: torchvision resizes by bilinear and bicubic filters alone");
   const FpModeScope mode;
@@ -159,13 +166,17 @@ inline ImageProcessor::ImageProcessor(const ProcessorConfig& config, Backend bac
     for (std::size_t v = 0; v < 256; ++v) {
       auto x = static_cast<float>(v);
       auto mean = static_cast<float>(config.mean[c]), std = static_cast<float>(config.std[c]);
-      if (config.rescale && config.normalize && backend == Backend::torchvision) {
+      if (floats()) {
+        values_[c][v] = x * static_cast<float>(config.rescale_factor);
+        continue;
+      }
+      if (config.rescale && config.normalize && backend_ == Backend::torchvision) {
         // Fused there: the bytes stay, mean and deviation are scaled, in float.
         const auto factor = static_cast<float>(1.0 / config.rescale_factor);
         mean *= factor, std *= factor;
       } else if (config.rescale) {
-        x = backend == Backend::pil ? static_cast<float>(static_cast<double>(v) * config.rescale_factor)
-                                    : x * static_cast<float>(config.rescale_factor);
+        x = backend_ == Backend::pil ? static_cast<float>(static_cast<double>(v) * config.rescale_factor)
+                                     : x * static_cast<float>(config.rescale_factor);
       }
       values_[c][v] = config.normalize ? (x - mean) / std : x;
     }
@@ -233,52 +244,100 @@ inline ImageProcessor::Extent ImageProcessor::output_size(index_t height, index_
   return config_.center_crop ? Extent{config_.crop_height, config_.crop_width} : size;
 }
 
-inline Image ImageProcessor::prepare(Context& ctx, const Image& image, Alpha alpha) const {
+inline index_t ImageProcessor::crop_begin(index_t have, index_t want) const noexcept {
+  if (have >= want) return (have - want) / 2;
+  // Pillow's processors put the odd pixel of black above and left, torchvision's below and right.
+  return -(backend_ == Backend::pil ? (want - have + 1) / 2 : (want - have) / 2);
+}
+
+inline Image ImageProcessor::resized(Context& ctx, const Image& rgb, Extent size) const {
+  if (size.height == rgb.height && size.width == rgb.width) return rgb;
+  Image scaled(PixelFormat::rgb, size.height, size.width);
+  ops::resample(ctx, rgb.view(), config_.filter,
+                backend_ == Backend::pil ? ops::ResampleArithmetic::pillow : ops::ResampleArithmetic::torchvision,
+                View<std::uint8_t, 3>(scaled.pixels.data(), size.height, size.width, 3));
+  return scaled;
+}
+
+inline void ImageProcessor::resized_floats(Context& ctx, const Image& rgb, Extent size, PreparedImage& out) const {
+  std::vector<float> scaled(static_cast<std::size_t>(size.height * size.width * 3));
+  ops::resample_values(ctx, rgb.view(), View<const float, 1>(values_[0].data(), 256), config_.filter,
+                       View<float, 3>(scaled.data(), size.height, size.width, 3));
+  const index_t top = config_.center_crop ? crop_begin(size.height, out.height) : 0,
+                left = config_.center_crop ? crop_begin(size.width, out.width) : 0;
+  out.planes.resize(static_cast<std::size_t>(3 * out.height * out.width));
+  ctx.parallel_for(3 * out.height, [&](index_t row, int) {
+    const auto c = static_cast<std::size_t>(row / out.height);
+    const index_t y = row % out.height + top;
+    const auto mean = static_cast<float>(config_.mean[c]), std = static_cast<float>(config_.std[c]);
+    for (index_t i = 0; i < out.width; ++i) {
+      const index_t x = i + left;
+      const bool inside = y >= 0 && y < size.height && x >= 0 && x < size.width;
+      const float v = inside ? scaled[static_cast<std::size_t>((y * size.width + x) * 3) + c] : 0.f;
+      out.planes[static_cast<std::size_t>(row * out.width + i)] = config_.normalize ? (v - mean) / std : v;
+    }
+  });
+}
+
+inline PreparedImage ImageProcessor::prepare(Context& ctx, const Image& image, Alpha alpha) const {
   const FpModeScope mode;
   const bool is_rgb = image.format == PixelFormat::rgb;
   const Image converted = is_rgb ? Image() : to_rgb(image, alpha);
   const Image& rgb = is_rgb ? image : converted;
   const Extent size = resized(rgb.height, rgb.width);
-  Image scaled;
-  const bool scales = size.height != rgb.height || size.width != rgb.width;
-  if (scales) {
-    scaled = Image(PixelFormat::rgb, size.height, size.width);
-    ops::resample(ctx, rgb.view(), config_.filter,
-                  backend_ == Backend::pil ? ops::ResampleArithmetic::pillow : ops::ResampleArithmetic::torchvision,
-                  View<std::uint8_t, 3>(scaled.pixels.data(), size.height, size.width, 3));
+  PreparedImage out;
+  out.height = config_.center_crop ? config_.crop_height : size.height;
+  out.width = config_.center_crop ? config_.crop_width : size.width;
+  if (floats()) {
+    resized_floats(ctx, rgb, size, out);
+    return out;
   }
-  if (!config_.center_crop) return scales ? scaled : rgb;
-  const Image& from = scales ? scaled : rgb;
-  Image out(PixelFormat::rgb, config_.crop_height, config_.crop_width);
-  // Where the crop begins in the image; before it where the image is smaller: Pillow's processors put the odd pixel of black
-  // above and left, torchvision's below and right.
-  const auto begin = [&](index_t have, index_t want) {
-    if (have >= want) return (have - want) / 2;
-    return -(backend_ == Backend::pil ? (want - have + 1) / 2 : (want - have) / 2);
-  };
-  const index_t top = begin(from.height, out.height), left = begin(from.width, out.width);
-  for (index_t y = std::max<index_t>(0, -top); y < out.height && y + top < from.height; ++y) {
-    const index_t x = std::max<index_t>(0, -left), end = std::min(out.width, from.width - left);
-    std::copy_n(from.row(y + top) + 3 * (x + left), 3 * (end - x), out.row(y) + 3 * x);
+  Image scaled = resized(ctx, rgb, size);
+  if (!config_.center_crop) {
+    out.bytes = std::move(scaled.pixels);
+    return out;
+  }
+  out.bytes.resize(static_cast<std::size_t>(out.height * out.width * 3));
+  const index_t top = crop_begin(size.height, out.height), left = crop_begin(size.width, out.width);
+  for (index_t y = std::max<index_t>(0, -top); y < out.height && y + top < scaled.height; ++y) {
+    const index_t x = std::max<index_t>(0, -left), end = std::min(out.width, scaled.width - left);
+    std::copy_n(scaled.row(y + top) + 3 * (x + left), 3 * (end - x), out.bytes.data() + 3 * (y * out.width + x));
   }
   return out;
+}
+
+inline ops::Pixels ImageProcessor::pixels(const PreparedImage& prepared) const {
+  ops::Pixels p;
+  if (!prepared.planes.empty()) {
+    p.planes = View<const float, 3>(prepared.planes.data(), 3, prepared.height, prepared.width);
+  } else {
+    p.bytes = View<const std::uint8_t, 3>(prepared.bytes.data(), prepared.height, prepared.width, 3);
+    p.values = View<const float, 2>(values_[0].data(), 3, 256);
+  }
+  return p;
 }
 
 inline void ImageProcessor::pixel_values(Context& ctx, const Image& image, View<float, 3> out, Alpha alpha) const {
   values_of(ctx, prepare(ctx, image, alpha), out);
 }
 
-inline void ImageProcessor::values_of(Context& ctx, const Image& bytes, View<float, 3> out) const {
-  if (out.extent[0] != 3 || out.extent[1] != bytes.height || out.extent[2] != bytes.width)
+inline void ImageProcessor::values_of(Context& ctx, const PreparedImage& image, View<float, 3> out) const {
+  if (out.extent[0] != 3 || out.extent[1] != image.height || out.extent[2] != image.width)
     throw Error(Code::kShapeMismatch, {"pixel_values: out is ", std::to_string(out.extent[0]), " x ",
                                        std::to_string(out.extent[1]), " x ", std::to_string(out.extent[2]),
-                                       ", expected 3 x ", std::to_string(bytes.height), " x ", std::to_string(bytes.width)});
+                                       ", expected 3 x ", std::to_string(image.height), " x ", std::to_string(image.width)});
   if (out.stride[2] != 1) throw Error(Code::kBadStride, "pixel_values: the last dimension must be contiguous");
-  ctx.parallel_for(bytes.height, [&](index_t y, int) {
-    const std::uint8_t* in = bytes.row(y);
-    for (std::size_t c = 0; c < 3; ++c) {
-      float* to = out.data + static_cast<index_t>(c) * out.stride[0] + y * out.stride[1];
-      for (index_t x = 0; x < bytes.width; ++x) to[x] = values_[c][in[3 * x + static_cast<index_t>(c)]];
+  const ops::Pixels p = pixels(image);
+  ctx.parallel_for(image.height, [&](index_t y, int) {
+    for (index_t c = 0; c < 3; ++c) {
+      float* to = out.data + c * out.stride[0] + y * out.stride[1];
+      if (p.planes.data) {
+        std::copy_n(&p.planes(c, y, 0), image.width, to);
+        continue;
+      }
+      const std::uint8_t* in = &p.bytes(y, 0, c);
+      const float* values = p.values.data + 256 * c;
+      for (index_t x = 0; x < image.width; ++x) to[x] = values[in[3 * x]];
     }
   });
 }

@@ -26,9 +26,9 @@ inline index_t ImageEncoder::dim(const ImageEmbedOptions& o) const {
   return o.dims > 0 ? o.dims : d;
 }
 
-inline image::Image ImageEncoder::prepare(Context& ctx, const image::Image& image) const {
-  image::Image prepared = processor_->prepare(ctx, image);
-  const ops::Pixels p = pixels(prepared);
+inline image::PreparedImage ImageEncoder::prepare(Context& ctx, const image::Image& image) const {
+  image::PreparedImage prepared = processor_->prepare(ctx, image);
+  const ops::Pixels p = processor_->pixels(prepared);
   (void)model_.offsets({&p, 1});  // refuses what is smaller than a patch
   return prepared;
 }
@@ -38,22 +38,15 @@ inline index_t ImageEncoder::tokens(index_t height, index_t width) const {
   return model_.prefix_tokens + (size.height / model_.patch.height) * (size.width / model_.patch.width);
 }
 
-inline ops::Pixels ImageEncoder::pixels(const image::Image& prepared) const {
-  ops::Pixels p;
-  p.bytes = prepared.view();
-  p.values = View<const float, 2>(processor_->values()[0].data(), 3, 256);
-  return p;
-}
-
-inline void ImageEncoder::embed_prepared(Context& ctx, std::span<const image::Image> prepared, const ImageEmbedOptions& o,
-                                         View<float, 2> out) const {
+inline void ImageEncoder::embed_prepared(Context& ctx, std::span<const image::PreparedImage> prepared,
+                                         const ImageEmbedOptions& o, View<float, 2> out) const {
   const auto n = static_cast<index_t>(prepared.size());
   const index_t width = dim(o), c = model_.channels();
   if (out.extent[0] != n || out.extent[1] != width || !out.packed())
     throw Error(Code::kShapeMismatch, {"embed: out must be packed [", std::to_string(n), ", ", std::to_string(width), "]"});
   if (n == 0) return;
   std::vector<ops::Pixels> images;
-  for (const image::Image& image : prepared) images.push_back(pixels(image));
+  for (const image::PreparedImage& image : prepared) images.push_back(processor_->pixels(image));
   const std::vector<index_t> cu = model_.offsets(images);
   const Buffer memory(static_cast<std::size_t>(cu.back() * c) * sizeof(float));
   const View<float, 2> hidden(memory.as<float>(), cu.back(), c);
@@ -90,7 +83,7 @@ inline Embeddings ImageEncoder::embed(Context& ctx, std::span<const image::Image
   e.dim = dim(o);
   e.values.resize(static_cast<std::size_t>(e.rows * e.dim));
   for (index_t b = 0; b < e.rows;) {
-    std::vector<image::Image> prepared;
+    std::vector<image::PreparedImage> prepared;
     index_t sum = 0;
     for (index_t end = b; end < e.rows; ++end) {
       const image::Image& image = images[static_cast<std::size_t>(end)];

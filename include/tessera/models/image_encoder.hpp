@@ -27,7 +27,7 @@ struct ImageEmbedOptions {
 
 /// A loaded embedding model: const after load(), shared by any number of threads, each with its own Context.
 /// The embedding is image_embeds where the model has them (CLIP), its attention-pooled output (SigLIP), or the class token
-/// of the last hidden state (ViT, DeiT, DINOv2). ViT's tanh pooler takes no part: most folders never trained it.
+/// of the last hidden state (ViT, DeiT, DINOv2, DINOv3). ViT's tanh pooler takes no part: most folders never trained it.
 class ImageEncoder {
  public:
   /// \param path a folder, or org/name in an existing Hugging Face cache; nothing is downloaded.
@@ -39,14 +39,12 @@ class ImageEncoder {
   /// \throws Error kBadArgument for options the model cannot serve, kNonFinite when a row would hold NaN or infinity.
   Embeddings embed(Context& ctx, std::span<const image::Image> images, const ImageEmbedOptions& options = {}) const;
 
-  /// The steps of embed(), for callers that stream: RGB of the model's size, and embeddings of those into out [N, dim()].
+  /// The steps of embed(), for callers that stream: images of the model's size, and embeddings of those into out [N, dim()].
   /// \throws Error kBadArgument for an image that is smaller than a patch then, and as ImageProcessor::prepare().
-  image::Image prepare(Context& ctx, const image::Image& image) const;
-  void embed_prepared(Context& ctx, std::span<const image::Image> prepared, const ImageEmbedOptions& options,
+  image::PreparedImage prepare(Context& ctx, const image::Image& image) const;
+  void embed_prepared(Context& ctx, std::span<const image::PreparedImage> prepared, const ImageEmbedOptions& options,
                       View<float, 2> out) const;
 
-  /// What the model reads of an image of prepare(), which must outlive it.
-  ops::Pixels pixels(const image::Image& prepared) const;
   /// Length of an embedding under these options.
   index_t dim(const ImageEmbedOptions& options = {}) const;
   /// Tokens of an image of that size, once prepared.

@@ -34,7 +34,7 @@ inline ResampleAxis resample_axis(Filter filter, ResampleArithmetic arithmetic, 
   const bool pillow = arithmetic == ResampleArithmetic::pillow;
   if (!pillow && filter != Filter::bilinear && filter != Filter::bicubic)
     throw Error(Code::kUnsupported, "resample: torchvision has bilinear and bicubic alone");
-  detail::FilterAxis exact(filter, in, out);
+  detail::FilterAxis<double> exact(filter, in, out);
   ResampleAxis axis;
   axis.in = in, axis.out = out, axis.taps = exact.taps;
   const std::vector<double>& weights = exact.weights;
@@ -156,6 +156,77 @@ inline void resample(Context& ctx, View<const std::uint8_t, 3> in, Filter filter
     for (std::int32_t& first : y.first) first -= static_cast<std::int32_t>(top);
     resample_height(ctx, y, middle, out);
   }
+}
+
+namespace detail {
+
+// What a task of resample_values has of its own: a band of rows, its columns one after the other, and one output column.
+inline constexpr index_t kResampleBand = 16;
+struct ValueBand {
+  float *columns, *column;
+  const float** from;
+  ValueBand(Arena& arena, index_t width, index_t channels, index_t taps)
+      : columns(arena.carve<float>(width * kResampleBand * channels)),
+        column(arena.carve<float>(kResampleBand * channels)),
+        from(arena.carve<const float*>(taps)) {}
+};
+
+}  // namespace detail
+
+inline void resample_values(Context& ctx, View<const std::uint8_t, 3> in, View<const float, 1> values, Filter filter,
+                            View<float, 3> out) {
+  using namespace detail;
+  constexpr const char* kOp = "resample_values";
+  const index_t c = in.extent[2], width = in.extent[1], new_height = out.extent[0], new_width = out.extent[1];
+  expect(kOp, "channels of out", out.extent[2], c);
+  expect(kOp, "values", values.extent[0], 256);
+  expect_rows(kOp, values);
+  if (filter != Filter::bilinear && filter != Filter::bicubic) fail(Code::kUnsupported, kOp, "bilinear and bicubic alone");
+  for (const index_t* stride : {static_cast<const index_t*>(in.stride), static_cast<const index_t*>(out.stride)})
+    if (stride[1] != c || (c > 1 && stride[2] != 1)) fail(Code::kBadStride, kOp, "pixels must be contiguous");
+  for (const index_t side : {in.extent[0], width, new_height, new_width})
+    if (side < 1 || side > index_t{1} << 22) fail(Code::kBadArgument, kOp, "a side of less than 1 or more than 2^22 pixels");
+  const FpModeScope mode;
+  const FilterAxis<float> x(filter, width, new_width), y(filter, in.extent[0], new_height);
+  const index_t top = y.first.front(), rows = y.first.back() + y.count.back() - top, threads = ctx.threads();
+  const index_t taps = std::max(x.taps, y.taps);
+  const auto carve = [&](Arena& arena, std::vector<ValueBand>& bands) {
+    for (index_t i = 0; i < threads; ++i) bands.emplace_back(arena, width, c, taps);
+    return arena.carve<float>(rows * new_width * c);
+  };
+  Arena& arena = ctx.arena();
+  if (arena.used() == 0) {
+    Arena counting = Arena::counting();
+    std::vector<ValueBand> none;
+    carve(counting, none);
+    arena.reserve(counting.peak());
+  }
+  const ArenaScope scope(arena);
+  std::vector<ValueBand> bands;
+  float* middle = carve(arena, bands);
+  const auto weigh = table<kernels::ResampleTable>(ctx).weigh;
+  ctx.parallel_for((rows + kResampleBand - 1) / kResampleBand, [&](index_t task, int lane) {
+    const ValueBand& band = bands[static_cast<std::size_t>(lane)];
+    const index_t begin = task * kResampleBand, n = std::min(kResampleBand, rows - begin);
+    for (index_t r = 0; r < n; ++r) {
+      const std::uint8_t* from = in.data + (top + begin + r) * in.stride[0];
+      float* to = band.columns + r * c;
+      for (index_t i = 0; i < width; ++i, from += c, to += n * c)
+        for (index_t k = 0; k < c; ++k) to[k] = values.data[from[k]];
+    }
+    for (index_t i = 0; i < new_width; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      for (index_t j = 0; j < x.count[at]; ++j) band.from[j] = band.columns + (x.first[at] + j) * n * c;
+      weigh(band.from, x.weights.data() + i * x.taps, x.count[at], n * c, band.column);
+      for (index_t r = 0; r < n; ++r) std::copy_n(band.column + r * c, c, middle + ((begin + r) * new_width + i) * c);
+    }
+  });
+  ctx.parallel_for(new_height, [&](index_t i, int lane) {
+    const float** from = bands[static_cast<std::size_t>(lane)].from;
+    const auto at = static_cast<std::size_t>(i);
+    for (index_t j = 0; j < y.count[at]; ++j) from[j] = middle + (y.first[at] + j - top) * new_width * c;
+    weigh(from, y.weights.data() + i * y.taps, y.count[at], new_width * c, out.data + i * out.stride[0]);
+  });
 }
 
 }  // namespace tessera::ops

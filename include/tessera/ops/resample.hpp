@@ -1,4 +1,4 @@
-// Resizing of 8-bit images, sample for sample as Pillow and torchvision do it.
+// Resizing of 8-bit images, sample for sample as Pillow and torchvision do it, and of the values that bytes stand for.
 #pragma once
 #include <vector>
 
@@ -32,6 +32,15 @@ ResampleAxis resample_axis(Filter filter, ResampleArithmetic arithmetic, index_t
 /// \throws Error kBadArgument, kShapeMismatch, kBadStride, kUnsupported, kLimit.
 void resample(Context& ctx, View<const std::uint8_t, 3> in, Filter filter, ResampleArithmetic arithmetic,
               View<std::uint8_t, 3> out);
+
+/// The same in f32, of the value that each byte stands for, as torch's interpolate(antialias=True) resizes float tensors on
+/// the CPU: weights in f32, the width first. Equal to the last bit to torch 2.15's build for x86-64, whose compiler's choice
+/// of fused operations is followed; but of an image that becomes one pixel wide that makes a wrong one, and this the right
+/// one. \param in  [H, W, C], pixels contiguous.  \param values [256].  \param out [H', W', C], rows and pixels contiguous.
+/// \throws Error as resample(); kBadArgument above 2^22 pixels a side, kUnsupported for filters but bilinear and bicubic.
+/// Determinism: same bits for any thread count, ISA.
+void resample_values(Context& ctx, View<const std::uint8_t, 3> in, View<const float, 1> values, Filter filter,
+                     View<float, 3> out);
 
 }  // namespace tessera::ops
 

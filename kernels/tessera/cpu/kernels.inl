@@ -41,7 +41,7 @@ struct Family<MergeTable> {
 };
 template <>
 struct Family<ResampleTable> {
-  static constexpr ResampleTable kTable{resample_horizontal, resample_vertical};
+  static constexpr ResampleTable kTable{resample_horizontal, resample_vertical, resample_weigh};
 };
 template <>
 struct Family<RotaryTable> {

@@ -28,6 +28,9 @@ struct ResampleTable {
   void (*horizontal)(const ResampleArgs& args, index_t y0, index_t y1, std::uint8_t* scratch) noexcept;
   /// Output rows [y0, y1), each from rows of the same width.
   void (*vertical)(const ResampleArgs& args, index_t y0, index_t y1) noexcept;
+  /// out = sum_i weights[i] * rows[i] of floats, [c] each, i < n, n >= 1: the first product; then, in the order given,
+  /// products that are rounded before they are added, as many as fill groups of four; the last ones by fused multiply-adds.
+  void (*weigh)(const float* const* rows, const float* weights, index_t n, index_t c, float* out) noexcept;
 };
 
 /// Lanes for a pixel's channels: a power of two.

@@ -17,6 +17,16 @@ inline double sinc(double x) {
   return std::sin(x) / x;
 }
 
+/// In float, torch's cubic convolution with the fused operations that its compiler makes of it; there is no other filter
+/// than this and bilinear.
+inline float filter_value(Filter f, float x) {
+  constexpr float a = -0.5f;
+  x = std::fabs(x);
+  if (f == Filter::bilinear) return x < 1.f ? 1.f - x : 0.f;
+  if (x < 1.f) return std::fma(std::fma(a + 2.f, x, -(a + 3.f)) * x, x, 1.f);
+  return x < 2.f ? std::fma(std::fma(std::fma(a, x, -5.f * a), x, 8.f * a), x, -4.f * a) : 0.f;
+}
+
 inline double filter_support(Filter f) {
   switch (f) {
     case Filter::box: return 0.5;
@@ -50,28 +60,33 @@ inline double filter_value(Filter f, double x) {
 }
 
 /// Output i is the sum of weights[i * taps + j] * in[first[i] + j] over j < count[i]; what lies beyond the ends has no
-/// weight. Source: Pillow, Resample.c, in its order of operations.
+/// weight. In double, Pillow's and torch's of bytes; in float, torch's of floats, which rounds where it does.
+/// Source: Pillow, Resample.c; PyTorch, UpSampleKernel.cpp; in their order of operations.
+template <class T>
 struct FilterAxis {
   index_t taps = 0;
   std::vector<std::int32_t> first, count;
-  std::vector<double> weights;
+  std::vector<T> weights;
 
-  FilterAxis(Filter filter, index_t in, index_t out) {
-    const double scale = static_cast<double>(in) / static_cast<double>(out), filter_scale = std::max(scale, 1.0);
-    const double support = filter_support(filter) * filter_scale, inverse = 1.0 / filter_scale;
+  // Not inlined, or its first quotient may be computed before the caller has set the mode that it is to round in.
+  [[gnu::noinline]] FilterAxis(Filter filter, index_t in, index_t out) {
+    const T scale = static_cast<T>(in) / static_cast<T>(out), filter_scale = std::max(scale, T{1});
+    const T support = static_cast<T>(filter_support(filter)) * filter_scale;
+    const auto inverse = static_cast<double>(static_cast<T>(1.0 / static_cast<double>(filter_scale)));
     taps = static_cast<index_t>(std::ceil(support)) * 2 + 1;
-    weights.assign(static_cast<std::size_t>(taps * out), 0.0);
+    weights.assign(static_cast<std::size_t>(taps * out), T{0});
     for (index_t i = 0; i < out; ++i) {
-      const double center = (static_cast<double>(i) + 0.5) * scale;
-      const auto low = std::max<index_t>(static_cast<index_t>(std::floor(center - support + 0.5)), 0);
-      const index_t high = std::min(static_cast<index_t>(std::floor(center + support + 0.5)), in);
-      double* w = weights.data() + i * taps;
-      double sum = 0.0;
+      const T center = static_cast<T>((static_cast<double>(i) + 0.5) * static_cast<double>(scale));
+      const auto bound = [](T side) { return static_cast<index_t>(std::floor(static_cast<double>(side) + 0.5)); };
+      const index_t low = std::max<index_t>(bound(center - support), 0), high = std::min(bound(center + support), in);
+      T* w = weights.data() + i * taps;
+      T sum = 0;
       for (index_t j = 0; j < high - low; ++j) {
-        w[j] = filter_value(filter, (static_cast<double>(j + low) - center + 0.5) * inverse);
+        const T at = static_cast<T>(j + low) - center;
+        w[j] = filter_value(filter, static_cast<T>((static_cast<double>(at) + 0.5) * inverse));
         sum += w[j];
       }
-      for (index_t j = 0; j < high - low && sum != 0.0; ++j) w[j] /= sum;
+      for (index_t j = 0; j < high - low && sum != T{0}; ++j) w[j] /= sum;
       first.push_back(static_cast<std::int32_t>(low));
       count.push_back(static_cast<std::int32_t>(high - low));
     }
