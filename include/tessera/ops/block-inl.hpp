@@ -27,8 +27,8 @@ struct MlpHalfScratch {
 };
 
 /// Heads [first, first + count) of a fused [T, heads * D] buffer.
-inline View<float, 3> heads_of(View<float, 2> x, index_t first, index_t count, index_t d) {
-  View<float, 3> v;
+inline View<const float, 3> heads_of(View<const float, 2> x, index_t first, index_t count, index_t d) {
+  View<const float, 3> v;
   v.data = x.data + first * d;
   v.extent[0] = x.extent[0], v.extent[1] = count, v.extent[2] = d;
   v.stride[0] = x.stride[0], v.stride[1] = d, v.stride[2] = 1;
@@ -72,7 +72,9 @@ inline void attention_half(Context& ctx, const BlockConfig& c, const BlockWeight
   tap(o.taps, o.layer, "attention.qkv", s.qkv);
   if (o.rotary.cos.data) {
     if (!batch.positions.data) detail::fail(Code::kBadArgument, "attention_half", "rotary without positions");
-    rotary(ctx, detail::heads_of(s.qkv, 0, c.heads + c.kv_heads, c.head_dim), o.rotary, batch.positions[0]);
+    View<float, 3> queries_and_keys(s.qkv.data, x.extent[0], c.heads + c.kv_heads, c.head_dim);
+    queries_and_keys.stride[0] = s.qkv.stride[0];
+    rotary(ctx, queries_and_keys, o.rotary, batch.positions[0]);
   }
   const auto q = detail::heads_of(s.qkv, 0, c.heads, c.head_dim);
   const auto k = detail::heads_of(s.qkv, c.heads, c.kv_heads, c.head_dim);
