@@ -18,7 +18,7 @@ int decode_one(const Read& read, const std::uint8_t* data, std::size_t size) {
     const Image& image = found.image;
     if (image.pixels.size() != static_cast<std::size_t>(image.height * image.width * bytes_per_pixel(image.format)))
       __builtin_trap();
-    (void)to_rgb(upright(image, detail::exif_orientation(found.exif)), Alpha::white);
+    (void)to_rgb(upright(image, detail::orientation_of(found)), Alpha::white);
   } catch (const Error&) {}
   return 0;
 }

@@ -15,7 +15,7 @@ import zlib
 
 import numpy
 import PIL
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from common import fnv
 
@@ -74,6 +74,15 @@ def files():
     yield "exif-big-endian.jpg", saved(rgb, "JPEG", exif=b"Exif\0\0" + big)
     yield "exif.png", saved(rgb, "PNG", exif=exif)
     yield "exif.webp", saved(rgb, "WEBP", exif=exif, quality=80)
+    attribute, element = (b'<x:xmpmeta><rdf:Description ' + v + b"</rdf:Description></x:xmpmeta>" for v in (b'tiff:Orientation="6">', b"> <tiff:Orientation>8</tiff:Orientation>"))
+    yield "xmp.jpg", saved(rgb, "JPEG", xmp=attribute)
+    yield "xmp-element.jpg", saved(rgb, "JPEG", xmp=element)
+    yield "xmp-beside-exif.jpg", saved(rgb, "JPEG", xmp=element, exif=exif)
+    odd = b'<a tiff:Orientation=6 tiff:Orientation="x" tiff:Orientation="3" tiff:Orientation="8">'
+    yield "xmp-odd.webp", saved(rgb, "WEBP", xmp=odd, quality=80)
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", attribute.decode(), zip=True)
+    yield "xmp.png", saved(rgb, "PNG", pnginfo=text)
 
     yield "rgb.png", saved(rgb, "PNG")
     yield "gray.png", saved(gray, "PNG")

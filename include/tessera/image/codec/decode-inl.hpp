@@ -28,7 +28,8 @@ inline Image decode(std::span<const std::byte> file, const DecodeOptions& option
     };
     detail::Found found = any();
     if (!options.apply_orientation) return std::move(found.image);
-    return upright(std::move(found.image), detail::exif_orientation(found.exif));
+    const int orientation = detail::orientation_of(found);
+    return upright(std::move(found.image), orientation);
   } catch (const Error& e) {
     throw Error(e.code(), {name, ": ", e.what()});
   }

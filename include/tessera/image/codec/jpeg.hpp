@@ -93,10 +93,12 @@ inline Found read_jpeg(std::string_view file, const DecodeOptions& options) {
   // An 8x8 block takes at least a bit of a progressive file, and stands for 16x16 pixels of chroma-subsampled ones.
   check_size(info.image_width, info.image_height, file.size(), 4096, options);
   Found found;
-  for (const jpeg_marker_struct* m = info.marker_list; m; m = m->next)
-    if (const std::string_view data(reinterpret_cast<const char*>(m->data), m->data_length);
-        found.exif.empty() && data.starts_with(std::string_view("Exif\0\0", 6)))
-      found.exif = data;
+  constexpr std::string_view kXmp("http://ns.adobe.com/xap/1.0/\0", 29);
+  for (const jpeg_marker_struct* m = info.marker_list; m; m = m->next) {
+    const std::string_view data(reinterpret_cast<const char*>(m->data), m->data_length);
+    if (found.exif.empty() && data.starts_with(std::string_view("Exif\0\0", 6))) found.exif = data;
+    if (data.starts_with(kXmp)) found.xmp = data.substr(kXmp.size());
+  }
   const PixelFormat format = info.num_components == 1   ? PixelFormat::gray
                              : info.num_components == 3 ? PixelFormat::rgb
                                                         : PixelFormat::cmyk;

@@ -82,6 +82,15 @@ class PngReader {
     if (png_get_eXIf_1(png_, info_, &bytes, &data) == 0) return {};
     return {reinterpret_cast<const char*>(data), bytes};
   }
+  std::string_view xmp() {
+    png_textp texts = nullptr;
+    int n = 0;
+    png_get_text(png_, info_, &texts, &n);
+    std::string_view found;
+    for (int i = 0; i < n; ++i)
+      if (std::string_view(texts[i].key) == "XML:com.adobe.xmp" && texts[i].text) found = texts[i].text;
+    return found;
+  }
   const char* problem() const noexcept { return message_; }
 
  private:
@@ -106,6 +115,7 @@ inline Found read_png(std::string_view file, const DecodeOptions& options) {
   if (!reader.read_rows(rows.data())) throw Error(Code::kFormat, {"PNG: ", reader.problem()});
   reader.read_end();
   found.exif = reader.exif();
+  found.xmp = reader.xmp();
   return found;
 }
 

@@ -1,8 +1,9 @@
-// What the decoders share: a bounded reader, the limits, and Exif.
+// What the decoders share: a bounded reader, the limits, and the orientation.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +18,7 @@ namespace tessera::image::detail {
 struct Found {
   Image image;
   std::string exif;  ///< the block's bytes, a TIFF header first; empty: none
+  std::string xmp;   ///< the packet's text
 };
 
 /// Refuses a size before memory is taken for it.
@@ -32,12 +34,12 @@ inline void check_size(std::uint64_t width, std::uint64_t height, std::size_t by
                                 std::to_string(height), " pixels"});
 }
 
-/// Exif tag 0x0112 of the first directory, or 1.
-inline int exif_orientation(std::string_view block) noexcept {
+/// Exif tag 0x0112 of the first directory.
+inline std::optional<int> exif_orientation(std::string_view block) noexcept {
   if (block.starts_with(std::string_view("Exif\0\0", 6))) block.remove_prefix(6);
-  if (block.size() < 8) return 1;
+  if (block.size() < 8) return {};
   const bool little = block.starts_with("II");
-  if (!little && !block.starts_with("MM")) return 1;
+  if (!little && !block.starts_with("MM")) return {};
   const auto number = [&](std::size_t at, std::size_t bytes) {
     std::uint32_t v = 0;
     for (std::size_t i = 0; i < bytes; ++i)
@@ -45,11 +47,29 @@ inline int exif_orientation(std::string_view block) noexcept {
     return v;
   };
   const std::size_t directory = number(4, 4);
-  if (directory > block.size() - 2) return 1;
+  if (directory > block.size() - 2) return {};
   const std::size_t entries = number(directory, 2);
   for (std::size_t i = 0, at = directory + 2; i < entries && at + 12 <= block.size(); ++i, at += 12)
     if (number(at, 2) == 0x0112 && number(at + 2, 2) == 3) return static_cast<int>(number(at + 8, 2));
-  return 1;
+  return {};
+}
+
+/// The first tiff:Orientation of a packet, an attribute or an element, as Pillow's regular expression finds it.
+inline std::optional<int> xmp_orientation(std::string_view packet) noexcept {
+  constexpr std::string_view kName = "tiff:Orientation";
+  for (std::size_t at = packet.find(kName); at != packet.npos; at = packet.find(kName, at + 1)) {
+    std::string_view value = packet.substr(at + kName.size());
+    const std::size_t opening = value.starts_with("=\"") ? 2 : value.starts_with('>') ? 1 : 0;
+    value.remove_prefix(opening);
+    if (opening != 0 && !value.empty() && value[0] >= '0' && value[0] <= '9') return value[0] - '0';
+  }
+  return {};
+}
+
+/// Exif's, or where that says nothing XMP's, or 1.
+inline int orientation_of(const Found& found) noexcept {
+  if (const auto exif = exif_orientation(found.exif)) return *exif;
+  return xmp_orientation(found.xmp).value_or(1);
 }
 
 }  // namespace tessera::image::detail

@@ -1,6 +1,8 @@
 // WebP by libwebp; of an animation the first frame on its canvas, as Pillow opens it.
 #pragma once
 #include <memory>
+#include <string>
+#include <utility>
 
 #include <webp/decode.h>
 #include <webp/demux.h>
@@ -33,9 +35,10 @@ inline Found read_webp(std::string_view file, const DecodeOptions& options) {
   const std::size_t pixels = std::size_t{info.canvas_height} * info.canvas_width;
   const auto step = static_cast<std::size_t>(bytes_per_pixel(found.image.format));
   for (std::size_t i = 0; i < pixels; ++i) std::memcpy(found.image.pixels.data() + i * step, frame + 4 * i, step);
-  WebPChunkIterator chunk;
-  if (WebPDemuxGetChunk(WebPAnimDecoderGetDemuxer(decoder.get()), "EXIF", 1, &chunk)) {
-    found.exif.assign(reinterpret_cast<const char*>(chunk.chunk.bytes), chunk.chunk.size);
+  for (const auto& [name, text] : {std::pair{"EXIF", &found.exif}, {"XMP ", &found.xmp}}) {
+    WebPChunkIterator chunk;
+    if (WebPDemuxGetChunk(WebPAnimDecoderGetDemuxer(decoder.get()), name, 1, &chunk) == 0) continue;
+    text->assign(reinterpret_cast<const char*>(chunk.chunk.bytes), chunk.chunk.size);
     WebPDemuxReleaseChunkIterator(&chunk);
   }
   return found;
