@@ -64,6 +64,11 @@ class Use(MistakeTest):
             (["forward", "--model", PLAIN], ["in"]),
             (["inspect"], ["inspect", "--machine"]),
             (["inspect", PLAIN, "--machine"], ["inspect", "--machine"]),
+            (["classify", "--model", PLAIN, "--image", "a.png"], ["--labels"]),
+            (["classify", "--model", PLAIN, "--labels", "in.txt", "--image", "a.png", "--sheet", "a.bmp"], ["--sheet a.bmp", ".png or .svg"]),
+            (["search", "--model", PLAIN, "--image", "a.png"], ["--text"]),
+            (["attention", "--model", PLAIN, "--image", "a.png"], ["--out"]),
+            (["attention", "--model", PLAIN, "--image", "a.png", "-o", "a"], ["-o a", ".png or .svg"]),
             (["bench", "--model", PLAIN, "--kind", "video"], ["--kind", "video"]),
             (["bench", "--model", PLAIN, "--seq", "49"], ["--seq 49", "48 positions"]),
         ):
@@ -83,7 +88,7 @@ class Use(MistakeTest):
         self.mistake(1, "inspect", "--machine", env={"TESSERA_ISA": "mmx"}, says=["TESSERA_ISA", "'mmx'"])
 
     def test_help_and_version_are_no_mistakes(self):
-        for args in (["--help"], ["embed", "--help"], ["--version"]):
+        for args in (["--help"], *([c, "--help"] for c in ("embed", "classify", "search", "attention", "bench")), ["--version"]):
             done = self.tool(*args)
             self.assertEqual(done.stderr, "")
             self.assertTrue(done.stdout)
