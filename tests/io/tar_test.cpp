@@ -88,6 +88,11 @@ TEST(Tar, OldHeadersAndNumbersOfOtherKinds) {
   const std::string pax =
       header("x", 10, 'x') + block("10 size=3\n") + header("a", 7) + block("abc") + header("b", 1) + block("z");
   EXPECT_EQ(files_of(pax), (Files{{"a", "abc"}, {"b", "z"}}));
+  // What speaks of an entry that is passed over does not speak of the next one.
+  const std::string own = "18 path=other.png\n10 size=2\n";
+  const std::string link = header("link", 0, '2'), file = header("a", 3) + block("abc");
+  EXPECT_EQ(files_of(header("x", own.size(), 'x') + block(own) + link + file), (Files{{"a", "abc"}}));
+  EXPECT_EQ(files_of(header("x", 9, 'L') + block("other.png") + link + file), (Files{{"a", "abc"}}));
   // What follows the end is not read.
   EXPECT_EQ(files_of(header("a", 0) + std::string(512, '\0') + "garbage"), (Files{{"a", ""}}));
 }
