@@ -53,7 +53,7 @@ std::string filled(const std::string& text_template, const std::string& label) {
 }
 
 /// Prints a line an image, and keeps what pictures show.
-struct Classifier final : ImageSink {
+struct Classifier final : NamingSink {
   Context& ctx;
   const ClassifyOptions& o;
   Progress& progress;
@@ -61,7 +61,6 @@ struct Classifier final : ImageSink {
   const std::vector<std::string>& labels;
   View<const float, 2> texts;
   std::vector<float> logits, probabilities;
-  bool any_skipped = false, any_nonfinite = false;
   long long rows = 0;
   std::vector<ImageInput> shown;
   std::vector<std::string> best;
@@ -97,14 +96,6 @@ struct Classifier final : ImageSink {
     shown.push_back(image);
     best.push_back(pictures::shown_number(numbers[0]) + " " + names[0]);
     shown_probabilities.insert(shown_probabilities.end(), probabilities.begin(), probabilities.end());
-  }
-  void skip(long long, const ImageInput& image, const std::string& why) override {
-    say(image.name + " skipped: " + why);
-    any_skipped = true;
-  }
-  void nonfinite(long long input, const ImageInput& image) override {
-    ImageSink::nonfinite(input, image);
-    any_nonfinite = true;
   }
 
   std::string title(std::size_t in_it) const {

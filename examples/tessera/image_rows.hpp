@@ -30,6 +30,21 @@ class ImageSink {
   }
 };
 
+/// Names what it cannot have on stderr, and remembers that there was such a thing.
+class NamingSink : public ImageSink {
+ public:
+  bool any_skipped = false, any_nonfinite = false;
+
+  void skip(long long, const ImageInput& image, const std::string& why) override {
+    say(image.name + " skipped: " + why);
+    any_skipped = true;
+  }
+  void nonfinite(long long input, const ImageInput& image) override {
+    ImageSink::nonfinite(input, image);
+    any_nonfinite = true;
+  }
+};
+
 /// Embeds inputs [first, last) of all (last < 0: to the end), or as many as there are before a signal.
 inline void embed_each(tessera::Context& ctx, const tessera::models::ImageEncoder& model,
                        const tessera::models::ImageEmbedOptions& options, ImageInputs& inputs, long long first,

@@ -53,25 +53,16 @@ Queries read_queries(const std::string& text) {
   return q;
 }
 
-struct Gallery final : ImageSink {
+struct Gallery final : NamingSink {
   std::vector<ImageInput> images;
   std::vector<long long> numbers;
   std::vector<float> rows;
   index_t dim;
-  bool any_skipped = false, any_nonfinite = false;
   explicit Gallery(index_t d) : dim(d) {}
 
   void row(long long input, const ImageInput& image, const float* values) override {
     images.push_back(image), numbers.push_back(input);
     rows.insert(rows.end(), values, values + dim);
-  }
-  void skip(long long, const ImageInput& image, const std::string& why) override {
-    say(image.name + " skipped: " + why);
-    any_skipped = true;
-  }
-  void nonfinite(long long input, const ImageInput& image) override {
-    ImageSink::nonfinite(input, image);
-    any_nonfinite = true;
   }
 };
 

@@ -95,6 +95,33 @@ TEST(Merging, ModelsMergeAsTheOracle) {
   EXPECT_EQ(number, 13);
 }
 
+// Families whose positions are turns or images of many sizes: nothing merged is the plain pass, and merging knows no
+// company.
+TEST(Merging, EveryFamilyMerges) {
+  for (const char* name : {"vit_p7", "deit_p7", "dinov2_swiglu_bf16", "dinov3", "dinov3_gated", "clip_vision", "siglip_vision_no_head"}) {
+    SCOPED_TRACE(name);
+    Context ctx(2);
+    const std::string folder = std::string(TESSERA_GOLDENS "/tiny_image/") + name;
+    const auto model = models::load_image_model(ctx, io::ModelFolder::open(folder));
+    const auto inputs = io::SafeTensors::open(folder + "/golden.safetensors");
+    const auto v = inputs.at("pixel_values").as<float, 4>();
+    std::vector<ops::Pixels> images;
+    for (index_t b = 0; b < v.extent[0]; ++b) images.push_back({.planes = v[b]});
+    const auto cu = model.offsets(images);
+    Matrix plain(cu.back(), model.channels(), 0), out = plain;
+    model.forward(ctx, images, plain.out());
+    const auto all = model.forward_merged(ctx, images, out.out(), {.policy = models::tome(0)});
+    EXPECT_EQ(out.bits(), plain.bits());
+    EXPECT_EQ(all.cu_seqlens, cu);
+    const TokenMerging merging{.policy = models::tome(3)};
+    const auto left = model.forward_merged(ctx, images, out.out(), merging);
+    EXPECT_EQ(left.cu_seqlens.back(), cu.back() - 3 * 2 * v.extent[0]);
+    Matrix alone(cu[1], model.channels(), 0);
+    const auto one = model.forward_merged(ctx, {&images[1], 1}, alone.out(), merging);
+    for (index_t r = 0; r < one.cu_seqlens.back(); ++r) EXPECT_EQ(alone.row_bits(r), out.row_bits(left.cu_seqlens[1] + r));
+  }
+}
+
 struct StackMerging : OpsTest {};
 TESSERA_ON_EVERY_ISA(StackMerging);
 
