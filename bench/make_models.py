@@ -3,7 +3,7 @@
 
     python make_models.py OUT [NAME ...]      # no NAME: all of them
 
-Speed does not depend on the weights' values; anything about accuracy wants real ones. Seeded, so that two runs write the
+Text towers of the image models have one layer: only the image towers are timed. Speed does not depend on the weights' values; anything about accuracy wants real ones. Seeded, so that two runs write the
 same numbers. Needs: torch, transformers.
 """
 import pathlib
@@ -18,19 +18,29 @@ ENCODERS = {
     "bert_base": dict(),
     "bert_large": dict(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096),
 }
+LARGE = dict(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096)
+VISION = {
+    "vit_b16": lambda: tf.ViTModel(tf.ViTConfig()),
+    "vit_l16_384": lambda: tf.ViTModel(tf.ViTConfig(**LARGE, image_size=384)),
+    "dinov2_s14": lambda: tf.Dinov2Model(tf.Dinov2Config(hidden_size=384, num_attention_heads=6, image_size=224)),
+    "clip_l14_336": lambda: tf.CLIPModel(tf.CLIPConfig(text_config=dict(hidden_size=768, num_attention_heads=12, intermediate_size=3072, num_hidden_layers=1),
+                                                       vision_config=dict(**LARGE, patch_size=14, image_size=336), projection_dim=768)),
+    "siglip_b16": lambda: tf.SiglipModel(tf.SiglipConfig(text_config=dict(num_hidden_layers=1), vision_config=dict(image_size=224, patch_size=16))),
+}
 
 
 def main():
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
     out = pathlib.Path(sys.argv[1])
-    names = sys.argv[2:] or list(ENCODERS)
-    unknown = [n for n in names if n not in ENCODERS]
+    names = sys.argv[2:] or [*ENCODERS, *VISION]
+    unknown = [n for n in names if n not in ENCODERS and n not in VISION]
     if unknown:
-        sys.exit(f"unknown model {unknown[0]}; one of: {', '.join(ENCODERS)}")
+        sys.exit(f"unknown model {unknown[0]}; one of: {', '.join([*ENCODERS, *VISION])}")
     for name in names:
         torch.manual_seed(0)
-        tf.BertModel(tf.BertConfig(**ENCODERS[name])).eval().save_pretrained(out / name)
+        model = VISION[name]() if name in VISION else tf.BertModel(tf.BertConfig(**ENCODERS[name]))
+        model.eval().save_pretrained(out / name)
         print(out / name)
 
 

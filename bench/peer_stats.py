@@ -86,9 +86,8 @@ def markdown(report):
         out += ["", "**Few, short rounds (`--quick`): these figures show that everything runs, not how fast.**"]
     out += [x for f in report["failed"] for x in ("", f"**Failed: {f}.**")]
     for cell in report["cells"]:
-        lengths = cell["lengths"]
         out += ["", f"## {cell['model']}, {cell['name']}, {cell['threads']} thread{'s' * (cell['threads'] > 1)}", "",
-                f"{len(lengths)} texts, {sum(lengths)} tokens, {cell['gflop']:.2f} GFLOP" + (f" ({cell['gflop_padded']:.2f} padded to the longest)" if cell["gflop_padded"] != cell["gflop"] else "")
+                f"{cell['what']}, {cell['gflop']:.2f} GFLOP" + (f" ({cell['gflop_padded']:.2f} padded to the longest)" if cell["gflop_padded"] != cell["gflop"] else "")
                 + f"; at most {100 * cell['worst_steal']:.1f} % stolen, {100 * cell['others']:.1f} % of the processors used by others; {cell['repeated']} rounds repeated.", ""]
         if cell["others"] > 0.05:
             out += ["**The machine was not quiet: these figures are no measure of speed.**", ""]

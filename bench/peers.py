@@ -189,7 +189,7 @@ def run_cell(a, label, model, config, cell, threads, cpus, live, work, reference
         ours.close()
     for name, c in contenders.items():
         rows[name] = dict(median_ms=statistics.median(c.ms), min_ms=min(c.ms), rounds_ms=c.ms, error=c.error, note=c.note)
-    result = dict(model=label, name=cell, threads=threads, lengths=lengths, contenders=rows, worst_steal=steal, others=others, repeated=repeated,
+    result = dict(model=label, name=cell, threads=threads, lengths=lengths, what=f"{len(lengths)} texts, {sum(lengths)} tokens", contenders=rows, worst_steal=steal, others=others, repeated=repeated,
                   gflop=peer_stats.flops(config, lengths) / 1e9, gflop_padded=peer_stats.flops(config, lengths, max(lengths)) / 1e9)
     whole = {n: r["rounds_ms"] for n, r in rows.items() if len(r.get("rounds_ms", [])) == a.rounds}
     if "tessera" in whole and len(whole) > 1:

@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""Time image models beside PyTorch, ONNX Runtime and OpenVINO, in fp32, on the same folders and pixels.
+
+    python bench/vision_peers.py [NAME=]MODEL_DIR... --tessera PATH [--batches 1,8] [--threads 2] [--rounds 9] [--quick]
+
+As peers.py does it: a process each, outputs compared with fp32 eager PyTorch before anything is timed, rounds interleaved in a new
+order each time, stolen time watched, every contender in the dated report. A pass is the last hidden state of an image model; of CLIP
+and SigLIP the image tower up to the common space. Pixels are made beforehand and not timed.
+
+Needs: numpy, torch, transformers, safetensors, onnx, onnxruntime, openvino, and a C++ compiler for compiled PyTorch.
+"""
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+import peer_stats
+import peers
+
+HERE = pathlib.Path(__file__).resolve().parent
+BACKENDS = ("torch", "torch-compile", "ort", "openvino")
+
+
+def module_of(model, attention):
+    """What a pass is, as a module of pixel_values."""
+    import torch
+    import transformers as tf
+    whole = tf.AutoModel.from_pretrained(model, dtype=torch.float32, attn_implementation=attention).eval()
+
+    class Pass(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.vision = getattr(whole, "vision_model", whole)
+            self.dual = hasattr(whole, "text_model")
+            self.projection = getattr(whole, "visual_projection", None)
+
+        def forward(self, pixel_values):
+            out = self.vision(pixel_values=pixel_values)
+            if not self.dual:
+                return out.last_hidden_state
+            return self.projection(out.pooler_output) if self.projection is not None else out.pooler_output
+
+    return Pass().eval()
+
+
+def bind(backend, model, work, threads, pixels):
+    """A function that runs one pass and gives its output."""
+    import torch
+    torch.set_num_threads(threads)
+    if backend.startswith("torch") or backend == "reference":
+        module, x = module_of(model, "eager" if backend == "reference" else "sdpa"), torch.from_numpy(pixels)
+        if backend == "torch-compile":
+            import torch._inductor.config as inductor
+            inductor.freezing = True
+            module = torch.compile(module)
+
+        def run():
+            with torch.inference_mode():
+                return module(x).numpy()
+        return run
+    path = work / "m.onnx"
+    if not path.exists():
+        with torch.no_grad():
+            torch.onnx.export(module_of(model, "sdpa"), (torch.from_numpy(pixels[:1]),), str(path), input_names=["pixel_values"], output_names=["y"], opset_version=18,
+                              dynamo=False, dynamic_axes={"pixel_values": {0: "batch"}, "y": {0: "batch"}})
+    if backend == "ort":
+        import onnxruntime as ort
+        options = ort.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return lambda: session.run(None, {"pixel_values": pixels})[0]
+    import openvino as ov
+    core = ov.Core()
+    read = core.read_model(path)
+    read.reshape({read.inputs[0]: ov.PartialShape(list(pixels.shape))})
+    request = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}).create_infer_request()
+    return lambda: request.infer([pixels], share_inputs=True, share_outputs=True)[0]
+
+
+def child(backend, model, work, threads):
+    answer = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # exporters chatter on the standard output
+    run = bind(backend, model, work, threads, np.load(work / "pixels.npy"))
+    for _ in range(1 if backend == "reference" else 3):
+        y = run()
+    np.save(work / f"{backend}.npy", np.asarray(y, np.float32))
+    print("ready", file=answer)
+    for line in sys.stdin:
+        start = time.perf_counter()
+        for _ in range(int(line.split()[1])):
+            run()
+        print(time.perf_counter() - start, file=answer)
+
+
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def tessera_error(a, model, work, reference, dual, cpus):
+    from safetensors.numpy import load_file, save_file
+    save_file({"pixel_values": np.load(work / "pixels.npy")}, str(work / "in.safetensors"))
+    out = work / "out.safetensors"
+    subprocess.run([a.tessera, "forward", "--model", str(model), str(work / "in.safetensors"), str(out)], check=True, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
+    tensors = load_file(str(out))
+    if not dual:
+        return peers.row_error(tensors["last_hidden_state"].reshape(-1, reference.shape[-1]), reference.reshape(-1, reference.shape[-1]))
+    return peers.row_error(unit(tensors["image_embeds"]), unit(reference))
+
+
+def gflop(vision, batch):
+    side, patch, c = vision["image_size"], vision["patch_size"], vision["hidden_size"]
+    tokens = (side // patch) ** 2
+    config = dict(vision, intermediate_size=vision.get("intermediate_size") or int(c * vision.get("mlp_ratio", 4)))
+    return batch * (2 * tokens * 3 * patch * patch * c + peer_stats.flops(config, [tokens])) / 1e9
+
+
+def run_cell(a, label, model, batch, threads, cpus, root, log):
+    import transformers as tf
+    whole = tf.AutoConfig.from_pretrained(model)
+    dual = hasattr(whole, "text_config")
+    vision = (whole.vision_config if dual else whole).to_dict()
+    work = root / f"{label}-b{batch}"
+    work.mkdir(parents=True, exist_ok=True)
+    side = vision["image_size"]
+    np.save(work / "pixels.npy", np.random.default_rng(1).standard_normal((batch, 3, side, side)).astype(np.float32))
+    command = lambda backend: [sys.executable, str(HERE / "vision_peers.py"), "--child", backend, str(model), str(work), str(threads)]
+    peers.Process(command("reference"), cpus, threads, log).close()
+    reference = np.load(work / "reference.npy")
+    rows, contenders = {}, {}
+    error = tessera_error(a, model, work, reference, dual, cpus)
+    if error > peers.TOLERANCE:
+        rows["tessera"] = dict(error=error, note="disagrees with fp32 eager PyTorch: not timed")
+    else:
+        ours = [a.tessera, "bench", "--model", str(model), "--kind", "clip-image" if dual else "image", "--batch", str(batch), "--threads", str(threads), "--stdio"]
+        contenders["tessera"] = peers.Contender(peers.Process(ours, cpus, threads, log), "go ", error)
+    for backend in a.backends:
+        try:
+            process = peers.Process(command(backend), cpus, threads, log, {"TORCHINDUCTOR_CACHE_DIR": str(root / "inductor")})
+        except RuntimeError as e:
+            rows[backend] = dict(note=f"failed: {e}")
+            continue
+        flat = lambda y: y.reshape(-1, y.shape[-1])
+        error = peers.row_error(flat(np.load(work / f"{backend}.npy")), flat(reference))
+        if error > peers.TOLERANCE:
+            rows[backend] = dict(error=error, note="disagrees with fp32 eager PyTorch: not timed")
+        else:
+            contenders[backend] = peers.Contender(process, "go ", error)
+    steal, others, repeated = peers.measure(a, contenders, cpus)
+    for name, c in contenders.items():
+        c.process.close()
+        rows[name] = dict(median_ms=statistics.median(c.ms), min_ms=min(c.ms), rounds_ms=c.ms, error=c.error, note=c.note)
+    work_done = gflop(vision, batch)
+    result = dict(model=label, name=f"b{batch}", threads=threads, what=f"{batch} image{'s' * (batch > 1)} of {side} x {side}", contenders=rows, worst_steal=steal, others=others,
+                  repeated=repeated, gflop=work_done, gflop_padded=work_done)
+    whole_rounds = {n: r["rounds_ms"] for n, r in rows.items() if len(r.get("rounds_ms", [])) == a.rounds}
+    if "tessera" in whole_rounds and len(whole_rounds) > 1:
+        result["ratio"] = peer_stats.ratio_to_best(whole_rounds, "tessera")
+    for name, r in sorted(rows.items(), key=lambda kv: kv[1].get("median_ms", 1e9)):
+        print(f"{label:12s} b{batch:<2d} t{threads} {name:14s} {r.get('median_ms', float('nan')):9.2f} ms  error {r.get('error', float('nan')):.1e}  {r.get('note', '')}", flush=True)
+    if "ratio" in result:
+        print("{:12s} b{:<2d} t{} best peer / tessera {ratio:.3f} [{low:.3f}, {high:.3f}]".format(label, batch, threads, **result["ratio"]), flush=True)
+    return result
+
+
+def main():
+    if len(sys.argv) == 6 and sys.argv[1] == "--child":
+        return child(sys.argv[2], sys.argv[3], pathlib.Path(sys.argv[4]), int(sys.argv[5]))
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    split = lambda s: [x for x in s.split(",") if x]
+    numbers = lambda s: [int(x) for x in split(s)]
+    p.add_argument("models", nargs="+", type=peers.named_model, metavar="[NAME=]MODEL_DIR")
+    p.add_argument("--tessera", required=True, help="the tessera program")
+    p.add_argument("--batches", type=numbers, default="1,8")
+    p.add_argument("--threads", type=numbers, default="2")
+    p.add_argument("--backends", type=split, default=",".join(BACKENDS))
+    p.add_argument("--rounds", type=int, default=9)
+    p.add_argument("--seconds", type=float, default=0.5, help="aimed length of one measurement")
+    p.add_argument("--cpus", type=numbers, default=sorted(os.sched_getaffinity(0)), help="processors to pin to, one a thread")
+    p.add_argument("--quick", action="store_true", help="3 rounds of 0.1 s: shows that everything runs")
+    p.add_argument("--results", type=pathlib.Path, default=HERE / "results", help="where the dated report goes")
+    a = p.parse_args()
+    if a.quick:
+        a.rounds, a.seconds = 3, 0.1
+    a.tessera = str(pathlib.Path(a.tessera).resolve())
+    report = dict(date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), commit=peers.commit() + "-vision",
+                  command=re.sub(r"(?<=[ =])/[^ =]*/", "", "bench/vision_peers.py " + shlex.join(sys.argv[1:])), machine=peers.machine(a.cpus),
+                  versions={n: importlib.metadata.version(n) for n in ("numpy", "torch", "transformers", "onnxruntime", "openvino", "onnx")} | {"python": platform.python_version()},
+                  quick=a.quick, failed=[], cells=[])
+    with tempfile.TemporaryDirectory() as temporary:
+        with open(pathlib.Path(temporary) / "peers.log", "w") as log:
+            for name, model in a.models:
+                for threads in a.threads:
+                    for batch in a.batches:
+                        report["cells"].append(run_cell(a, name, model, batch, threads, set(a.cpus[:threads]), pathlib.Path(temporary), log))
+    print(peer_stats.write(report, a.results))
+
+
+if __name__ == "__main__":
+    main()
