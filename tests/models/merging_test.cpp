@@ -98,7 +98,8 @@ TEST(Merging, ModelsMergeAsTheOracle) {
 // Families whose positions are turns or images of many sizes: nothing merged is the plain pass, and merging knows no
 // company.
 TEST(Merging, EveryFamilyMerges) {
-  for (const char* name : {"vit_p7", "deit_p7", "dinov2_swiglu_bf16", "dinov3", "dinov3_gated", "clip_vision", "siglip_vision_no_head"}) {
+  for (const char* name :
+       {"vit_p7", "deit_p7", "dinov2_swiglu_bf16", "dinov3", "dinov3_gated", "clip_vision", "siglip_vision_no_head"}) {
     SCOPED_TRACE(name);
     Context ctx(2);
     const std::string folder = std::string(TESSERA_GOLDENS "/tiny_image/") + name;
