@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Scenes of one to three flat shapes on a pale ground, each with a table of what is in it.
 
-    python3 render.py OUT_FOLDER [--scenes 300] [--objects 2,3] [--seed 1] [--size 128]
+    python3 render.py OUT_FOLDER [--scenes 300] [--singles 32] [--seed 1] [--size 128] [--tar]
 
-writes scene_000.png ... and captions.tsv (name, a full caption) and objects.tsv (what is where). Needs numpy and Pillow.
+writes scenes/scene_000.png ... with captions.tsv (name, full caption), singles/single_000.png ... of one object with
+singles.tsv (name, label), labels.txt (all labels, colour and shape) and objects.tsv (what is where). Needs numpy and Pillow.
 
 A scene is drawn from its seed alone. Shapes are signed distance functions, so edges are anti-aliased and any size can be drawn.
 """
@@ -11,11 +12,13 @@ import argparse
 import math
 import pathlib
 import random
+import tarfile
 
 import numpy
 from PIL import Image
 
-from captions import COLOURS, RELATIONS, SHAPES, SIZES, TEXTURES, caption
+import captions
+from captions import COLOURS, SHAPES, SIZES, TEXTURES
 
 RADII = (0.105, 0.160, 0.225)  # of the side, by size
 RGB = {"red": (214, 40, 40), "orange": (244, 132, 28), "yellow": (246, 208, 40), "green": (52, 152, 66),
@@ -52,7 +55,7 @@ HEART = [(16 * math.sin(t) ** 3 / 16.5, -(13 * math.cos(t) - 5 * math.cos(2 * t)
 DISTANCE = {
     "circle": lambda x, y: numpy.hypot(x, y) - 0.96,
     "square": lambda x, y: box(x, y, 0.82, 0.82),
-    "triangle": lambda x, y: polygon(x, y + -0.2, TRIANGLE),
+    "triangle": lambda x, y: polygon(x, y - 0.2, TRIANGLE),
     "star": lambda x, y: polygon(x, y, STAR),
     "cross": lambda x, y: numpy.minimum(box(x, y, 0.98, 0.32), box(x, y, 0.32, 0.98)),
     "heart": lambda x, y: polygon(x, y, HEART),
@@ -135,25 +138,67 @@ def as_model_sees(pixels, side=64):
     return numpy.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC))
 
 
+def unique_scenes(count, objects, first):
+    """count scenes of seeds from `first` on, no two of them with the same full caption: (scene, caption, what it tells)."""
+    found, seen, seed = [], set(), first
+    while len(found) < count:
+        scene = Scene(seed, objects)
+        text, told = captions.caption(random.Random(seed), scene.rows, scene.places, full=True)
+        if text not in seen:
+            found.append((scene, text, told))
+        seen.add(text)
+        seed += 1
+    return found
+
+
+def pack(folder):
+    """The files of a folder as folder.tar, in order of their names, the same bytes whoever packs them and when."""
+    with tarfile.open(str(folder) + ".tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+        for file in sorted(folder.iterdir()):
+            entry = tarfile.TarInfo(file.name)
+            entry.size = file.stat().st_size
+            with file.open("rb") as data:
+                tar.addfile(entry, data)
+            file.unlink()
+    folder.rmdir()
+
+
+def write_gallery(out, scenes, singles, first, size, packed):
+    lines = {"captions.tsv": [], "singles.tsv": [], "objects.tsv": ["name\tcolour\tshape\tsize\ttexture\tx\ty\tradius"]}
+
+    def write(folder, name, scene):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(scene.draw(size)).save(out / folder / name, optimize=True)
+        for row, place, radius in zip(scene.rows, scene.places, scene.radii):
+            said = [names[i] for names, i in zip((COLOURS, SHAPES, SIZES, TEXTURES), row)]
+            lines["objects.tsv"].append("\t".join([name, *said, *(f"{v:.3f}" for v in (*place, radius))]))
+
+    for i, (scene, text, _) in enumerate(unique_scenes(scenes, (2, 3), first)):
+        write("scenes", f"scene_{i:03d}.png", scene)
+        lines["captions.tsv"].append(f"scene_{i:03d}.png\t{text}")
+    for i in range(singles):
+        scene = Scene(first + 500_000 + i, (1,))
+        write("singles", f"single_{i:03d}.png", scene)
+        lines["singles.tsv"].append(f"single_{i:03d}.png\t{captions.prompt(*scene.rows[0][:2])}")
+    lines["labels.txt"] = [captions.prompt(c, s) for c in range(len(COLOURS)) for s in range(len(SHAPES))]
+    for name, content in lines.items():
+        (out / name).write_text("".join(line + "\n" for line in content))
+    for folder in ("scenes", "singles"):
+        if packed and (out / folder).exists():
+            pack(out / folder)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--scenes", type=int, default=300)
-    parser.add_argument("--objects", default="2,3", help="how many objects a scene may have")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--scenes", type=int, default=300, help="pictures of two or three objects, with captions")
+    parser.add_argument("--singles", type=int, default=32, help="pictures of one object, with labels")
+    parser.add_argument("--seed", type=int, default=1, help="a gallery; 0 has the scenes that train.py learns from")
     parser.add_argument("--size", type=int, default=128, help="side in pixels")
+    parser.add_argument("--tar", action="store_true", help="scenes.tar and singles.tar instead of folders")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    captions, table = [], ["name\tcolour\tshape\tsize\ttexture\tx\ty"]
-    for i in range(args.scenes):
-        scene = Scene(args.seed * 1_000_000 + i, [int(n) for n in args.objects.split(",")])
-        name = f"scene_{i:03d}.png"
-        Image.fromarray(scene.draw(args.size)).save(args.out / name, optimize=True)
-        captions.append(f"{name}\t{caption(random.Random(scene.seed), scene.rows, scene.places, full=True)[0]}")
-        for (c, s, z, t), (x, y) in zip(scene.rows, scene.places):
-            table.append(f"{name}\t{COLOURS[c]}\t{SHAPES[s]}\t{SIZES[z]}\t{TEXTURES[t]}\t{x:.3f}\t{y:.3f}")
-    (args.out / "captions.tsv").write_text("\n".join(captions) + "\n")
-    (args.out / "objects.tsv").write_text("\n".join(table) + "\n")
+    write_gallery(args.out, args.scenes, args.singles, args.seed * 1_000_000, args.size, args.tar)
 
 
 if __name__ == "__main__":

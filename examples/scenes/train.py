@@ -32,6 +32,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 import transformers as tf
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 import captions as words
 from evaluate import evaluate
@@ -71,7 +72,7 @@ def make_model(vocabulary):
 
 
 def make_processor():
-    return tf.CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}, resample=3,
+    return CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}, resample=3,
                                  image_mean=list(MEAN), image_std=list(STD))
 
 
@@ -297,7 +298,7 @@ def work(rank, args, store):
             torch.save({"trainer": trainer.state_dict(), "optimizer": optimizer.state_dict(), "step": done, "seconds": seconds}, str(file) + ".new")
             os.replace(str(file) + ".new", file)
         if rank == 0 and done % args.evaluate == 0 and done < args.steps:
-            say(step=done, **evaluate(trainer.model, tokenizer, 500, 256))
+            say(step=done, **evaluate(trainer.model, tokenizer, make_processor(), 500, 256))
     if rank == 0:
         trainer.model.half().save_pretrained(args.out)
         tokenizer.save_pretrained(args.out)
