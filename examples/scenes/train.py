@@ -137,22 +137,45 @@ def pair_targets(rows, said):
     return out
 
 
-class Captions:
-    """Captions of a batch: text, one that is false (or None), which attributes are told."""
+def relation_targets(rows, relations):
+    """[B, (colours + shapes) * 4] 0/1: which colours and shapes are left of, right of, above, below another object.
+    relations: by scene, (object, relation, other object), colour and shape of both told or not."""
+    colours = SIZES[0] * len(words.RELATIONS)
+    out = torch.zeros(len(rows), colours + SIZES[1] * len(words.RELATIONS))
+    for i, found in enumerate(relations):
+        for a, r, b, said_a, said_b in found:
+            for o, way, said in ((a, r, said_a), (b, words.OPPOSITE[r], said_b)):
+                if said[0]:
+                    out[i, rows[i, o, 0] * 4 + way] = 1
+                if said[1]:
+                    out[i, colours + rows[i, o, 1] * 4 + way] = 1
+    return out
 
-    def __init__(self, rng, rows, places):
-        self.texts, self.wrong = [], []
+
+def shown_relations(places):
+    all_said = (True, True)
+    return [[(a, words.relation(p[a], p[b]), b, all_said, all_said) for a in range(3) for b in range(a)
+             if p[a][0] < 2 and p[b][0] < 2 and words.clear(p[a], p[b])] for p in places.tolist()]
+
+
+class Captions:
+    """Captions of a batch: text, one that is false (or None), which attributes and relations are told."""
+
+    def __init__(self, rng, rows, places, late):
+        self.texts, self.wrong, self.relations = [], [], []
         self.said = numpy.zeros(rows.shape, bool)
         for i, (table, where) in enumerate(zip(rows, places)):
             n = int((table[:, 0] >= 0).sum())
             table, where = [tuple(r) for r in table[:n].tolist()], where[:n].tolist()
             text, told = words.caption(rng, table, where, full=rng.random() < 0.4)
-            for o, said in told[0]:
+            mentions, relations, _ = told
+            for o, said in mentions:
                 self.said[i, o] = said
+            self.relations.append([(mentions[a][0], r, mentions[b][0], mentions[a][1], mentions[b][1]) for a, r, b in relations])
             false, kind = None, rng.random()
-            if kind < 0.25:
+            if kind < (0.45 if late else 0.25):
                 false = words.reversed_relation(rng, table, told)
-            elif kind < 0.75:
+            elif kind < (0.85 if late else 0.75):
                 false = words.swapped(rng, table, told)
             self.texts.append(text)
             self.wrong.append(false)
@@ -183,6 +206,7 @@ class Trainer(torch.nn.Module):
         self.model = model
         self.patch_head = torch.nn.Sequential(torch.nn.LayerNorm(WIDTH), torch.nn.Linear(WIDTH, sum(n + 1 for n in SIZES)))
         self.pair_head = torch.nn.Linear(EMBEDDING, PAIR_START[-1])
+        self.relation_head = torch.nn.Linear(EMBEDDING, (SIZES[0] + SIZES[1]) * len(words.RELATIONS))
 
     def embed_images(self, pixels, kept):
         """Embeddings, and the last hidden state of the kept patches: the vision model on a part of its tokens."""
@@ -202,7 +226,7 @@ class Trainer(torch.nn.Module):
             rows.append(self.model.text_projection(self.model.text_model(input_ids=padded).pooler_output))
         return F.normalize(torch.cat(rows)[numpy.argsort(order)].float(), dim=-1)
 
-    def forward(self, pixels, ids, has_wrong, not_negative, kept, patches, image_pairs, text_pairs, help_weight):
+    def forward(self, pixels, ids, has_wrong, not_negative, kept, patches, pairs, relations, help_weight, relation_weight):
         """ids: of the true captions, then of the false ones, for the images that has_wrong marks."""
         m = self.model
         images, hidden = self.embed_images(pixels, kept)
@@ -217,24 +241,27 @@ class Trainer(torch.nn.Module):
         binding = F.softplus(-scale * own).mean()
         patch = sum(F.cross_entropy(x.flatten(0, 1).float(), y.flatten()) for x, y in zip(
             self.patch_head(hidden).split([n + 1 for n in SIZES], -1), patches.unbind(-1)))
-        pairs = sum(F.binary_cross_entropy_with_logits(self.pair_head(8 * e.bfloat16()).float(), y, reduction="sum") / len(y)
-                    for e, y in ((images, image_pairs), (texts, text_pairs)))
-        loss = contrast + 0.5 * binding + help_weight * (0.5 * patch + 0.2 * pairs)
-        return loss, {"contrast": contrast, "binding": binding, "right": (own > 0).float().mean(), "patch": patch, "pairs": pairs}
+        named = [sum(F.binary_cross_entropy_with_logits(head(8 * e.bfloat16()).float(), y, reduction="sum") / len(y)
+                     for e, y in ((images, shown), (texts, told)))
+                 for head, (shown, told) in ((self.pair_head, pairs), (self.relation_head, relations))]
+        loss = contrast + 0.5 * binding + help_weight * (0.5 * patch + 0.2 * named[0]) + relation_weight * named[1]
+        return loss, {"contrast": contrast, "binding": binding, "right": (own > 0).float().mean(), "patch": patch,
+                      "pairs": named[0], "relations": named[1]}
 
 
 def step_inputs(args, tokenizer, pool, rank, step):
     rng = random.Random(f"{args.seed} {rank} {step}")
     pixels, rows, places, radii = pool.batch(rng, args.batch // args.workers)
-    told = Captions(rng, rows, places)
+    told = Captions(rng, rows, places, step >= args.late)
     has_wrong = torch.tensor([w is not None for w in told.wrong])
     ids = token_ids(tokenizer, rng, told.texts + [w for w in told.wrong if w])
     not_negative = told.true_of(rows)
     not_negative.fill_diagonal_(False)
-    keep = args.patches if step < args.steps * 2 // 3 else (SIDE // PATCH) ** 2
+    keep = args.patches if step < args.steps * 5 // 6 else (SIDE // PATCH) ** 2
     kept, patches = patch_labels(rng, rows, places, radii, keep)
     return dict(pixels=pixels, ids=ids, has_wrong=has_wrong, not_negative=not_negative, kept=kept, patches=patches,
-                image_pairs=pair_targets(rows, numpy.ones_like(told.said)), text_pairs=pair_targets(rows, told.said))
+                pairs=(pair_targets(rows, numpy.ones_like(told.said)), pair_targets(rows, told.said)),
+                relations=(relation_targets(rows, shown_relations(places)), relation_targets(rows, told.relations)))
 
 
 def take_gradients(trainer, fast, workers):
@@ -282,7 +309,8 @@ def work(rank, args, store):
             for p, q in zip(trainer.parameters(), fast.parameters()):
                 q.copy_(p)
         fast.zero_grad()
-        loss, parts = fast(**step_inputs(args, tokenizer._tokenizer, pool, rank, step), help_weight=help_weight)
+        loss, parts = fast(**step_inputs(args, tokenizer._tokenizer, pool, rank, step), help_weight=help_weight,
+                            relation_weight=0.3 if step >= args.late else 0.0)
         loss.backward()
         take_gradients(trainer, fast, args.workers)
         torch.nn.utils.clip_grad_norm_(trainer.parameters(), 1.0)
@@ -311,11 +339,12 @@ def work(rank, args, store):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=3600)
     parser.add_argument("--batch", type=int, default=192, help="of all workers together")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--warmup", type=int, default=100)
-    parser.add_argument("--patches", type=int, default=32, help="patches of an image that take part in the first two thirds")
+    parser.add_argument("--patches", type=int, default=32, help="patches of an image that take part until five sixths of the steps are done")
+    parser.add_argument("--late", type=int, default=1300, help="the step from which relations are taught too: shapes first")
     parser.add_argument("--scenes", type=int, default=80000, help="scenes that are drawn; seeds 0, 1, ...")
     parser.add_argument("--workers", type=int, default=2, help="processes; another number gives another model")
     parser.add_argument("--evaluate", type=int, default=200, help="every so many steps")
