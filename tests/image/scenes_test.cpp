@@ -105,7 +105,8 @@ TEST_F(Scenes, EmbeddingsAndLogitsEqualTransformers) {
 TEST_F(Scenes, CaptionsFindTheirPictures) {
   const auto pictures = pictures_of(SCENES "/gallery/scenes.tar");
   std::vector<std::string> names, captions;
-  for (const auto& [name, caption] : pairs_of(SCENES "/gallery/captions.tsv")) names.push_back(name), captions.push_back(caption);
+  for (const auto& [name, caption] : pairs_of(SCENES "/gallery/captions.tsv"))
+    names.push_back(name), captions.push_back(caption);
   ASSERT_EQ(names.size(), pictures.size());
   ASSERT_EQ(static_cast<int>(names.size()), golden_["gallery"]["scenes"].get<int>());
   const auto scores = similarity(texts(captions), images(names, pictures));
