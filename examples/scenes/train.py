@@ -335,6 +335,7 @@ def work(rank, args, store):
             say(step=done, **evaluate(trainer.model, tokenizer, make_processor(), 500, 256))
     if rank == 0:
         trainer.model.half().save_pretrained(args.out)
+        tokenizer._tokenizer.no_padding()  # what evaluate() asked for is no property of the tokenizer
         tokenizer.save_pretrained(args.out)
         config = args.out / "tokenizer_config.json"  # the name of the class that transformers 4 knows as well
         named = {k: v for k, v in json.loads(config.read_text()).items() if k != "backend"}
