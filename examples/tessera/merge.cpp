@@ -150,7 +150,7 @@ void draw(Context& ctx, const MergeOptions& o, const models::ImageEncoder& encod
     const index_t rows = image.height / m.patch.height, columns = image.width / m.patch.width;
     const models::MergedTokens left = merged(ctx, encoder, images[i], merging);
     const auto counts = tokens_after(left);
-    pictures::Section section{inputs[i].name + ", --merge " + o.merges[0], {}};
+    pictures::Section section{o.merges[0] + ", " + inputs[i].name, {}};
     section.cells.push_back({pictures::thumbnail(ctx, image, pictures::SheetStyle{}.side),
                              {std::to_string(rows * columns + m.prefix_tokens) + " tokens"}});
     for (std::size_t layer = 0; layer < left.layers.size(); ++layer) {
