@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include <tessera/core/fp_mode.hpp>
 #include <tessera/models/token_merging.hpp>
 #include <tessera/ops/norm.hpp>
 #include <tessera/ops/pool.hpp>
@@ -21,7 +22,7 @@ inline MergeSchedule::MergeSchedule(std::vector<index_t> per_layer) : list_(std:
 inline index_t MergeSchedule::at(index_t layer, index_t layers) const {
   if (listed_) return layer < static_cast<index_t>(list_.size()) ? list_[static_cast<std::size_t>(layer)] : 0;
   if (inflect_ == 0 || layers < 2) return r_;
-  // Volatile: a compiler that fuses product and sum would round down another number.
+  const FpModeScope mode;  // a caller that rounds up, or a compiler that fuses product and sum, would get another number
   volatile double lowest = static_cast<double>(r_) * (1 - inflect_);
   const auto first = static_cast<index_t>(lowest);
   volatile double step = static_cast<double>(2 * r_ - first - first) / static_cast<double>(layers - 1);
@@ -200,6 +201,7 @@ inline ops::MergePlan MergingGroup::plan(Context& ctx, index_t layer, View<const
 
 inline View<float, 2> MergingGroup::step(Context& ctx, index_t layer, RaggedBatch& batch, index_t* cu,
                                          std::int32_t* positions, View<float, 2> x) {
+  const FpModeScope mode;  // for what policies compute themselves
   const index_t sequences = batch.sequences();
   const auto all = qkv(x.extent[0]);
   const View<float, 1> sizes(sizes_, x.extent[0]);

@@ -115,7 +115,8 @@ struct PositionAxis {
       for (index_t i = 0; i < out; ++i) add_cubic(in, out, i);
       return;
     }
-    const FilterAxis<double> axis(how == PositionInterpolation::bicubic_antialias ? Filter::bicubic : Filter::bilinear, in, out);
+    const FilterAxis<double> axis(how == PositionInterpolation::bicubic_antialias ? Filter::bicubic : Filter::bilinear, in,
+                                  out);
     for (std::size_t i = 0; i < taps.size(); ++i)
       for (index_t j = 0; j < axis.count[i]; ++j)
         taps[i].emplace_back(axis.first[i] + j,
