@@ -3,7 +3,9 @@
 #pragma once
 #include <cmath>
 
+#include <initializer_list>
 #include <tessera/core/dtype.hpp>
+
 #include <tessera/cpu/region.hpp>
 
 namespace tessera::ops::detail {
