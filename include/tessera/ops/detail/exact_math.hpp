@@ -2,10 +2,9 @@
 // which no library's functions have. Good to about one unit in the last place: more than tables in f32 show.
 #pragma once
 #include <cmath>
-
 #include <initializer_list>
-#include <tessera/core/dtype.hpp>
 
+#include <tessera/core/dtype.hpp>
 #include <tessera/cpu/region.hpp>
 
 namespace tessera::ops::detail {
