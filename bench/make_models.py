@@ -3,8 +3,8 @@
 
     python make_models.py OUT [NAME ...]      # no NAME: all of them
 
-Text towers of the image models have one layer: only the image towers are timed. Speed does not depend on the weights' values; anything about accuracy wants real ones. Seeded, so that two runs write the
-same numbers. Needs: torch, transformers.
+Text towers of the image models have one layer: only the image towers are timed. Speed does not depend on the weights' values;
+anything about accuracy wants real ones. Seeded, so that two runs write the same numbers. Needs: torch, transformers.
 """
 import pathlib
 import sys

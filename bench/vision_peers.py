@@ -116,7 +116,7 @@ def tessera_error(a, model, work, reference, dual, cpus):
     tensors = load_file(str(out))
     if not dual:
         return peers.row_error(tensors["last_hidden_state"].reshape(-1, reference.shape[-1]), reference.reshape(-1, reference.shape[-1]))
-    return peers.row_error(unit(tensors["image_embeds"]), unit(reference))
+    return peers.row_error(unit(tensors.get("image_embeds", tensors["pooler_output"])), unit(reference))  # SigLIP projects nothing
 
 
 def gflop(vision, batch):
