@@ -146,6 +146,15 @@ TEST_P(Merge, MaxKeepsNaN) {
   EXPECT_TRUE(std::isnan(out(0, 2)));
   EXPECT_FALSE(std::isnan(out(0, 1)));
 }
+TEST_P(Merge, RowsThatCancelKeepNoNorm) {
+  Matrix x = filled(4, 20, {});
+  for (index_t c = 0; c < 20; ++c) x(1, c) = -x(0, c), x(2, c) = x(3, c) = 0.f;
+  ops::MergePlan plan;
+  plan.mode = MergeMode::norm_preserving, plan.rows = {0, 2}, plan.into = {0, 0, 2, 2};
+  Matrix out = poisoned(2, 20);
+  ops::merge_tokens(ctx, plan, x.in(), {}, out.out(), {});
+  for (index_t c = 0; c < 20; ++c) EXPECT_EQ(std::pair(out(0, c), out(1, c)), std::pair(0.f, 0.f));
+}
 TEST_P(Merge, NearestTakesTheLowestOfEqualsAndNeverNaN) {
   const index_t n = 700, d = 19;  // more columns than one stretch of scores
   Matrix a = filled(9, d, {.seed = 1, .pad = 2}), b = filled(n, d, {.seed = 2, .pad = 4});
