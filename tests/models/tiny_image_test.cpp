@@ -58,7 +58,7 @@ TEST_P(TinyImage, EqualsTransformersAtEverySize) {
   std::vector<ops::Pixels> all;
   std::vector<float> want;
   index_t sizes = 0;
-  for (std::string tag; golden.find("pixel_values" + tag); tag = "." + std::to_string(++sizes)) {
+  for (std::string tag; golden.find("pixel_values" + tag); tag.assign(1, '.').append(std::to_string(++sizes))) {
     const auto& images = kept.emplace_back(model, golden, tag).pixels;
     const auto cu = model.offsets(images);
     std::vector<float> hidden(static_cast<std::size_t>(cu.back() * c), NAN);
