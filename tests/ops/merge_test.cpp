@@ -155,6 +155,22 @@ TEST_P(Merge, RowsThatCancelKeepNoNorm) {
   ops::merge_tokens(ctx, plan, x.in(), {}, out.out(), {});
   for (index_t c = 0; c < 20; ++c) EXPECT_EQ(std::pair(out(0, c), out(1, c)), std::pair(0.f, 0.f));
 }
+// More tokens than one stretch of scores: the many equal ones have the most energy, and they come first.
+TEST_P(Merge, EnergyIsOfAllTokens) {
+  Matrix x = filled(520, 8, {.seed = 3});
+  for (index_t t = 1; t < 256; ++t)
+    for (index_t c = 0; c < 8; ++c) x(t, c) = x(0, c);
+  Matrix metric = poisoned(520, 8);
+  ops::l2_normalize(ctx, x.in(), metric.out());
+  const auto plan = ops::energy_merge(ctx, metric.in(), 64, 0.5f);
+  index_t joined = 0;
+  for (index_t t = 0; t < 520; ++t)
+    if (const auto to = plan.into[static_cast<std::size_t>(t)]; to != t) {
+      EXPECT_TRUE(t < 256 && to < 256) << t << " " << to;
+      ++joined;
+    }
+  EXPECT_EQ(joined, 64);
+}
 TEST_P(Merge, NearestTakesTheLowestOfEqualsAndNeverNaN) {
   const index_t n = 700, d = 19;  // more columns than one stretch of scores
   Matrix a = filled(9, d, {.seed = 1, .pad = 2}), b = filled(n, d, {.seed = 2, .pad = 4});
