@@ -187,10 +187,17 @@ def run_cell(a, label, model, config, cell, threads, cpus, live, work, reference
     steal, others, repeated = measure(a, contenders, cpus)
     if ours:
         ours.close()
+    result = dict(model=label, name=cell, threads=threads, lengths=lengths, what=f"{len(lengths)} texts, {sum(lengths)} tokens", worst_steal=steal, others=others, repeated=repeated,
+                  gflop=peer_stats.flops(config, lengths) / 1e9, gflop_padded=peer_stats.flops(config, lengths, max(lengths)) / 1e9)
+    return finish_cell(a, result, rows, contenders)
+
+
+def finish_cell(a, result, rows, contenders):
+    """Adds the contenders' times and the ratio to a cell's result, and prints them."""
     for name, c in contenders.items():
         rows[name] = dict(median_ms=statistics.median(c.ms), min_ms=min(c.ms), rounds_ms=c.ms, error=c.error, note=c.note)
-    result = dict(model=label, name=cell, threads=threads, lengths=lengths, what=f"{len(lengths)} texts, {sum(lengths)} tokens", contenders=rows, worst_steal=steal, others=others, repeated=repeated,
-                  gflop=peer_stats.flops(config, lengths) / 1e9, gflop_padded=peer_stats.flops(config, lengths, max(lengths)) / 1e9)
+    result["contenders"] = rows
+    label, cell, threads = result["model"], result["name"], result["threads"]
     whole = {n: r["rounds_ms"] for n, r in rows.items() if len(r.get("rounds_ms", [])) == a.rounds}
     if "tessera" in whole and len(whole) > 1:
         result["ratio"] = peer_stats.ratio_to_best(whole, "tessera")

@@ -18,7 +18,6 @@ import pathlib
 import platform
 import re
 import shlex
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -158,20 +157,12 @@ def run_cell(a, label, model, batch, threads, cpus, root, log):
         else:
             contenders[backend] = peers.Contender(process, "go ", error)
     steal, others, repeated = peers.measure(a, contenders, cpus)
-    for name, c in contenders.items():
+    for c in contenders.values():
         c.process.close()
-        rows[name] = dict(median_ms=statistics.median(c.ms), min_ms=min(c.ms), rounds_ms=c.ms, error=c.error, note=c.note)
     work_done = gflop(vision, batch)
-    result = dict(model=label, name=f"b{batch}", threads=threads, what=f"{batch} image{'s' * (batch > 1)} of {side} x {side}", contenders=rows, worst_steal=steal, others=others,
-                  repeated=repeated, gflop=work_done, gflop_padded=work_done)
-    whole_rounds = {n: r["rounds_ms"] for n, r in rows.items() if len(r.get("rounds_ms", [])) == a.rounds}
-    if "tessera" in whole_rounds and len(whole_rounds) > 1:
-        result["ratio"] = peer_stats.ratio_to_best(whole_rounds, "tessera")
-    for name, r in sorted(rows.items(), key=lambda kv: kv[1].get("median_ms", 1e9)):
-        print(f"{label:12s} b{batch:<2d} t{threads} {name:14s} {r.get('median_ms', float('nan')):9.2f} ms  error {r.get('error', float('nan')):.1e}  {r.get('note', '')}", flush=True)
-    if "ratio" in result:
-        print("{:12s} b{:<2d} t{} best peer / tessera {ratio:.3f} [{low:.3f}, {high:.3f}]".format(label, batch, threads, **result["ratio"]), flush=True)
-    return result
+    result = dict(model=label, name=f"b{batch}", threads=threads, what=f"{batch} image{'s' * (batch > 1)} of {side} x {side}", worst_steal=steal, others=others, repeated=repeated,
+                  gflop=work_done, gflop_padded=work_done)
+    return peers.finish_cell(a, result, rows, contenders)
 
 
 def main():

@@ -251,7 +251,6 @@ inline index_t ImageProcessor::crop_begin(index_t have, index_t want) const noex
 }
 
 inline Image ImageProcessor::resized(Context& ctx, const Image& rgb, Extent size) const {
-  if (size.height == rgb.height && size.width == rgb.width) return rgb;
   Image scaled(PixelFormat::rgb, size.height, size.width);
   ops::resample(ctx, rgb.view(), config_.filter,
                 backend_ == Backend::pil ? ops::ResampleArithmetic::pillow : ops::ResampleArithmetic::torchvision,
@@ -292,16 +291,18 @@ inline PreparedImage ImageProcessor::prepare(Context& ctx, const Image& image, A
     resized_floats(ctx, rgb, size, out);
     return out;
   }
-  Image scaled = resized(ctx, rgb, size);
+  const bool scales = size.height != rgb.height || size.width != rgb.width;
+  Image scaled = scales ? resized(ctx, rgb, size) : Image();
   if (!config_.center_crop) {
-    out.bytes = std::move(scaled.pixels);
+    out.bytes = scales ? std::move(scaled.pixels) : rgb.pixels;
     return out;
   }
+  const Image& from = scales ? scaled : rgb;
   out.bytes.resize(static_cast<std::size_t>(out.height * out.width * 3));
   const index_t top = crop_begin(size.height, out.height), left = crop_begin(size.width, out.width);
-  for (index_t y = std::max<index_t>(0, -top); y < out.height && y + top < scaled.height; ++y) {
-    const index_t x = std::max<index_t>(0, -left), end = std::min(out.width, scaled.width - left);
-    std::copy_n(scaled.row(y + top) + 3 * (x + left), 3 * (end - x), out.bytes.data() + 3 * (y * out.width + x));
+  for (index_t y = std::max<index_t>(0, -top); y < out.height && y + top < from.height; ++y) {
+    const index_t x = std::max<index_t>(0, -left), end = std::min(out.width, from.width - left);
+    std::copy_n(from.row(y + top) + 3 * (x + left), 3 * (end - x), out.bytes.data() + 3 * (y * out.width + x));
   }
   return out;
 }

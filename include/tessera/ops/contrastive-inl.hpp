@@ -6,6 +6,7 @@
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/cpu/region.hpp>
 #include <tessera/ops/contrastive.hpp>
+#include <tessera/ops/detail/exact_math.hpp>
 #include <tessera/ops/detail/tables.hpp>
 #include <tessera/ops/similarity.hpp>
 
@@ -14,17 +15,12 @@ namespace tessera::ops {
 TESSERA_PUSH_BITS  // rounded alike by every compiler
 namespace detail {
 
-/// e^x to a few units in the last place of a double: no library's, as versions differ. 0 below -700, infinity above 700.
+/// e^x; 0 below -700, infinity above 700.
 inline double exp_of(double x) {
   if (std::isnan(x)) return x;
   if (x < -700.0) return 0.0;
   if (x > 700.0) return static_cast<double>(__builtin_inf());
-  const double n = std::floor(x * 1.4426950408889634 + 0.5);
-  const double r =
-      (x - n * 0.693147180369123816490) - n * 1.90821492927058770002e-10;  // ln 2 in two parts: n * high is exact
-  double p = 1.0;
-  for (int k = 14; k > 0; --k) p = 1.0 + p * r / k;  // Taylor's series, |r| <= ln 2 / 2
-  return std::ldexp(p, static_cast<int>(n));
+  return exponential(x);
 }
 
 inline double sigmoid_of(double x) {

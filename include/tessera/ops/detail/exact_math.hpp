@@ -1,5 +1,5 @@
-// Sine, cosine and powers in double from exactly rounded operations alone, so that they have the same bits on every machine,
-// which no library's functions have. Good to about one unit in the last place: more than tables in f32 show.
+// Sine, cosine, exponential and powers in double from exactly rounded operations alone, so that they have the same bits on
+// every machine, which no library's functions have. Good to about one unit in the last place: more than tables in f32 show.
 #pragma once
 #include <cmath>
 #include <initializer_list>
@@ -34,6 +34,17 @@ inline SinCos sin_cos(double x) {
   }
 }
 
+inline constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;  // fdlibm's
+
+/// e^x where the result is normal.
+inline double exponential(double x) {
+  const double k = std::floor(x * 1.44269504088896338700 + 0.5);
+  const double r = x - k * kLn2High - k * kLn2Low;
+  double e = 1;
+  for (int n = 15; n > 0; --n) e = 1 + e * r / n;
+  return std::ldexp(e, static_cast<int>(k));
+}
+
 /// base^exponent for a normal base > 0 and a result that is normal.
 inline double power(double base, double exponent) {
   int binary = 0;
@@ -42,13 +53,7 @@ inline double power(double base, double exponent) {
   const double q = (m - 1) / (m + 1), z = q * q;  // log m = 2 atanh q, |q| < 0.172
   double log = 0;
   for (int n = 23; n > 0; n -= 2) log = 1.0 / n + log * z;
-  constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;  // fdlibm's
-  const double x = ((log * q * 2 + binary * kLn2Low) + binary * kLn2High) * exponent;
-  const double k = std::floor(x * 1.44269504088896338700 + 0.5);
-  const double r = x - k * kLn2High - k * kLn2Low;
-  double e = 1;
-  for (int n = 15; n > 0; --n) e = 1 + e * r / n;
-  return std::ldexp(e, static_cast<int>(k));
+  return exponential(((log * q * 2 + binary * kLn2Low) + binary * kLn2High) * exponent);
 }
 TESSERA_POP_BITS
 
