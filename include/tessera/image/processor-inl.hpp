@@ -294,7 +294,11 @@ inline PreparedImage ImageProcessor::prepare(Context& ctx, const Image& image, A
   const bool scales = size.height != rgb.height || size.width != rgb.width;
   Image scaled = scales ? resized(ctx, rgb, size) : Image();
   if (!config_.center_crop) {
-    out.bytes = scales ? std::move(scaled.pixels) : rgb.pixels;
+    if (scales) {
+      out.bytes = std::move(scaled.pixels);
+    } else {
+      out.bytes = rgb.pixels;
+    }
     return out;
   }
   const Image& from = scales ? scaled : rgb;
