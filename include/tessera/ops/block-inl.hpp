@@ -100,8 +100,12 @@ inline std::size_t block_scratch(Context& ctx, const BlockConfig& c, index_t tok
   Arena first = Arena::counting(), second = Arena::counting();
   (void)detail::AttentionHalfScratch(first, c, tokens);
   (void)detail::MlpHalfScratch(second, c, tokens);
-  const std::size_t attention = first.peak() + attention_scratch(ctx, max_length, c.head_dim, c.head_dim) + kAlignment;
-  return attention > second.peak() ? attention : second.peak();
+  const auto larger = [](std::size_t a, std::size_t b) { return a > b ? a : b; };
+  const index_t context = c.heads * c.head_dim, widest = context > c.channels ? context : c.channels;
+  const std::size_t attention =
+      first.peak() + larger(attention_scratch(ctx, max_length, c.head_dim, c.head_dim), linear_scratch(ctx, tokens, widest));
+  const std::size_t mlp = second.peak() + linear_scratch(ctx, tokens, c.mlp_width > c.channels ? c.mlp_width : c.channels);
+  return larger(attention, mlp) + kAlignment;
 }
 
 }  // namespace tessera::ops

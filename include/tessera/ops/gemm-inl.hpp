@@ -22,6 +22,11 @@ inline std::size_t slice_bytes(index_t n, index_t k) {
 
 }  // namespace detail
 
+inline std::size_t linear_scratch(Context& ctx, index_t rows, index_t k) {
+  if (kernels::gemm_parts(k) == 1 || rows <= 48) return 0;
+  return static_cast<std::size_t>(kernels::kGemmSums * ctx.threads()) * sizeof(float);
+}
+
 inline PackedWeight pack_weight(Context& ctx, View<const float, 2> w) { return pack_weight(ctx, &w, 1); }
 
 inline PackedWeight pack_weight(Context& ctx, const View<const float, 2>* parts, int count) {
@@ -100,22 +105,39 @@ inline void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, 
   g.glu = e.glu;
   const auto gemm = table<kernels::GemmTable>(ctx).gemm;
   const index_t panels = (n + kPanel - 1) / kPanel, lanes = ctx.threads();
+  // The sums of a product whose k falls into parts wait in scratch. Without room for it k stays whole: slower, the same
+  // bits.
+  Arena& arena = ctx.arena();
+  const std::size_t need = e.glu ? 0 : linear_scratch(ctx, m, w.k());
+  if (arena.used() == 0) arena.reserve(need);
+  const ArenaScope scope(arena);
+  float* const sums =
+      need > 0 && arena.capacity() - arena.used() >= need ? arena.carve<float>(kernels::kGemmSums * lanes) : nullptr;
+  const auto run = [&](int lane, index_t m0, index_t m1, index_t p0, index_t p1) {
+    kernels::GemmArgs mine = g;
+    if (sums) mine.sums = sums + kernels::kGemmSums * lane;
+    gemm(mine, m0, m1, p0, p1);
+  };
   // Many rows: blocks of them, each with all panels, so that A stays in a core's cache. Few: panels, each with all rows,
   // halved while a core could be left without work at the end. No choice here can change a bit.
   constexpr index_t kRowBlock = 120;
   const index_t blocks = (m + kRowBlock - 1) / kRowBlock;
   if (lanes == 1 || blocks >= 4 * lanes) {
     const index_t tasks = lanes == 1 ? 1 : blocks;
-    ctx.parallel_for(tasks, [&](index_t i, int) { gemm(g, m * i / tasks, m * (i + 1) / tasks, 0, panels); });
+    ctx.parallel_for(tasks, [&](index_t i, int lane) { run(lane, m * i / tasks, m * (i + 1) / tasks, 0, panels); });
     return;
   }
   index_t rows = 1;
   while (rows * panels < 8 * lanes && rows * panels % lanes != 0 && m / (rows * 2) >= 24) rows *= 2;
   while (rows * panels < 2 * lanes && m / (rows * 2) >= 12) rows *= 2;
-  g.stride = rows == 1 ? lanes : 1;
-  ctx.parallel_for(rows * panels, [&](index_t i, int) {
-    const index_t r = i % rows, p = i / rows;
-    gemm(g, m * r / rows, m * (r + 1) / rows, p, p + 1);
+  // Panels that share a part of k go together, as long as every lane finds at least two such groups.
+  const index_t most = sums ? panels / (2 * lanes) : 1;
+  const index_t width = most < 1 ? 1 : most < kernels::kGroupPanels ? most : kernels::kGroupPanels;
+  const index_t groups = (panels + width - 1) / width;
+  g.stride = rows == 1 ? (lanes - 1) * width + 1 : 1;
+  ctx.parallel_for(rows * groups, [&](index_t i, int lane) {
+    const index_t r = i % rows, p = i / rows * width;
+    run(lane, m * r / rows, m * (r + 1) / rows, p, p + width < panels ? p + width : panels);
   });
 }
 

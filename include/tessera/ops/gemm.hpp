@@ -29,7 +29,11 @@ struct Epilogue {
 /// \throws Error kShapeMismatch, kBadStride, kUnsupported (dtype), with `out` untouched.
 /// Numerics: one f32 FMA chain over k = 0 .. K-1 per element, started at 0.
 /// Determinism: same bits for any batch, thread count, ISA.
+/// Scratch: linear_scratch() bytes of the context's arena, which grows to them if nothing is carved from it. Where they do
+/// not fit, K stays whole: slower, the same bits.
 void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, const Epilogue& e, View<float, 2> out);
+/// Bytes that linear() makes use of for x [rows, k]; 0 for short k or few rows.
+std::size_t linear_scratch(Context& ctx, index_t rows, index_t k);
 
 }  // namespace tessera::ops
 

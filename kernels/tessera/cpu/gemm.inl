@@ -1,39 +1,60 @@
 // C = epilogue(A . W^T) over packed slices. Included inside an ISA namespace.
 
+// One step of k: a and a3 are A's rows 0 and 3 there, w the first slice.
+template <int Rows, int Vecs>
+TESSERA_INLINE void tile_step(f32x16 (&acc)[Rows][Vecs], const float* a, const float* a3, index_t lda, const float* w,
+                              index_t stride) {
+  f32x16 wv[Vecs];
+  TESSERA_UNROLL
+  for (int j = 0; j < Vecs; ++j) prefetch(w + j * stride + 16 * 8);
+  TESSERA_UNROLL
+  for (int j = 0; j < Vecs; ++j) wv[j] = load(w + j * stride);
+  TESSERA_UNROLL
+  for (int i = 0; i < Rows; ++i) {
+    const f32x16 av = set1(i < 3 ? a[i * lda] : a3[(i - 3) * lda]);
+    TESSERA_UNROLL
+    for (int j = 0; j < Vecs; ++j) acc[i][j] = fma(av, wv[j], acc[i][j]);
+  }
+}
+
 // Rows x (16 Vecs) of A . W^T from slices of W, `stride` numbers apart: one FMA chain per output, k ascending, started at 0
-// or resumed from t. Each step fetches one cache line ahead of the caller's choice: the next panel arrives in L2 unnoticed.
+// or resumed from t. Every second step asks for the line at `ahead`, `step` bytes further each time: the next panel arrives
+// in L2 unnoticed. Asked for faster than it is needed, it would hold the buffers that this panel's lines go through.
+// TESSERA_OPAQUE keeps the addresses of six rows in two registers; left alone, compilers run out of them and reload.
 template <int Rows, int Vecs>
 TESSERA_NOINLINE void tile(const float* a, index_t lda, const float* w, index_t stride, index_t k0, index_t k1, float* t,
                            index_t ldt, const char* ahead, index_t step) noexcept {
   f32x16 acc[Rows][Vecs];
+  const float* from = t;
   TESSERA_UNROLL
   for (int i = 0; i < Rows; ++i) {
     TESSERA_UNROLL
-    for (int j = 0; j < Vecs; ++j) acc[i][j] = k0 == 0 ? set1(0.0f) : load(t + i * ldt + 16 * j);
+    for (int j = 0; j < Vecs; ++j) acc[i][j] = k0 == 0 ? set1(0.0f) : load(from + 16 * j);
+    from += ldt;
+    TESSERA_OPAQUE(from);
   }
   w += 16 * k0;
   a += k0;
-  for (index_t k = k0; k < k1; ++k) {
-    f32x16 wv[Vecs];
-    prefetch(ahead);
+  const float* a3 = Rows > 3 ? a + 3 * lda : a;
+  TESSERA_OPAQUE(a3);
+  index_t left = k1 - k0;
+  for (; left >= 2; left -= 2) {
+    prefetch_l2(ahead);
     ahead += step;
-    TESSERA_UNROLL
-    for (int j = 0; j < Vecs; ++j) prefetch(w + j * stride + 16 * 8);
-    TESSERA_UNROLL
-    for (int j = 0; j < Vecs; ++j) wv[j] = load(w + j * stride);
-    TESSERA_UNROLL
-    for (int i = 0; i < Rows; ++i) {
-      const f32x16 av = set1(a[i * lda]);
-      TESSERA_UNROLL
-      for (int j = 0; j < Vecs; ++j) acc[i][j] = fma(av, wv[j], acc[i][j]);
-    }
-    w += 16;
-    ++a;
+    tile_step<Rows, Vecs>(acc, a, a3, lda, w, stride);
+    tile_step<Rows, Vecs>(acc, a + 1, a3 + 1, lda, w + 16, stride);
+    w += 32;
+    a += 2;
+    a3 += 2;
   }
+  if (left > 0) tile_step<Rows, Vecs>(acc, a, a3, lda, w, stride);
+  TESSERA_OPAQUE(t);
   TESSERA_UNROLL
   for (int i = 0; i < Rows; ++i) {
     TESSERA_UNROLL
-    for (int j = 0; j < Vecs; ++j) store(t + i * ldt + 16 * j, acc[i][j]);
+    for (int j = 0; j < Vecs; ++j) store(t + 16 * j, acc[i][j]);
+    t += ldt;
+    TESSERA_OPAQUE(t);
   }
 }
 
@@ -108,44 +129,63 @@ TESSERA_INLINE void fetch_rows(const float* p, index_t ld, index_t rows) {
     for (index_t j = 0; j < kPanel; j += 16) prefetch(p + i * ld + j);
 }
 
+// Where the next panel of weights lies (its part of k, in slices), and how fast to ask for it: evenly over this one's tiles.
+struct Ahead {
+  const float* next;  // null: nothing to fetch
+  index_t slice, depth, step;
+
+  TESSERA_INLINE void tile(index_t q, TileArgs& args) const {
+    const index_t from = next ? q * (depth / 2) * step : 0, s = from / (depth * 64);
+    const bool more = next && s < 4;
+    args.ahead =
+        more ? reinterpret_cast<const char*>(next + s * slice) + from % (depth * 64) : reinterpret_cast<const char*>(args.t);
+    args.step = more ? step : 0;
+  }
+};
+
 inline void gemm(const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t p1) noexcept {
-  constexpr index_t kRowBlock = 240;  // rows of A that stay in L2 while the panels pass
   alignas(64) float t[kTileRows * kPanel], u[kTileRows * kPanel];
-  const index_t panel = kPanel * g.k, last = (g.n + kSlice - 1) / kSlice;
+  const index_t panel = kPanel * g.k, last_slice = (g.n + kSlice - 1) / kSlice;
   const index_t per_panel = g.glu ? 2 : 1, panels = (g.n + kPanel - 1) / kPanel;
+  // A part of k of all rows of a block stays in L2 while a group of panels passes; the chains wait in g.sums.
+  const index_t parts = g.sums ? gemm_parts(g.k) : 1, group = g.sums ? kGroupPanels : 1;
   for (index_t block = m0; block < m1; block += kRowBlock) {
     const index_t m = m1 - block < kRowBlock ? m1 - block : kRowBlock, tiles = (m + kTileRows - 1) / kTileRows;
-    for (index_t p = p0; p < p1; ++p) {
-      const index_t slices = last - 4 * p < 4 ? last - 4 * p : 4;
-      const float* w = g.w + per_panel * p * panel;
-      const index_t next = p + 1 < p1 ? 1 : g.stride;
-      const char* ahead = reinterpret_cast<const char*>(w + next * per_panel * panel);
-      const char* end = p + next < panels ? ahead + panel * 4 : ahead;
-      for (index_t q = 0; q < tiles; ++q) {
-        const index_t at = m * q / tiles, rows = m * (q + 1) / tiles - at;  // sizes differ by at most one
-        const bool more = ahead + g.k * 64 <= end;
-        TileArgs args{g.a + (block + at) * g.lda,
-                      g.lda,
-                      w,
-                      kSlice * g.k,
-                      0,
-                      g.k,
-                      t,
-                      kPanel,
-                      more ? ahead : reinterpret_cast<const char*>(t),
-                      more ? 64 : 0};
-        fetch_rows(g.c + (block + at) * g.ldc + p * kPanel, g.ldc, rows);
-        if (g.residual) fetch_rows(g.residual + (block + at) * g.ldr + p * kPanel, g.ldr, rows);
-        run_tile(rows, slices, args);
-        ahead += g.k * 64;
-        if (g.glu) {
-          args.w = w + panel, args.t = u, args.step = 0;
-          run_tile(rows, slices, args);
+    const index_t pace = (2 * 64 * 4 + tiles - 1) / tiles, step = pace < 64 ? pace : 64;
+    for (index_t first = p0; first < p1; first += group) {
+      const index_t end = first + group < p1 ? first + group : p1;
+      for (index_t part = 0; part < parts; ++part) {
+        const index_t k0 = g.k * part / parts, k1 = g.k * (part + 1) / parts;
+        for (index_t p = first; p < end; ++p) {
+          const index_t slices = last_slice - 4 * p < 4 ? last_slice - 4 * p : 4;
+          const float* w = g.w + per_panel * p * panel;
+          const bool turns = p + 1 == end && part + 1 < parts;
+          const index_t then = turns ? first : p + 1 < p1 ? p + 1 : p + g.stride;
+          const index_t then_k = turns ? k1 : p + 1 < end ? k0 : 0;
+          const Ahead ahead{then < panels ? g.w + per_panel * then * panel + kSlice * then_k : nullptr, kSlice * g.k,
+                            k1 - k0, step};
+          for (index_t q = 0; q < tiles; ++q) {
+            const index_t at = m * q / tiles, rows = m * (q + 1) / tiles - at;  // sizes differ by at most one
+            float* const sums = g.sums ? g.sums + ((p - first) * kRowBlock + at) * kPanel : t;
+            TileArgs args{g.a + (block + at) * g.lda, g.lda, w, kSlice * g.k, k0, k1, sums, kPanel, nullptr, 0};
+            ahead.tile(q, args);
+            const bool done = part + 1 == parts;
+            if (done) {
+              fetch_rows(g.c + (block + at) * g.ldc + p * kPanel, g.ldc, rows);
+              if (g.residual) fetch_rows(g.residual + (block + at) * g.ldr + p * kPanel, g.ldr, rows);
+            }
+            run_tile(rows, slices, args);
+            if (!done) continue;
+            if (g.glu) {
+              args.w = w + panel, args.t = u, args.ahead += args.step ? 4 * panel : 0;
+              run_tile(rows, slices, args);
+            }
+            if (g.n - p * kPanel >= kPanel)
+              epilogue<true>(g, sums, g.glu ? u : nullptr, block + at, rows, p * kPanel);
+            else
+              epilogue<false>(g, sums, g.glu ? u : nullptr, block + at, rows, p * kPanel);
+          }
         }
-        if (g.n - p * kPanel >= kPanel)
-          epilogue<true>(g, t, g.glu ? u : nullptr, block + at, rows, p * kPanel);
-        else
-          epilogue<false>(g, t, g.glu ? u : nullptr, block + at, rows, p * kPanel);
       }
     }
   }

@@ -29,6 +29,8 @@
 #define TESSERA_INLINE [[gnu::always_inline]] inline
 #define TESSERA_NOINLINE [[gnu::noinline]] inline
 #define TESSERA_PRAGMA(x) _Pragma(#x)
+// The compiler may not look through the pointer x: what hangs from it is addressed from it and not worked out anew.
+#define TESSERA_OPAQUE(x) __asm__("" : "+r"(x))
 #if defined(__clang__)
 #define TESSERA_UNROLL _Pragma("clang loop unroll(full)")
 #define TESSERA_PUSH_TARGET(isa) TESSERA_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))

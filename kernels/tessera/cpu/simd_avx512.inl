@@ -50,6 +50,7 @@ TESSERA_INLINE float reduce_max(f32x16 a) {
   return _mm_cvtss_f32(_mm_max_ss(x, _mm_shuffle_ps(x, x, 1)));
 }
 TESSERA_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+TESSERA_INLINE void prefetch_l2(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 // dst[j][i] = src[i][j] for 16 x 16 numbers.
 TESSERA_INLINE void transpose16(const float* src, index_t ld, float* dst) {
   __m512i r[16], t[16];

@@ -67,6 +67,7 @@ TESSERA_INLINE float reduce_max(f32x16 a) {
   return t[0];
 }
 TESSERA_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
+TESSERA_INLINE void prefetch_l2(const void* p) { __builtin_prefetch(p, 0, 2); }
 TESSERA_INLINE void transpose16(const float* src, index_t ld, float* dst) {
   for (int j = 0; j < 16; ++j)
     for (int i = 0; i < 16; ++i) dst[16 * j + i] = src[i * ld + j];

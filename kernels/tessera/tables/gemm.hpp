@@ -8,6 +8,14 @@ namespace tessera::kernels {
 inline constexpr index_t kPanel = 64;
 /// Columns of a slice; a panel is four of them, one after the other.
 inline constexpr index_t kSlice = 16;
+/// Rows that pass under a panel before the next one: with kDepth of k they stay in L2.
+inline constexpr index_t kRowBlock = 240;
+/// The longest part of k that is worked off before the next panel's, and the panels that wait for the next part meanwhile.
+inline constexpr index_t kDepth = 1024, kGroupPanels = 4;
+/// Into how many parts k falls.
+constexpr index_t gemm_parts(index_t k) { return (k + kDepth - 1) / kDepth; }
+/// Numbers of GemmArgs::sums.
+inline constexpr index_t kGemmSums = kRowBlock * kGroupPanels * kPanel;
 
 /// C[m, n] = residual + channel_scale[n] * act(A[m, :] . W[n, :] + bias[n]); with `glu`, act(gate) * up instead of act.
 struct GemmArgs {
@@ -23,7 +31,8 @@ struct GemmArgs {
   index_t ldr = 0;
   Activation act = Activation::identity;
   bool glu = false;
-  index_t stride = 1;  ///< the caller's next panel after p1 - 1 is that many further: it is fetched ahead
+  float* sums = nullptr;  ///< [kGemmSums], 64-byte aligned: what the chains of k > kDepth wait in (not glu); null: k whole
+  index_t stride = 1;     ///< the caller's next panel after p1 - 1 is that many further: it is fetched ahead
 };
 
 struct GemmTable {
