@@ -149,8 +149,10 @@ inline void gemm(const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t 
   const index_t per_panel = g.glu ? 2 : 1, panels = (g.n + kPanel - 1) / kPanel;
   // A part of k of all rows of a block stays in L2 while a group of panels passes; the chains wait in g.sums.
   const index_t parts = g.sums ? gemm_parts(g.k) : 1, group = g.sums ? kGroupPanels : 1;
-  for (index_t block = m0; block < m1; block += kRowBlock) {
-    const index_t m = m1 - block < kRowBlock ? m1 - block : kRowBlock, tiles = (m + kTileRows - 1) / kTileRows;
+  const index_t most = g.sums || g.k > kDepth ? kRowBlock : kRowBlock * kDepth / g.k, blocks = (m1 - m0 + most - 1) / most;
+  for (index_t b = 0; b < blocks; ++b) {
+    const index_t block = m0 + (m1 - m0) * b / blocks, m = m0 + (m1 - m0) * (b + 1) / blocks - block;
+    const index_t tiles = (m + kTileRows - 1) / kTileRows;
     const index_t pace = (2 * 64 * 4 + tiles - 1) / tiles, step = pace < 64 ? pace : 64;
     for (index_t first = p0; first < p1; first += group) {
       const index_t end = first + group < p1 ? first + group : p1;
