@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "../../bench/ops/peak.hpp"
+#include "breakdown.hpp"
 #include "tool.hpp"
 
 namespace tool {
@@ -21,7 +23,7 @@ struct BenchOptions {
   RunOptions run;
   std::string kind = "text", lengths;
   long batch = 1, seq = 0, size = 0, rounds = 15;
-  bool stdio = false;
+  bool stdio = false, breakdown = false;
 
   bool images() const { return kind == "image" || kind == "clip-image"; }
   bool head() const { return kind.starts_with("clip-"); }  // through the projection into the common space
@@ -29,10 +31,11 @@ struct BenchOptions {
 
 /// One forward pass, and what it is of.
 struct Pass {
-  std::function<void()> run;
+  std::function<void(const models::ForwardOptions&)> run;
   std::string what;  ///< for people: "3 sequences, 21 tokens"
   double count = 0;  ///< things that go through in a pass, of this kind:
   const char* unit = "";
+  std::shared_ptr<Breakdown> parts;
 };
 
 std::vector<long> sequence_lengths(const BenchOptions& o, long most) {
@@ -94,16 +97,17 @@ Pass text_pass(Context& ctx, const BenchOptions& o) {
   const index_t e = o.head() ? s->model.head->projection.linear.weight.n() : 0;
   s->out.resize(static_cast<std::size_t>(n * e));
   Pass pass;
-  pass.run = [s, &ctx, tokens, c, n, e] {
+  pass.run = [s, &ctx, tokens, c, n, e](const models::ForwardOptions& options) {
     models::TokenInputs in;
     in.ids = View<const std::int32_t, 1>(s->ids.data(), tokens);
     in.batch.cu_seqlens = offsets(s->cu);
     const View<float, 2> hidden(s->hidden.data(), tokens, c);
-    s->model.transformer->forward(ctx, in, hidden);
+    s->model.transformer->forward(ctx, in, hidden, options);
     if (e > 0) s->model.embed(ctx, hidden, in.ids, in.batch.cu_seqlens, View<float, 2>(s->out.data(), n, e));
   };
   pass.what = std::to_string(n) + " sequences, " + std::to_string(tokens) + " tokens";
   pass.count = static_cast<double>(tokens), pass.unit = "tokens";
+  pass.parts = std::make_shared<Breakdown>(config.block, s->cu);
   return pass;
 }
 
@@ -130,9 +134,9 @@ Pass image_pass(Context& ctx, const BenchOptions& o) {
   s->hidden.resize(static_cast<std::size_t>(s->cu.back() * m.channels()));
   s->out.resize(static_cast<std::size_t>(o.head() ? o.batch * m.dim() : 0));
   Pass pass;
-  pass.run = [s, &ctx] {
+  pass.run = [s, &ctx](const models::ForwardOptions& options) {
     const View<float, 2> hidden(s->hidden.data(), s->cu.back(), s->model.channels());
-    s->model.forward(ctx, s->images, hidden);
+    s->model.forward(ctx, s->images, hidden, options);
     if (!s->out.empty())
       s->model.embed(ctx, hidden, offsets(s->cu),
                      View<float, 2>(s->out.data(), static_cast<index_t>(s->images.size()), s->model.dim()));
@@ -140,6 +144,7 @@ Pass image_pass(Context& ctx, const BenchOptions& o) {
   pass.what = std::to_string(o.batch) + " images of " + std::to_string(h) + " x " + std::to_string(w) + ", " +
               std::to_string(s->cu.back()) + " tokens";
   pass.count = static_cast<double>(o.batch), pass.unit = "images";
+  pass.parts = std::make_shared<Breakdown>(m.transformer->config().block, s->cu);
   return pass;
 }
 
@@ -151,7 +156,7 @@ int run_bench(const BenchOptions& o) {
   const Pass pass = o.images() ? image_pass(ctx, o) : text_pass(ctx, o);
   const auto forward = [&](long times) {
     const auto start = std::chrono::steady_clock::now();
-    for (long i = 0; i < times; ++i) pass.run();
+    for (long i = 0; i < times; ++i) pass.run({});
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
   forward(3);
@@ -166,6 +171,15 @@ int run_bench(const BenchOptions& o) {
       std::printf("%.9f\n", forward(times));
       finish_stdout();
     }
+    return kDone;
+  }
+  if (o.breakdown) {
+    const models::ForwardOptions options{.taps = &pass.parts->taps()};
+    for (long r = 0; r < o.rounds; ++r) {
+      pass.parts->begin_pass();
+      pass.run(options);
+    }
+    pass.parts->print(bench::flop_peak(ctx));
     return kDone;
   }
   std::vector<double> seconds;
@@ -193,6 +207,7 @@ void add_bench(CLI::App& app, int& exit) {
       ->check(CLI::Range(1, 1 << 14));
   app.add_option("--lengths", o->lengths, "a file of lengths, one sequence each, instead of --batch and --seq");
   app.add_option("--rounds", o->rounds, "rounds to take the median of")->check(CLI::Range(1, 10000));
+  app.add_flag("--breakdown", o->breakdown, "print the time of each part of a layer beside the least possible");
   app.add_flag("--stdio", o->stdio, "print 'ready'; then, for each line 'go N', the seconds of N passes");
   app.callback([o, &exit] { exit = run_bench(*o); });
 }

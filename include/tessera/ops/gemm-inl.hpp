@@ -118,13 +118,21 @@ inline void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, 
     if (sums) mine.sums = sums + kernels::kGemmSums * lane;
     gemm(mine, m0, m1, p0, p1);
   };
-  // Many rows: blocks of them, each with all panels, so that A stays in a core's cache. Few: panels, each with all rows,
-  // halved while a core could be left without work at the end. No choice here can change a bit.
-  constexpr index_t kRowBlock = 120;
+  // Where every lane finds rows enough, rows: what a lane wrote is in its own cache when the next product reads it. Many go
+  // in blocks; few in one part a lane, its panels in two halves, so that a lane which is held up leaves the second one to
+  // others. Else panels, each with all rows, halved while a core could be left without work at the end. No choice here can
+  // change a bit.
+  constexpr index_t kRowBlock = 120, kLeastRows = 96;
   const index_t blocks = (m + kRowBlock - 1) / kRowBlock;
-  if (lanes == 1 || blocks >= 4 * lanes) {
-    const index_t tasks = lanes == 1 ? 1 : blocks;
-    ctx.parallel_for(tasks, [&](index_t i, int lane) { run(lane, m * i / tasks, m * (i + 1) / tasks, 0, panels); });
+  if (lanes == 1 || m >= kLeastRows * lanes) {
+    const bool many = lanes > 1 && blocks >= 4 * lanes;
+    const index_t parts = many ? blocks : lanes, cuts = many || lanes == 1 || panels < 8 ? 1 : 2;
+    const index_t tile_rows = table<kernels::GemmTable>(ctx).tile_rows, tiles = m / tile_rows;
+    const auto begin = [&](index_t r) { return r < parts ? tiles * r / parts * tile_rows : m; };
+    ctx.parallel_for(parts * cuts, [&](index_t i, int lane) {
+      const index_t r = i % parts, c = i / parts;
+      run(lane, begin(r), begin(r + 1), panels * c / cuts, panels * (c + 1) / cuts);
+    });
     return;
   }
   index_t rows = 1;
