@@ -16,8 +16,8 @@ COPY = ROOT / "build/mutations"
 CPU = "kernels/tessera/cpu/"
 NO_BUILD = "DOES NOT COMPILE"
 MUTATIONS = [  # file, text, what it becomes
-    (CPU + "gemm.inl", "k0 == 0 ? set1(0.0f) : load(t + i * ldt + 16 * j)", "set1(0.0f)"),
-    (CPU + "gemm.inl", "a[i * lda]", "a[i * lda + (i == 3)]"),
+    (CPU + "gemm.inl", "k0 == 0 ? set1(0.0f) : load(from + 16 * j)", "set1(0.0f)"),
+    (CPU + "gemm.inl", "a3[(i - 3) * lda]", "a3[(i - 3) * lda + (i == 3)]"),
     (CPU + "gemm.inl", "load(w + j * stride)", "load(w + (j == 3 ? 2 : j) * stride)"),
     (CPU + "gemm.inl", "get(g.bias + g.n + column, j)", "get(g.bias + column, j)"),
     (CPU + "gemm.inl", "if (g.channel_scale) v = mul(", "if (g.channel_scale && !g.residual) v = mul("),
@@ -26,7 +26,7 @@ MUTATIONS = [  # file, text, what it becomes
     (CPU + "gemm.inl", "store_n(c + j, width - j, v)", "store(c + j, v)"),
     (CPU + "gemm.inl", "index_t width = Whole ? kPanel : g.n - column", "index_t width = kPanel"),
     (CPU + "gemm.inl", "m * (q + 1) / tiles - at", "m * (q + 1) / tiles - at - (q + 1 == tiles && m > 15)"),
-    (CPU + "gemm.inl", "last - 4 * p < 4 ? last - 4 * p : 4", "last - 4 * p < 3 ? last - 4 * p : 3"),
+    (CPU + "gemm.inl", "last_slice - 4 * p < 4 ? last_slice - 4 * p : 4", "last_slice - 4 * p < 3 ? last_slice - 4 * p : 3"),
     (CPU + "gemm.inl", "args.w = w + panel, ", ""),
     (CPU + "gemm.inl", "j < rows ? src[j * ldw + i] : 0.0f", "src[(j < rows ? j : 0) * ldw + i + (j == 5)]"),
     (CPU + "gemm.inl", "i + 16 <= k", "i + 17 <= k + 16"),

@@ -1,6 +1,7 @@
 // tessera forward of pixel_values: an image model's outputs, or what a model of images and texts makes of both.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <list>
 #include <optional>
 #include <string>
@@ -20,15 +21,26 @@ using namespace tessera;
 
 struct Images {
   std::vector<ops::Pixels> pixels;
-  std::list<std::vector<float>> planes;  // of flattened patches
+  std::list<std::vector<float>> planes;  // what could not be read where the file has it
   index_t rows = -1;                     // that an image's tokens are padded to; negative: as many as it has
 };
+
+/// pixel_values; copied where the file's header leaves them at an address that no float may have.
+template <int Rank>
+View<const float, Rank> floats(AnyView v, Images& images) {
+  if (!v.aligned_for<float>()) {
+    auto& copy = images.planes.emplace_back(static_cast<std::size_t>(v.size()));
+    if (!copy.empty()) std::memcpy(copy.data(), v.data, copy.size() * sizeof(float));
+    v.data = reinterpret_cast<const std::byte*>(copy.data());
+  }
+  return or_exit(kOther, [&] { return v.as<float, Rank>(); });
+}
 
 /// SigLIP 2's: pixel_values are rows of patches, spatial_shapes how many down and across; the rows after them are padding.
 Images images_of_patches(const io::SafeTensors& file, const ops::PatchShape& patch) {
   const auto bad = [&](const std::string& what) { return Failure{kOther, file.name() + ": tensor " + what}; };
-  const auto values = or_exit(kOther, [&] { return file.at("pixel_values").as<float, 3>(); });
   Images images;
+  const auto values = floats<3>(file.at("pixel_values"), images);
   images.rows = values.extent[1];
   index_t batch = values.extent[0], two = 2;
   const auto shapes = integers(file, "spatial_shapes", batch, two);
@@ -58,8 +70,8 @@ Images images_of(const io::SafeTensors& file, const models::ImageModel& model) {
     throw Failure{kOther, file.name() + ": tensor pixel_values must be [batch, channels, height, width] of F32"};
   for (const char* name : {"spatial_shapes", "pixel_attention_mask"})
     if (file.find(name)) throw Failure{kOther, file.name() + ": tensor " + name + " is not read beside these pixel_values"};
-  const auto pixels = or_exit(kOther, [&] { return v.as<float, 4>(); });
   Images images;
+  const auto pixels = floats<4>(v, images);
   for (index_t b = 0; b < pixels.extent[0]; ++b) images.pixels.push_back({.planes = pixels[b]});
   return images;
 }

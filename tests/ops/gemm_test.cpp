@@ -85,8 +85,8 @@ TEST_P(Linear, EveryActivationWithAndWithoutGate) {
     }
 }
 TEST_P(Linear, ThreadsChangeNoBit) {
-  // 1000 rows: blocks of rows; the others: panels, with and without cut rows.
-  for (const Shape s : {Shape{1000, 3, 70}, {1, 20, 300}, {26, 33, 200}, {100, 16, 65}, {50, 7, 1}, {130, 5, 640}})
+  // 1000 rows: blocks of rows; 500 and 293: a part a lane where it has 96; the others: panels, with and without cut rows.
+  for (const Shape s : {Shape{1000, 3, 70}, {500, 11, 600}, {293, 9, 100}, {1, 20, 300}, {26, 33, 200}, {100, 16, 65}, {50, 7, 1}, {130, 5, 640}})
     for (const bool glu : {false, true}) {
       const Problem p(s, glu, 5);
       const auto e = epilogue(p, Activation::gelu_erf, glu, 7);
@@ -99,6 +99,37 @@ TEST_P(Linear, ThreadsChangeNoBit) {
         EXPECT_EQ(one.bits(), out.bits()) << s.t << "x" << s.k << "x" << s.n;
       });
     }
+}
+TEST_P(Linear, KInPartsHasTheBitsOfKWhole) {
+  // Beyond 1024 channels and 48 rows K falls into parts if the arena has room: groups of 4 panels, blocks of 240 rows.
+  for (const Shape s : {Shape{250, 1025, 330}, {49, 2049, 70}, {61, 3100, 15}, {200, 1500, 520}}) {
+    const Problem p(s, false, 21);
+    const PackedWeight w = pack(ctx, p, false);
+    const auto e = epilogue(p, Activation::gelu_erf, false, 7);
+    Matrix whole = poisoned(s.t, s.n, 4), parts = poisoned(s.t, s.n, 4), in_place = p.residual;
+    {
+      const ArenaScope scope(ctx.arena());
+      ctx.arena().reserve(64);
+      ctx.arena().carve<std::byte>(static_cast<index_t>(ctx.arena().capacity()));
+      ops::linear(ctx, p.x.in(), w, e, whole.out());
+    }
+    ASSERT_TRUE(close("linear", whole, expected(p, e)));
+    ops::linear(ctx, p.x.in(), w, e, parts.out());
+    const std::size_t scratch = ops::linear_scratch(ctx, s.t, s.k);
+    EXPECT_TRUE(scratch > 0 && ctx.arena().capacity() >= scratch && ctx.arena().used() == 0);
+    EXPECT_EQ(whole.bits(), parts.bits()) << s.t << "x" << s.k << "x" << s.n;
+    auto same = e;
+    same.residual = in_place.in();
+    ops::linear(ctx, p.x.in(), w, same, in_place.out());
+    for (index_t r = 0; r < s.t; ++r) EXPECT_EQ(in_place.row_bits(r), whole.row_bits(r));
+    with_threads([&](Context& many) {
+      Matrix out = poisoned(s.t, s.n, 4);
+      ops::linear(many, p.x.in(), w, e, out.out());
+      EXPECT_EQ(whole.bits(), out.bits()) << s.t << "x" << s.k << "x" << s.n;
+    });
+  }
+  EXPECT_EQ(ops::linear_scratch(ctx, 48, 5000), 0u);
+  EXPECT_EQ(ops::linear_scratch(ctx, 5000, 1024), 0u);
 }
 TEST_P(Linear, RowsAloneHaveTheBitsOfTheBatch) {
   const Problem p({29, 50, 80}, false, 9);

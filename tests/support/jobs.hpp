@@ -27,11 +27,13 @@ inline std::vector<index_t> drawn_offsets(Random& random, index_t most) {
   return cu;
 }
 
-inline Job linear_job(Random& random, Activation act, int parts) {
+/// `deep`: so many channels and rows that k falls into parts.
+inline Job linear_job(Random& random, Activation act, int parts, bool deep = false) {
   struct Inputs {
     Matrix x, w, up, bias, scale, residual;
   };
-  const index_t t = random.in(1, 60), k = random.in(1, 150), n = random.in(1, 150);
+  const index_t t = deep ? random.in(49, 90) : random.in(1, 60), k = deep ? random.in(1025, 1500) : random.in(1, 150),
+                n = random.in(1, 150);
   const bool glu = parts & 8;
   const auto draw = [&](index_t r, index_t c) { return wide(r, c, random.next(), 6); };
   const auto in =
@@ -264,6 +266,7 @@ inline std::vector<Job> drawn_jobs(std::uint64_t seed) {
   };
   for (int parts = 0; parts < 16; ++parts) jobs.push_back(linear_job(random, static_cast<Activation>(parts % 7), parts));
   for (int act = 0; act < 7; ++act) jobs.push_back(linear_job(random, static_cast<Activation>(act), 7));
+  for (const int parts : {1, 7}) jobs.push_back(linear_job(random, Activation::gelu_tanh, parts, true));
   for (int i = 0; i < 4; ++i) join(row_jobs(random)), join(token_jobs(random));
   for (int i = 0; i < 3; ++i) join(patch_jobs(random)), join(rotary_jobs(random));
   for (const auto& p : {ops::AttentionParams{},

@@ -1,5 +1,6 @@
 """tessera bench: the protocol that side-by-side runs speak, and a line for people."""
 
+import re
 import time
 import unittest
 
@@ -47,6 +48,16 @@ class BenchTest(ToolTest):
         done = self.tool("bench", "--model", MODEL, "--batch", 2, "--seq", 8, "--rounds", 1, "--threads", 1)
         self.assertRegex(done.stdout, r"\A[a-z0-9]+, 1 threads, 2 sequences, 16 tokens: median \d+\.\d{3} ms, least \d+\.\d{3} ms, \d+ tokens/s\n\Z")
         self.assertEqual(done.stderr, "")
+
+    def test_breakdown(self):
+        for model, args in ((MODEL, ("--batch", 2, "--seq", 9)), (GOLDENS / "tiny_image" / "vit_p7", ("--kind", "image"))):
+            lines = self.tool("bench", "--model", model, *args, "--rounds", 3, "--threads", 1, "--breakdown").stdout.splitlines()
+            rows = [re.fullmatch(r"(.{34}) +([\d.]*) +(\d+\.\d{3}) +(\d+\.\d{3}) +(\d+\.\d)%", line) for line in lines[1:7]]
+            self.assertTrue(all(rows), lines)
+            self.assertEqual([row[1].strip() for row in rows], ["norm, queries, keys, values", "attention", "attention output, residual", "norm, MLP in, activation", "MLP out, residual", "one layer"])
+            self.assertAlmostEqual(sum(float(row[3]) for row in rows[:5]), float(rows[5][3]), delta=0.004)
+            self.assertRegex(lines[7], r"\Alimit: \d+ GFLOP/s")
+            self.assertEqual(len(lines), 8)
 
     def test_images_and_both_towers(self):
         tiny = GOLDENS / "tiny_image"

@@ -217,6 +217,17 @@ class Forward(ToolTest):
                     text = self.forward(name, {"input_ids": want["input_ids"]})
                     self.assertLessEqual(worst_error(text["last_hidden_state"].floats(), want["text_last_hidden_state"].floats()), TOLERANCE)
 
+    def test_a_file_without_padding_after_its_header(self):
+        for name in ("clip", "siglip2"):
+            want = read_safetensors(GOLDENS / "tiny_image" / name / "golden.safetensors")
+            inputs = {n: want[n] for n in ("pixel_values", "pixel_attention_mask", "spatial_shapes") if n in want}
+            outputs = []
+            for shift in (0, 1, 2, 7):
+                write_safetensors(self.dir / "in.safetensors", inputs, shift)
+                self.tool("forward", "--model", GOLDENS / "tiny_image" / name, "in.safetensors", "out.safetensors")
+                outputs.append((self.dir / "out.safetensors").read_bytes())
+            self.assertEqual(outputs, outputs[:1] * 4)
+
     def test_a_tensor_that_would_be_left_unread_is_refused(self):
         want = read_safetensors(GOLDENS / "tiny_image/clip/golden.safetensors")
         ids = want["input_ids"]

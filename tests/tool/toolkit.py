@@ -87,13 +87,14 @@ def read_safetensors(path):
     return {n: Tensor(t["dtype"], tuple(t["shape"]), body[slice(*t["data_offsets"])]) for n, t in header.items()}
 
 
-def write_safetensors(path, tensors):
+def write_safetensors(path, tensors, shift=0):
+    """shift: so many bytes that the tensors begin after a multiple of 8."""
     header, body = {}, b""
     for name, t in tensors.items():
         header[name] = {"dtype": t.dtype, "shape": list(t.shape), "data_offsets": [len(body), len(body) + len(t.data)]}
         body += t.data
     text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
+    text += b" " * (-len(text) % 8 + shift)
     pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + body)
 
 
