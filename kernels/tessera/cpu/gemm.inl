@@ -1,25 +1,8 @@
 // C = epilogue(A . W^T) over packed slices. Included inside an ISA namespace.
 
-// One step of k: a and a3 are A's rows 0 and 3 there, w the first slice.
-template <int Rows, int Vecs>
-TESSERA_INLINE void tile_step(f32x16 (&acc)[Rows][Vecs], const float* a, const float* a3, index_t lda, const float* w,
-                              index_t stride) {
-  f32x16 wv[Vecs];
-  TESSERA_UNROLL
-  for (int j = 0; j < Vecs; ++j) prefetch(w + j * stride + 16 * 8);
-  TESSERA_UNROLL
-  for (int j = 0; j < Vecs; ++j) wv[j] = load(w + j * stride);
-  TESSERA_UNROLL
-  for (int i = 0; i < Rows; ++i) {
-    const f32x16 av = set1(i < 3 ? a[i * lda] : a3[(i - 3) * lda]);
-    TESSERA_UNROLL
-    for (int j = 0; j < Vecs; ++j) acc[i][j] = fma(av, wv[j], acc[i][j]);
-  }
-}
-
 // Rows x (16 Vecs) of A . W^T from slices of W, `stride` numbers apart: one FMA chain per output, k ascending, started at 0
-// or resumed from t. Every second step asks for the line at `ahead`, `step` bytes further each time: the next panel arrives
-// in L2 unnoticed. Asked for faster than it is needed, it would hold the buffers that this panel's lines go through.
+// or resumed from t. Every step asks for the line at `ahead`, `step` bytes further each time: the next panel arrives in L2
+// unnoticed. Asked for faster than it is needed, it would hold the buffers that this panel's lines go through.
 // TESSERA_OPAQUE keeps the addresses of six rows in two registers; left alone, compilers run out of them and reload.
 template <int Rows, int Vecs>
 TESSERA_NOINLINE void tile(const float* a, index_t lda, const float* w, index_t stride, index_t k0, index_t k1, float* t,
@@ -37,17 +20,23 @@ TESSERA_NOINLINE void tile(const float* a, index_t lda, const float* w, index_t 
   a += k0;
   const float* a3 = Rows > 3 ? a + 3 * lda : a;
   TESSERA_OPAQUE(a3);
-  index_t left = k1 - k0;
-  for (; left >= 2; left -= 2) {
+  for (index_t left = k1 - k0; left > 0; --left) {
+    f32x16 wv[Vecs];
     prefetch_l2(ahead);
     ahead += step;
-    tile_step<Rows, Vecs>(acc, a, a3, lda, w, stride);
-    tile_step<Rows, Vecs>(acc, a + 1, a3 + 1, lda, w + 16, stride);
-    w += 32;
-    a += 2;
-    a3 += 2;
+    TESSERA_UNROLL
+    for (int j = 0; j < Vecs; ++j) prefetch(w + j * stride + 16 * 8);
+    TESSERA_UNROLL
+    for (int j = 0; j < Vecs; ++j) wv[j] = load(w + j * stride);
+    TESSERA_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+      const f32x16 av = set1(i < 3 ? a[i * lda] : a3[(i - 3) * lda]);
+      TESSERA_UNROLL
+      for (int j = 0; j < Vecs; ++j) acc[i][j] = fma(av, wv[j], acc[i][j]);
+    }
+    w += 16;
+    ++a, ++a3;
   }
-  if (left > 0) tile_step<Rows, Vecs>(acc, a, a3, lda, w, stride);
   TESSERA_OPAQUE(t);
   TESSERA_UNROLL
   for (int i = 0; i < Rows; ++i) {
@@ -81,12 +70,14 @@ TESSERA_INLINE void run_vecs(index_t rows, index_t vecs, const TileArgs& g) {
   if constexpr (Vecs > 1) run_vecs<Vecs - 1>(rows, vecs, g);
 }
 
-// rows <= kTileRows rows x `slices` slices into t, a register tile at a time.
+// rows <= kTileRows rows x `slices` slices into t, a register tile at a time, of sizes that differ by at most one.
 TESSERA_INLINE void run_tile(index_t rows, index_t slices, TileArgs g) {
-  for (index_t s = 0; s < slices; s += kTileVecs) {
-    run_vecs<kTileVecs>(rows, slices - s < kTileVecs ? slices - s : kTileVecs, g);
-    g.w += g.stride * kTileVecs;
-    g.t += 16 * kTileVecs;
+  const index_t tiles = (slices + kTileVecs - 1) / kTileVecs;
+  for (index_t i = 0; i < tiles; ++i) {
+    const index_t vecs = slices * (i + 1) / tiles - slices * i / tiles;
+    run_vecs<kTileVecs>(rows, vecs, g);
+    g.w += g.stride * vecs;
+    g.t += 16 * vecs;
   }
 }
 
@@ -129,64 +120,64 @@ TESSERA_INLINE void fetch_rows(const float* p, index_t ld, index_t rows) {
     for (index_t j = 0; j < kPanel; j += 16) prefetch(p + i * ld + j);
 }
 
-// Where the next panel of weights lies (its part of k, in slices), and how fast to ask for it: evenly over this one's tiles.
-struct Ahead {
-  const float* next;  // null: nothing to fetch
-  index_t slice, depth, step;
-
-  TESSERA_INLINE void tile(index_t q, TileArgs& args) const {
-    const index_t from = next ? q * (depth / 2) * step : 0, s = from / (depth * 64);
-    const bool more = next && s < 4;
-    args.ahead =
-        more ? reinterpret_cast<const char*>(next + s * slice) + from % (depth * 64) : reinterpret_cast<const char*>(args.t);
-    args.step = more ? step : 0;
-  }
+// What stays while the rows of a block pass: part [k0, k1) of k of one panel.
+struct Pass {
+  index_t block, rows;  // rows [block, block + rows) of A
+  index_t panel, k0, k1;
+  float* sums;        // [rows, 64] where the chains wait between parts, or null: k is whole
+  const float* next;  // the weights of the pass to come, or null
 };
 
-inline void gemm(const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t p1) noexcept {
+inline void gemm_pass(const GemmArgs& g, const Pass& pass) noexcept {
   alignas(64) float t[kTileRows * kPanel], u[kTileRows * kPanel];
-  const index_t panel = kPanel * g.k, last_slice = (g.n + kSlice - 1) / kSlice;
-  const index_t per_panel = g.glu ? 2 : 1, panels = (g.n + kPanel - 1) / kPanel;
-  // A part of k of all rows of a block stays in L2 while a group of panels passes; the chains wait in g.sums.
+  const index_t p = pass.panel, column = p * kPanel, size = kPanel * g.k, depth = pass.k1 - pass.k0;
+  const index_t slices = g.n - column < kPanel ? (g.n - column + kSlice - 1) / kSlice : kPanel / kSlice;
+  const float* const w = g.w + (g.glu ? 2 : 1) * p * size;
+  const index_t tiles = (pass.rows + kTileRows - 1) / kTileRows;
+  // The lines of the next pass, 4 a step of k, are asked for evenly over the tiles: so many bytes further each time.
+  const index_t even = (4 * 64 + tiles - 1) / tiles, step = even < 64 ? even : 64;
+  for (index_t q = 0; q < tiles; ++q) {
+    const index_t at = pass.rows * q / tiles, rows = pass.rows * (q + 1) / tiles - at;  // sizes differ by at most one
+    const index_t row = pass.block + at, from = q * depth * step, slice = from / (depth * 64);
+    float* const sums = pass.sums ? pass.sums + at * kPanel : t;
+    const bool fetches = pass.next && slice < 4, last = pass.k1 == g.k;
+    TileArgs args{g.a + row * g.lda, g.lda, w, kSlice * g.k, pass.k0, pass.k1, sums, kPanel, nullptr, fetches ? step : 0};
+    args.ahead =
+        reinterpret_cast<const char*>(fetches ? pass.next + slice * args.stride : t) + (fetches ? from % (depth * 64) : 0);
+    if (last) {
+      fetch_rows(g.c + row * g.ldc + column, g.ldc, rows);
+      if (g.residual) fetch_rows(g.residual + row * g.ldr + column, g.ldr, rows);
+    }
+    run_tile(rows, slices, args);
+    if (!last) continue;
+    if (g.glu) {
+      args.w = w + size, args.t = u, args.ahead += fetches ? 4 * size : 0;
+      run_tile(rows, slices, args);
+    }
+    if (g.n - column >= kPanel)
+      epilogue<true>(g, sums, g.glu ? u : nullptr, row, rows, column);
+    else
+      epilogue<false>(g, sums, g.glu ? u : nullptr, row, rows, column);
+  }
+}
+
+inline void gemm(const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t p1) noexcept {
+  const index_t panels = (g.n + kPanel - 1) / kPanel, size = (g.glu ? 2 : 1) * kPanel * g.k;
+  // A part of k of all rows of a block stays in L2 while a group of panels passes.
   const index_t parts = g.sums ? gemm_parts(g.k) : 1, group = g.sums ? kGroupPanels : 1;
-  const index_t most = g.sums || g.k > kDepth ? kRowBlock : kRowBlock * kDepth / g.k, blocks = (m1 - m0 + most - 1) / most;
+  const index_t most = g.k > kDepth ? kRowBlock : kRowBlock * kDepth / g.k, blocks = (m1 - m0 + most - 1) / most;
   for (index_t b = 0; b < blocks; ++b) {
-    const index_t block = m0 + (m1 - m0) * b / blocks, m = m0 + (m1 - m0) * (b + 1) / blocks - block;
-    const index_t tiles = (m + kTileRows - 1) / kTileRows;
-    const index_t pace = (2 * 64 * 4 + tiles - 1) / tiles, step = pace < 64 ? pace : 64;
+    const index_t block = m0 + (m1 - m0) * b / blocks, rows = m0 + (m1 - m0) * (b + 1) / blocks - block;
     for (index_t first = p0; first < p1; first += group) {
       const index_t end = first + group < p1 ? first + group : p1;
       for (index_t part = 0; part < parts; ++part) {
         const index_t k0 = g.k * part / parts, k1 = g.k * (part + 1) / parts;
         for (index_t p = first; p < end; ++p) {
-          const index_t slices = last_slice - 4 * p < 4 ? last_slice - 4 * p : 4;
-          const float* w = g.w + per_panel * p * panel;
-          const bool turns = p + 1 == end && part + 1 < parts;
-          const index_t then = turns ? first : p + 1 < p1 ? p + 1 : p + g.stride;
-          const index_t then_k = turns ? k1 : p + 1 < end ? k0 : 0;
-          const Ahead ahead{then < panels ? g.w + per_panel * then * panel + kSlice * then_k : nullptr, kSlice * g.k,
-                            k1 - k0, step};
-          for (index_t q = 0; q < tiles; ++q) {
-            const index_t at = m * q / tiles, rows = m * (q + 1) / tiles - at;  // sizes differ by at most one
-            float* const sums = g.sums ? g.sums + ((p - first) * kRowBlock + at) * kPanel : t;
-            TileArgs args{g.a + (block + at) * g.lda, g.lda, w, kSlice * g.k, k0, k1, sums, kPanel, nullptr, 0};
-            ahead.tile(q, args);
-            const bool done = part + 1 == parts;
-            if (done) {
-              fetch_rows(g.c + (block + at) * g.ldc + p * kPanel, g.ldc, rows);
-              if (g.residual) fetch_rows(g.residual + (block + at) * g.ldr + p * kPanel, g.ldr, rows);
-            }
-            run_tile(rows, slices, args);
-            if (!done) continue;
-            if (g.glu) {
-              args.w = w + panel, args.t = u, args.ahead += args.step ? 4 * panel : 0;
-              run_tile(rows, slices, args);
-            }
-            if (g.n - p * kPanel >= kPanel)
-              epilogue<true>(g, sums, g.glu ? u : nullptr, block + at, rows, p * kPanel);
-            else
-              epilogue<false>(g, sums, g.glu ? u : nullptr, block + at, rows, p * kPanel);
-          }
+          const bool more_panels = p + 1 < end, more_parts = part + 1 < parts;
+          const index_t then = more_panels || !more_parts ? (p + 1 < p1 ? p + 1 : p + g.stride) : first;
+          const index_t then_k = more_panels ? k0 : more_parts ? k1 : 0;
+          gemm_pass(g, {block, rows, p, k0, k1, g.sums ? g.sums + (p - first) * kRowBlock * kPanel : nullptr,
+                        then < panels ? g.w + then * size + kSlice * then_k : nullptr});
         }
       }
     }
