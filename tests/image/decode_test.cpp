@@ -1,4 +1,6 @@
 // Decoding: bytes equal to Pillow's over the zoo that make_images.py writes, and what is refused.
+#include <sys/resource.h>
+
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -84,6 +86,22 @@ TEST(Decode, AnyPrefixOfAFileIsReadOrRefused) {
 TEST(Decode, LimitsPixelsBeforeItTakesMemory) {
   EXPECT_THROW((void)load(path_of("rgb.png"), {.max_pixels = 37 * 29 - 1}), Error);
   EXPECT_EQ(load(path_of("rgb.png"), {.max_pixels = 37 * 29}).width, 37);
+}
+
+TEST(Decode, AChunkLongerThanThePngTakesNoMemory) {
+  const MappedFile file = MappedFile::open(path_of("rgb.png").c_str());
+  std::vector<std::byte> bytes(file.data(), file.data() + file.bytes());
+  const char chunk[] = "\x7e\x00\x00\x55iTXtXML:com.adobe.xmp";  // 2 GB, it says
+  const auto* begin = reinterpret_cast<const std::byte*>(chunk);
+  bytes.insert(bytes.begin() + 33, begin, begin + sizeof chunk - 1);  // behind IHDR
+  const auto peak_kib = [] {
+    rusage u{};
+    getrusage(RUSAGE_SELF, &u);
+    return u.ru_maxrss;
+  };
+  const long before = peak_kib();
+  EXPECT_THROW((void)decode(bytes), Error);
+  EXPECT_LT(peak_kib(), before + (256 << 10));
 }
 
 TEST(Decode, NamesWhatIsNotThere) {

@@ -86,7 +86,14 @@ TEST_P(Linear, EveryActivationWithAndWithoutGate) {
 }
 TEST_P(Linear, ThreadsChangeNoBit) {
   // 1000 rows: blocks of rows; 500 and 293: a part a lane where it has 96; the others: panels, with and without cut rows.
-  for (const Shape s : {Shape{1000, 3, 70}, {500, 11, 600}, {293, 9, 100}, {1, 20, 300}, {26, 33, 200}, {100, 16, 65}, {50, 7, 1}, {130, 5, 640}})
+  for (const Shape s : {Shape{1000, 3, 70},
+                        {500, 11, 600},
+                        {293, 9, 100},
+                        {1, 20, 300},
+                        {26, 33, 200},
+                        {100, 16, 65},
+                        {50, 7, 1},
+                        {130, 5, 640}})
     for (const bool glu : {false, true}) {
       const Problem p(s, glu, 5);
       const auto e = epilogue(p, Activation::gelu_erf, glu, 7);

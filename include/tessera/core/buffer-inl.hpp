@@ -17,8 +17,9 @@ inline Buffer::Buffer(std::size_t bytes, Space space) : bytes_(bytes), space_(sp
   data_ = static_cast<std::byte*>(std::aligned_alloc(align, rounded));
   if (!data_) throw Error(Code::kLimit, "buffer: out of memory");
 #ifdef MADV_HUGEPAGE
-  // Weights are streamed: with 4 KiB pages the page walks cost 2-3 % of a whole layer. Only advice, so no check.
-  if (align == kHugePage) (void)::madvise(data_, rounded, MADV_HUGEPAGE);
+  // Weights are streamed: with 4 KiB pages the page walks cost 2-3 % of a whole layer. Not for the last part, which may be a
+  // small piece of 2 MiB that would be cleared and held. Only advice, so no check.
+  if (align == kHugePage) (void)::madvise(data_, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
 }
 

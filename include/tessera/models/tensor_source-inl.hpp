@@ -46,6 +46,12 @@ inline const AnyView* TensorSource::lookup(std::initializer_list<const char*> na
   return nullptr;
 }
 
+inline void TensorSource::release() {
+  for (const AnyView& v : read_) hold_->checkpoint->drop(v);
+  read_.clear();
+  passing_.clear();
+}
+
 inline bool TensorSource::has(const char* name) const { return hold_->checkpoint->find(prefix_ + name) != nullptr; }
 
 inline const float* TensorSource::floats(const AnyView& v, const std::string& name, bool stay) {
@@ -53,7 +59,9 @@ inline const float* TensorSource::floats(const AnyView& v, const std::string& na
   const float* result = nullptr;
   if (v.dtype == DType::f32 && v.aligned_for<float>()) {
     result = reinterpret_cast<const float*>(v.data);
+    if (!stay) read_.push_back(v);
   } else {
+    read_.push_back(v);
     auto& into = stay ? hold_->widened : passing_;
     into.emplace_back(static_cast<std::size_t>(n) * sizeof(float));
     auto* out = into.back().as<std::uint32_t>();

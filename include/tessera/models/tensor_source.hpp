@@ -17,12 +17,15 @@ struct LoadOptions {
 };
 
 /// Reads named tensors of one checkpoint as f32. An f32 tensor is a view of the mapped file; f16 and bf16 are widened
-/// (exactly) into memory that lives until release(), or as long as the source when asked to stay.
+/// (exactly) into memory that lives until release(), or as long as keep_alive() when asked to stay.
 class TensorSource {
  public:
   /// `prefixes`: name prefixes to try, in order, until `probe` is found under one. \throws Error kNotFound.
   TensorSource(Context& ctx, std::shared_ptr<const io::Checkpoint> checkpoint, std::initializer_list<const char*> prefixes,
                const char* probe, const LoadOptions& options);
+  TensorSource(const TensorSource&) = delete;
+  TensorSource& operator=(const TensorSource&) = delete;
+  ~TensorSource() { release(); }
 
   /// The tensor of the first of these names (without prefix) that exists. \throws Error kNotFound naming all of them,
   /// kShapeMismatch for another rank, kUnsupported for another element type, kNonFinite.
@@ -35,8 +38,9 @@ class TensorSource {
   /// The same, or empty when none exists.
   View<const float, 1> optional_vector(std::initializer_list<const char*> names, bool stay = false);
   bool has(const char* name) const;
-  /// Frees what was widened without `stay`; its views end.
-  void release() { passing_.clear(); }
+  /// Ends the views that were read without `stay`: what was widened is freed, pages of the file are given back, so that a
+  /// loaded model holds packed weights and not the file beside them.
+  void release();
   /// Keeps the mapped file and all that stays.
   std::shared_ptr<const void> keep_alive() const { return hold_; }
   const std::string& prefix() const noexcept { return prefix_; }
@@ -53,6 +57,7 @@ class TensorSource {
   Context& ctx_;
   std::shared_ptr<Hold> hold_;
   std::list<Buffer> passing_;
+  std::vector<AnyView> read_;  // since the last release, from pages that are needed no more
   std::string prefix_;
   bool allow_nonfinite_;
 };

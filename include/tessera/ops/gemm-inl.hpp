@@ -23,7 +23,7 @@ inline std::size_t slice_bytes(index_t n, index_t k) {
 }  // namespace detail
 
 inline std::size_t linear_scratch(Context& ctx, index_t rows, index_t k) {
-  if (kernels::gemm_parts(k) == 1 || rows <= 48) return 0;
+  if (k <= kernels::kDepth || rows <= 48) return 0;
   return static_cast<std::size_t>(kernels::kGemmSums * ctx.threads()) * sizeof(float);
 }
 

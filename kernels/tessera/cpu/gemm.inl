@@ -164,7 +164,7 @@ inline void gemm_pass(const GemmArgs& g, const Pass& pass) noexcept {
 inline void gemm(const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t p1) noexcept {
   const index_t panels = (g.n + kPanel - 1) / kPanel, size = (g.glu ? 2 : 1) * kPanel * g.k;
   // A part of k of all rows of a block stays in L2 while a group of panels passes.
-  const index_t parts = g.sums ? gemm_parts(g.k) : 1, group = g.sums ? kGroupPanels : 1;
+  const index_t parts = g.sums ? (g.k + kDepth - 1) / kDepth : 1, group = g.sums ? kGroupPanels : 1;
   const index_t most = g.k > kDepth ? kRowBlock : kRowBlock * kDepth / g.k, blocks = (m1 - m0 + most - 1) / most;
   for (index_t b = 0; b < blocks; ++b) {
     const index_t block = m0 + (m1 - m0) * b / blocks, rows = m0 + (m1 - m0) * (b + 1) / blocks - block;

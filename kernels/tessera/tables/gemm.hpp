@@ -12,8 +12,6 @@ inline constexpr index_t kSlice = 16;
 inline constexpr index_t kRowBlock = 240;
 /// The longest part of k that is worked off before the next panel's, and the panels that wait for the next part meanwhile.
 inline constexpr index_t kDepth = 1024, kGroupPanels = 4;
-/// Into how many parts k falls.
-constexpr index_t gemm_parts(index_t k) { return (k + kDepth - 1) / kDepth; }
 /// Numbers of GemmArgs::sums.
 inline constexpr index_t kGemmSums = kRowBlock * kGroupPanels * kPanel;
 

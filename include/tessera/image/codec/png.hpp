@@ -1,7 +1,9 @@
 // PNG by libpng, with the conversions that Pillow's own reader makes.
 #pragma once
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>
+#include <cstdlib>
 #include <vector>
 
 #include <png.h>
@@ -13,15 +15,20 @@ namespace tessera::image::detail {
 /// One file. libpng reports errors by longjmp: no method here holds anything that a jump would leave behind.
 class PngReader {
  public:
-  explicit PngReader(std::string_view file) : rest_(file) {
-    png_ = png_create_read_struct(
+  explicit PngReader(std::string_view file) : rest_(file), chunk_memory_(std::max<std::size_t>(file.size(), 8000000)) {
+    png_ = png_create_read_struct_2(
         PNG_LIBPNG_VER_STRING, this,
         [](png_structp png, png_const_charp text) {
           auto* r = static_cast<PngReader*>(png_get_error_ptr(png));
           (void)std::snprintf(r->message_, sizeof r->message_, "%s", text);
           std::longjmp(r->jump_, 1);
         },
-        [](png_structp, png_const_charp) {});
+        [](png_structp, png_const_charp) {}, this,
+        [](png_structp png, png_alloc_size_t bytes) {
+          const auto* r = static_cast<const PngReader*>(png_get_mem_ptr(png));
+          return r->in_chunks_ && bytes > r->chunk_memory_ ? nullptr : std::malloc(bytes);
+        },
+        [](png_structp, png_voidp p) { std::free(p); });
     info_ = png_ ? png_create_info_struct(png_) : nullptr;
     if (!info_) throw std::bad_alloc();
     png_set_read_fn(png_, this, [](png_structp png, png_bytep to, std::size_t bytes) {
@@ -41,6 +48,12 @@ class PngReader {
   bool read_header() {
     if (setjmp(jump_) != 0) return false;
     png_read_info(png_, info_);
+    return true;
+  }
+  /// What the rows will be; takes memory for one.
+  bool begin_rows() {
+    if (setjmp(jump_) != 0) return false;
+    in_chunks_ = false;
     const int type = png_get_color_type(png_, info_), depth = png_get_bit_depth(png_, info_);
     const bool keyed = png_get_valid(png_, info_, PNG_INFO_tRNS) != 0;
     gray16_ = type == PNG_COLOR_TYPE_GRAY && depth == 16;
@@ -74,6 +87,7 @@ class PngReader {
   /// The chunks behind the pixels; that they are missing is no error.
   void read_end() {
     if (setjmp(jump_) != 0) return;
+    in_chunks_ = true;
     png_read_end(png_, info_);
   }
   std::string_view exif() {
@@ -95,6 +109,10 @@ class PngReader {
 
  private:
   std::string_view rest_;
+  // libpng takes and clears a chunk's memory before it reads it: no more than the file could hold, or 8 MB unpacked, which
+  // is its own usual limit (some builds have none, and none makes an error of it).
+  std::size_t chunk_memory_;
+  bool in_chunks_ = true;
   png_structp png_ = nullptr;
   png_infop info_ = nullptr;
   std::jmp_buf jump_{};
@@ -106,6 +124,7 @@ inline Found read_png(std::string_view file, const DecodeOptions& options) {
   PngReader reader(file);
   if (!reader.read_header()) throw Error(Code::kFormat, {"PNG: ", reader.problem()});
   check_size(reader.width(), reader.height(), file.size(), 8 * 1032, options);  // deflate's best, at a bit a pixel
+  if (!reader.begin_rows()) throw Error(Code::kFormat, {"PNG: ", reader.problem()});
   Found found;
   found.image = Image(reader.format(), static_cast<index_t>(reader.height()), static_cast<index_t>(reader.width()));
   if (reader.row_bytes() * reader.height() != found.image.pixels.size())
