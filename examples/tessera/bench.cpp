@@ -207,8 +207,9 @@ void add_bench(CLI::App& app, int& exit) {
       ->check(CLI::Range(1, 1 << 14));
   app.add_option("--lengths", o->lengths, "a file of lengths, one sequence each, instead of --batch and --seq");
   app.add_option("--rounds", o->rounds, "rounds to take the median of")->check(CLI::Range(1, 10000));
-  app.add_flag("--breakdown", o->breakdown, "print the time of each part of a layer beside the least possible");
-  app.add_flag("--stdio", o->stdio, "print 'ready'; then, for each line 'go N', the seconds of N passes");
+  auto* stdio = app.add_flag("--stdio", o->stdio, "print 'ready'; then, for each line 'go N', the seconds of N passes");
+  app.add_flag("--breakdown", o->breakdown, "print the time of each part of a layer beside the least possible")
+      ->excludes(stdio);
   app.callback([o, &exit] { exit = run_bench(*o); });
 }
 

@@ -1,7 +1,9 @@
 // tessera bench --breakdown: the time of each part of a layer beside the least that this machine could need for it.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <vector>
 
@@ -12,11 +14,13 @@ namespace tool {
 /// A watch on a stack's taps: what passed between one tap and the next belongs to the part that the second one ends.
 class Breakdown {
  public:
-  /// `lengths` of the sequences; one pass of the stack of `config` runs with taps().
-  Breakdown(const tessera::ops::BlockConfig& config, const std::vector<tessera::index_t>& cu) : config_(config) {
+  /// Of a stack of `config` over sequences that begin at `cu`.
+  Breakdown(const tessera::ops::BlockConfig& config, const std::vector<tessera::index_t>& cu) {
     for (std::size_t b = 0; b + 1 < cu.size(); ++b) {
-      const auto n = static_cast<double>(cu[b + 1] - cu[b]);
-      tokens_ += n, squares_ += n * n;
+      const tessera::index_t n = cu[b + 1] - cu[b];
+      const auto f = tessera::models::layer_flops(config, n, n);
+      const double parts[kParts] = {f.qkv, f.attention, f.attention_out, f.mlp_in, f.mlp_out};
+      for (std::size_t i = 0; i < kParts; ++i) flops_[i] += parts[i];
     }
   }
 
@@ -32,16 +36,11 @@ class Breakdown {
 
   /// The table, for `peak` multiplications and additions a second.
   void print(double peak) const {
-    const auto c = static_cast<double>(config_.channels), d = static_cast<double>(config_.head_dim),
-               h = static_cast<double>(config_.heads), kv = static_cast<double>(config_.kv_heads),
-               f = static_cast<double>(config_.mlp_width);
-    const double flops[kParts] = {2 * tokens_ * c * d * (h + 2 * kv), 4 * squares_ * h * d, 2 * tokens_ * c * h * d,
-                                  2 * tokens_ * c * f * (config_.glu ? 2 : 1), 2 * tokens_ * c * f};
     std::printf("%-34s %9s %9s %9s %7s\n", "part of a layer", "GFLOP", "ms", "limit ms", "of it");
     double all = 0, least = 0;
-    for (int i = 0; i < kParts; ++i) {
-      const double ms = 1e3 * median(static_cast<std::size_t>(i)), limit = 1e3 * flops[i] / peak;
-      std::printf("%-34s %9.3f %9.3f %9.3f %6.1f%%\n", kNames[i], 1e-9 * flops[i], ms, limit, 100 * limit / ms);
+    for (std::size_t i = 0; i < kParts; ++i) {
+      const double ms = 1e3 * median(i), limit = 1e3 * flops_[i] / peak;
+      std::printf("%-34s %9.3f %9.3f %9.3f %6.1f%%\n", kNames[i], 1e-9 * flops_[i], ms, limit, 100 * limit / ms);
       all += ms, least += limit;
     }
     std::printf("%-34s %9s %9.3f %9.3f %6.1f%%\n", "one layer", "", all, least, 100 * least / all);
@@ -50,7 +49,7 @@ class Breakdown {
 
  private:
   using Clock = std::chrono::steady_clock;
-  static constexpr int kParts = 5;
+  static constexpr std::size_t kParts = 5;
   static constexpr const char* kNames[kParts] = {"norm, queries, keys, values", "attention", "attention output, residual",
                                                  "norm, MLP in, activation", "MLP out, residual"};
   static constexpr const char* kEnds[kParts] = {".attention.qkv", ".attention.context", ".attention.output", ".mlp.hidden",
@@ -74,9 +73,8 @@ class Breakdown {
     return all[all.size() / 2];
   }
 
-  tessera::ops::BlockConfig config_;
   tessera::Taps taps_;
-  double tokens_ = 0, squares_ = 0;
+  std::array<double, kParts> flops_{};
   std::array<std::vector<double>, kParts> seconds_;
   Clock::time_point last_;
 };

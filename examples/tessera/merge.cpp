@@ -76,7 +76,7 @@ void count_flops(Context& ctx, const models::ImageEncoder& encoder, const image:
   const auto after = way.merging ? tokens_after(merged(ctx, encoder, prepared, *way.merging)) : std::vector<index_t>();
   for (std::size_t layer = 0; layer < static_cast<std::size_t>(config.layers); ++layer) {
     const index_t left = way.merging ? after[layer] : tokens;
-    way.flops += models::layer_flops(config.block, tokens, left);
+    way.flops += models::layer_flops(config.block, tokens, left).total();
     tokens = left;
   }
   way.tokens = tokens;

@@ -150,11 +150,15 @@ inline index_t aim_merge(Context& ctx, View<const float, 2> x, int rounds, View<
   return n;
 }
 
-inline double layer_flops(const ops::BlockConfig& b, index_t attention_tokens, index_t mlp_tokens) {
+inline LayerFlops layer_flops(const ops::BlockConfig& b, index_t attention_tokens, index_t mlp_tokens) {
   const auto c = static_cast<double>(b.channels), d = static_cast<double>(b.head_dim), h = static_cast<double>(b.heads),
-             kv = static_cast<double>(b.kv_heads), f = static_cast<double>(b.mlp_width * (b.glu ? 3 : 2)),
+             kv = static_cast<double>(b.kv_heads), f = static_cast<double>(b.mlp_width),
              t = static_cast<double>(attention_tokens), m = static_cast<double>(mlp_tokens);
-  return 2 * (t * c * d * (h + 2 * kv) + t * c * h * d + 2 * t * t * h * d + m * c * f);
+  return {.qkv = 2 * t * c * d * (h + 2 * kv),
+          .attention = 4 * t * t * h * d,
+          .attention_out = 2 * t * c * h * d,
+          .mlp_in = 2 * m * c * f * (b.glu ? 2 : 1),
+          .mlp_out = 2 * m * c * f};
 }
 
 namespace detail {

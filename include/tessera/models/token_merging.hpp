@@ -92,8 +92,13 @@ struct MergedTokens {
   }
 };
 
-/// Multiplications and additions of one layer: of attention over so many tokens, and of the MLP over so many.
-double layer_flops(const ops::BlockConfig& config, index_t attention_tokens, index_t mlp_tokens);
+/// Multiplications and additions of the products of one layer.
+struct LayerFlops {
+  double qkv = 0, attention = 0, attention_out = 0, mlp_in = 0, mlp_out = 0;
+  double total() const noexcept { return qkv + attention + attention_out + mlp_in + mlp_out; }
+};
+/// Of one sequence: attention over so many tokens, the MLP over so many.
+LayerFlops layer_flops(const ops::BlockConfig& config, index_t attention_tokens, index_t mlp_tokens);
 
 namespace detail {
 

@@ -23,7 +23,8 @@ inline std::size_t slice_bytes(index_t n, index_t k) {
 }  // namespace detail
 
 inline std::size_t linear_scratch(Context& ctx, index_t rows, index_t k) {
-  if (k <= kernels::kDepth || rows <= 48) return 0;
+  constexpr index_t kFewRows = 48;  // of any k they leave room for the panels in L2
+  if (k <= kernels::kDepth || rows <= kFewRows) return 0;
   return static_cast<std::size_t>(kernels::kGemmSums * ctx.threads()) * sizeof(float);
 }
 
@@ -122,8 +123,8 @@ inline void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, 
   // in blocks; few in one part a lane, its panels in two halves, so that a lane which is held up leaves the second one to
   // others. Else panels, each with all rows, halved while a core could be left without work at the end. No choice here can
   // change a bit.
-  constexpr index_t kRowBlock = 120, kLeastRows = 96;
-  const index_t blocks = (m + kRowBlock - 1) / kRowBlock;
+  constexpr index_t kTaskRows = 120, kLeastRows = 96;
+  const index_t blocks = (m + kTaskRows - 1) / kTaskRows;
   if (lanes == 1 || m >= kLeastRows * lanes) {
     const bool many = lanes > 1 && blocks >= 4 * lanes;
     const index_t parts = many ? blocks : lanes, cuts = many || lanes == 1 || panels < 8 ? 1 : 2;
