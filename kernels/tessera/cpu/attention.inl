@@ -10,10 +10,10 @@ inline index_t attention_scratch(index_t tk, index_t d, index_t dv) noexcept {
   return round16(tk) * d + round16(dv) * tk + kTileRows * (round16(tk) + round16(dv) + 16);
 }
 
-// V [tk, dv] to slices [dv / 16][tk][16], channels beyond dv zero.
+// V [tk, dv] to slices [dv / 16][tk][16], channels beyond dv zero. By rows: they lie pages apart.
 TESSERA_INLINE void pack_values(const float* v, index_t ldv, index_t tk, index_t dv, float* dst) {
-  for (index_t j = 0; j < dv; j += 16, dst += 16 * tk)
-    for (index_t i = 0; i < tk; ++i) store(dst + 16 * i, load_n(v + i * ldv + j, dv - j, 0.0f));
+  for (index_t i = 0; i < tk; ++i)
+    for (index_t j = 0; j < dv; j += 16) store(dst + 16 * i + tk * j, load_n(v + i * ldv + j, dv - j, 0.0f));
 }
 
 // The largest of s[lo, hi). What lies below lo in its group of 16 is overwritten: below every maximum.
@@ -56,12 +56,12 @@ TESSERA_INLINE float exponentials(float* s, index_t lo, index_t hi, float top, f
   return reduce_add(sum);
 }
 
-// p = s / total within [lo, hi), else 0.
-TESSERA_NOINLINE void keep_probabilities(const float* s, index_t lo, index_t hi, f32x16 total, index_t columns,
+// p = share * s within [lo, hi), else 0.
+TESSERA_NOINLINE void keep_probabilities(const float* s, index_t lo, index_t hi, f32x16 share, index_t columns,
                                          float* p) noexcept {
   for (index_t j = 0; j < columns; ++j)
     if (j < lo || j >= hi) p[j] = 0.0f;
-  for (index_t j = lo; j < hi; j += 16) store_n(p + j, hi - j, div(load_n(s + j, hi - j, 0.0f), total));
+  for (index_t j = lo; j < hi; j += 16) store_n(p + j, hi - j, mul(load_n(s + j, hi - j, 0.0f), share));
 }
 
 inline void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float* scratch) noexcept {
@@ -113,12 +113,12 @@ inline void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float
     }
     for (index_t i = 0; i < rows; ++i) {
       float* out = g.out + (q + i) * g.ldo;
-      const f32x16 total = set1(sum[i]), zero = set1(0.0f);
+      const f32x16 share = set1(1.0f / sum[i]), zero = set1(0.0f);
       for (index_t j = 0; j < g.dv; j += 16) {
-        const f32x16 v = hi[i] > lo[i] ? div(load(t + i * ldt + j), total) : zero;
+        const f32x16 v = hi[i] > lo[i] ? mul(load(t + i * ldt + j), share) : zero;
         store_n(out + j, g.dv - j, v);
       }
-      if (g.probabilities) keep_probabilities(s + i * ld, lo[i], hi[i], total, g.columns, g.probabilities + (q + i) * g.ldp);
+      if (g.probabilities) keep_probabilities(s + i * ld, lo[i], hi[i], share, g.columns, g.probabilities + (q + i) * g.ldp);
     }
   }
 }
