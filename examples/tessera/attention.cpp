@@ -37,8 +37,8 @@ int run_attention(const AttentionOptions& o) {
   ImageInput input;
   if (inputs.streams() || inputs.total() != 1) throw Failure{kUsage, "--image " + o.image + ": expected one image"};
   inputs.next(input);
-  const auto encoder = or_refuse([&] {
-    return models::ImageEncoder::load(ctx, o.run.model, o.run.load(),
+  const auto encoder = o.run.load(ctx, [&](const models::LoadOptions& load) {
+    return models::ImageEncoder::load(ctx, o.run.model, load,
                                       o.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil);
   });
   const models::ImageModel& model = encoder.model();

@@ -79,7 +79,9 @@ Pass text_pass(Context& ctx, const BenchOptions& o) {
     std::vector<float> hidden, out;
   };
   const auto s = std::make_shared<State>();
-  s->model = or_refuse([&] { return models::load_text_model(ctx, io::ModelFolder::open(o.run.model), o.run.load()); });
+  s->model = o.run.load(ctx, [&](const models::LoadOptions& load) {
+    return models::load_text_model(ctx, io::ModelFolder::open(o.run.model), load);
+  });
   if (o.head() && !s->model.head)
     throw Failure{kUsage, "--kind " + o.kind + ": this model projects texts into no space of images"};
   const auto& config = s->model.transformer->config();
@@ -119,7 +121,9 @@ Pass image_pass(Context& ctx, const BenchOptions& o) {
     std::vector<index_t> cu;
   };
   const auto s = std::make_shared<State>();
-  s->model = or_refuse([&] { return models::load_image_model(ctx, io::ModelFolder::open(o.run.model), o.run.load()); });
+  s->model = o.run.load(ctx, [&](const models::LoadOptions& load) {
+    return models::load_image_model(ctx, io::ModelFolder::open(o.run.model), load);
+  });
   const models::ImageModel& m = s->model;
   if (o.head() && !m.has_embedding())
     throw Failure{kUsage, "--kind " + o.kind + ": this model projects images into no space of texts"};

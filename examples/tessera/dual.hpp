@@ -37,8 +37,8 @@ struct DualOptions {
   }
   tessera::models::DualEncoder load(tessera::Context& ctx) const {
     using tessera::image::Backend;
-    return or_refuse([&] {
-      return tessera::models::DualEncoder::load(ctx, run.model, run.load(),
+    return run.load(ctx, [&](const tessera::models::LoadOptions& load) {
+      return tessera::models::DualEncoder::load(ctx, run.model, load,
                                                 backend == "torchvision" ? Backend::torchvision : Backend::pil);
     });
   }

@@ -163,7 +163,8 @@ int run_embed(Options o) {
   if (part.state.kept) return outcome(part.state.skipped, part.state.nonfinite);
   const Shard& shard = part.shard;
   Lines lines(o.text, o.jsonl);
-  const auto model = or_refuse([&] { return models::TextEncoder::load(ctx, o.run.model, o.run.load()); });
+  const auto model =
+      o.run.load(ctx, [&](const models::LoadOptions& load) { return models::TextEncoder::load(ctx, o.run.model, load); });
   check_options(ctx, model, o);
   EmbedOutput out(shard.part, model.dim(o.embed), shard.first);
   Embedder embedder{ctx, model, o, out, {}};

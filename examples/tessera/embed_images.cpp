@@ -30,7 +30,9 @@ struct ToOutput final : ImageSink {
 }  // namespace
 
 int embed_images(Context& ctx, const ImageJob& job, ImageInputs& inputs, const Shard& shard, const io::Json& manifest) {
-  const auto model = or_refuse([&] { return models::ImageEncoder::load(ctx, job.run.model, job.run.load(), job.backend); });
+  const auto model = job.run.load(ctx, [&](const models::LoadOptions& load) {
+    return models::ImageEncoder::load(ctx, job.run.model, load, job.backend);
+  });
   const auto layers = model.model().transformer->config().layers;
   if (job.embed.layers > layers)
     throw Failure{kUsage, "--layers " + std::to_string(job.embed.layers) + ": this model has " + std::to_string(layers)};

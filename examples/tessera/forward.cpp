@@ -103,8 +103,9 @@ int run_forward(const ForwardOptions& o) {
   const auto view = [&](const auto& v) {
     return v ? View<const std::int32_t, 2>(v->data(), rows, columns) : View<const std::int32_t, 2>();
   };
-  const auto model =
-      or_refuse([&] { return models::load_text_model(ctx, io::ModelFolder::open(o.run.model), o.run.load()); });
+  const auto model = o.run.load(ctx, [&](const models::LoadOptions& load) {
+    return models::load_text_model(ctx, io::ModelFolder::open(o.run.model), load);
+  });
   const models::PaddedBatch batch(view(ids), view(mask), view(types), view(positions));
   const index_t c = model.transformer->config().block.channels;
   Outputs outputs{batch, rows, columns, {}, {}};

@@ -163,10 +163,12 @@ int forward_images(Context& ctx, const ForwardOptions& o, const io::SafeTensors&
   Outputs outputs;
   const auto folder = or_refuse([&] { return io::ModelFolder::open(o.run.model); });
   if (both) {
-    const auto model = or_refuse([&] { return models::load_dual_model(ctx, folder, o.run.load()); });
+    const auto model =
+        o.run.load(ctx, [&](const models::LoadOptions& load) { return models::load_dual_model(ctx, folder, load); });
     run_both(ctx, model, images_of(in, model.image).pixels, in, outputs);
   } else {
-    const auto model = or_refuse([&] { return models::load_image_model(ctx, folder, o.run.load()); });
+    const auto model =
+        o.run.load(ctx, [&](const models::LoadOptions& load) { return models::load_image_model(ctx, folder, load); });
     run_images(ctx, model, images_of(in, model), o.hidden_states, outputs);
   }
   write_outputs(ctx, o, outputs.tensors);

@@ -172,7 +172,8 @@ int run_merge(const MergeOptions& o) {
   catch_signals();
   Context ctx = o.run.context();
   ImageInputs inputs(o.images);
-  const auto encoder = or_refuse([&] { return models::ImageEncoder::load(ctx, o.run.model, o.run.load()); });
+  const auto encoder =
+      o.run.load(ctx, [&](const models::LoadOptions& load) { return models::ImageEncoder::load(ctx, o.run.model, load); });
   std::vector<ImageInput> named, good;
   for (ImageInput input; inputs.next(input);) named.push_back(input);
   auto p = prepare_images(ctx, named, [&](Context& own, const image::Image& i) { return encoder.prepare(own, i); });
@@ -186,7 +187,8 @@ int run_merge(const MergeOptions& o) {
   if (images.empty()) throw Failure{kOther, "no image could be read"};
   models::Embeddings texts;
   if (!o.texts.empty()) {
-    const auto text_encoder = or_refuse([&] { return models::TextEncoder::load(ctx, o.run.model, o.run.load()); });
+    const auto text_encoder =
+        o.run.load(ctx, [&](const models::LoadOptions& load) { return models::TextEncoder::load(ctx, o.run.model, load); });
     std::vector<std::string> lines;
     Lines file(o.texts, false);
     for (std::string raw, text, why; file.next_raw(raw);) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -77,9 +78,13 @@ inline void print_line(const std::string& line) {
   if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() || std::fputc('\n', stdout) == EOF) finish_stdout();
 }
 
-/// --model, --threads, --device, --dtype: how a model is run.
+/// The packed cache in `folder`, or in the user's own for kUserCache.
+std::unique_ptr<tessera::models::WeightCache> open_cache(const std::string& folder);
+inline constexpr const char* kUserCache = "~";
+
+/// --model, --threads, --device, --dtype, --cache: how a model is loaded and run.
 struct RunOptions {
-  std::string model, device = "cpu", dtype = "f32";
+  std::string model, device = "cpu", dtype = "f32", cache;
   int threads = 0;
   bool allow_nonfinite = false;
 
@@ -89,6 +94,8 @@ struct RunOptions {
     app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
     app.add_option("--dtype", dtype, "f32, bf16 or int8")->check(CLI::IsMember({"f32", "bf16", "int8"}));
     app.add_flag("--allow-nonfinite", allow_nonfinite, "load weights that hold NaN or infinity");
+    app.add_flag("--cache{" + std::string(kUserCache) + "}", cache,
+                 "keep packed weights in ~/.cache/tessera/packed, or in --cache=FOLDER: the next start finds them there");
   }
   tessera::Context context() const {
     if (dtype != "f32")
@@ -97,7 +104,21 @@ struct RunOptions {
       throw Failure{kOther, "--device " + device + ": this build has no cuda; leave the option out to use the cpu"};
     return or_exit(kOther, [&] { return tessera::Context(tessera::ContextOptions{.threads = threads}); });
   }
-  tessera::models::LoadOptions load() const { return {.allow_nonfinite = allow_nonfinite}; }
+  /// f(options of the load), with its errors as a refused model.
+  template <class F>
+  auto load(tessera::Context& ctx, const F& f) const {
+    using namespace tessera;
+    const auto kept = cache.empty() ? nullptr : or_exit(kOther, [&] { return open_cache(cache); });
+    auto loaded = or_refuse([&] { return f(models::LoadOptions{.allow_nonfinite = allow_nonfinite, .cache = kept.get()}); });
+    if (kept) {
+      try {
+        kept->save(ctx);
+      } catch (const Error& e) {  // it costs the next start some time, and this one nothing
+        say(std::string("note: --cache: ") + e.what());
+      }
+    }
+    return loaded;
+  }
 };
 
 /// One command of the tool: adds its options to `app`; run() gives the exit code.

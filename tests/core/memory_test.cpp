@@ -127,7 +127,7 @@ TEST(Arena, RefusesSizesThatNoMemoryHas) {
 
 TEST(PackedWeight, KnowsItsShape) {
   EXPECT_TRUE(PackedWeight().empty());
-  PackedWeight w(5, 7, DType::f32, 448);
+  PackedWeight w(5, 7, DType::f32, Buffer(448));
   EXPECT_FALSE(w.empty());
   EXPECT_EQ(w.n(), 5);
   EXPECT_EQ(w.k(), 7);
@@ -137,6 +137,38 @@ TEST(PackedWeight, KnowsItsShape) {
   const std::byte* const p = w.data();
   const PackedWeight moved(std::move(w));
   EXPECT_EQ(moved.data(), p);
+  const PackedWeight copied = moved;  // NOLINT(performance-unnecessary-copy-initialization)
+  EXPECT_EQ(copied.data(), p);
+}
+
+TEST(PackedWeight, BorrowsBytesOfAnOwner) {
+  auto owner = std::make_shared<Buffer>(std::size_t{64});
+  const std::weak_ptr<Buffer> watch = owner;
+  {
+    const PackedWeight w(1, 16, DType::f32, {owner->data(), owner->bytes()}, owner, true);
+    EXPECT_EQ(w.data(), owner->data());
+    EXPECT_EQ(w.bytes(), 64U);
+    EXPECT_TRUE(w.gated());
+    owner.reset();
+    EXPECT_FALSE(watch.expired());
+  }
+  EXPECT_TRUE(watch.expired());
+}
+
+TEST(WeightView, IsAViewOfAnyType) {
+  const float f[] = {1, 2, 3, 4, 5, 6};
+  View<const float, 2> v(f, 3, 2);
+  const WeightView w = v;
+  EXPECT_EQ(w.floats(), f);
+  EXPECT_EQ(w.slice(1, 3).floats(), f + 2);
+  EXPECT_EQ(w.slice(1, 3).extent[0], 2);
+  WeightView half = w;
+  half.dtype = DType::bf16;
+  EXPECT_EQ(half.floats(), nullptr);
+  EXPECT_EQ(half.slice(2, 3).data, half.data + 8);
+  WeightView odd = w;
+  odd.data += 1;
+  EXPECT_EQ(odd.floats(), nullptr);
 }
 
 }  // namespace

@@ -193,7 +193,7 @@ TEST_P(Linear, ResidualMayBeTheOutput) {
 TEST_P(Linear, PartsPackAsTheStackedMatrix) {
   for (const auto& [a, b, c] : {std::array<index_t, 3>{16, 32, 16}, {5, 7, 20}, {16, 3, 16}, {1, 1, 1}}) {
     Problem p({4, 19, a + b + c}, false, 8);
-    const View<const float, 2> parts[] = {p.w.in().slice(0, a), p.w.in().slice(a, a + b), p.w.in().slice(a + b, a + b + c)};
+    const WeightView parts[] = {p.w.in().slice(0, a), p.w.in().slice(a, a + b), p.w.in().slice(a + b, a + b + c)};
     const PackedWeight joined = ops::pack_weight(ctx, parts, 3);
     EXPECT_EQ(joined.n(), a + b + c);
     EXPECT_EQ(joined.k(), 19);
@@ -202,6 +202,50 @@ TEST_P(Linear, PartsPackAsTheStackedMatrix) {
     ops::linear(ctx, p.x.in(), joined, {}, two.out());
     EXPECT_EQ(one.bits(), two.bits());
   }
+}
+// the bits of a finite f16, as f32: another way than the library's.
+std::uint32_t half_bits(std::uint16_t h) {
+  const double mantissa = 1.0 + (h & 1023) / 1024.0;
+  const int exponent = (h >> 10) & 31;
+  const double value = exponent == 0 ? std::ldexp((h & 1023) / 1024.0, -14) : std::ldexp(mantissa, exponent - 15);
+  return __builtin_bit_cast(std::uint32_t, static_cast<float>(h & 0x8000 ? -value : value));
+}
+TEST_P(Linear, TheTypesOfCheckpointsPackAsTheirF32AlignedOrNot) {
+  for (const DType type : {DType::f32, DType::bf16, DType::f16})
+    for (const index_t n : {1, 16, 50, 131}) {
+      constexpr index_t k = 19;
+      const auto size = static_cast<std::size_t>(bit_width(type) / 8), count = static_cast<std::size_t>(n * k);
+      std::vector<std::byte> bytes(count * size + 1);
+      std::vector<float> wide(count);
+      for (const std::size_t shift : {std::size_t{0}, std::size_t{1}}) {
+        for (std::size_t i = 0; i < count * size; ++i)
+          bytes[i + shift] = static_cast<std::byte>(i * 37 % 120);  // all finite
+        for (std::size_t i = 0; i < count; ++i) {
+          std::uint32_t bits = 0;
+          std::memcpy(&bits, bytes.data() + shift + i * size, size);
+          if (type == DType::bf16) bits <<= 16;
+          if (type == DType::f16) bits = half_bits(static_cast<std::uint16_t>(bits));
+          wide[i] = __builtin_bit_cast(float, bits);
+        }
+        WeightView w;
+        w.data = bytes.data() + shift, w.dtype = type;
+        w.extent[0] = n, w.extent[1] = w.stride[0] = k, w.stride[1] = 1;
+        const View<const float, 2> plain(wide.data(), n, k);
+        for (const bool glu : {false, true}) {
+          const auto pack_it = [&](const WeightView& v) {
+            return glu ? ops::pack_weight_glu(ctx, v, v) : ops::pack_weight(ctx, v);
+          };
+          const PackedWeight got = pack_it(w), want = pack_it(plain);
+          ASSERT_EQ(got.bytes(), want.bytes());
+          EXPECT_EQ(std::memcmp(got.data(), want.data(), got.bytes()), 0) << dtype_name(type) << " " << n << " " << shift;
+        }
+        const WeightView parts[] = {w.slice(0, n / 2), w.slice(n / 2, n)};
+        if (n > 1) {
+          const PackedWeight got = ops::pack_weight(ctx, parts, 2), want = ops::pack_weight(ctx, plain);
+          EXPECT_EQ(std::memcmp(got.data(), want.data(), got.bytes()), 0) << dtype_name(type) << " " << n;
+        }
+      }
+    }
 }
 TEST_P(Linear, PackedBytesAreTheSameForEveryIsaAndThreadCount) {
   const Problem p({1, 37, 150}, false, 8);
@@ -246,13 +290,13 @@ TEST_P(Linear, RefusesWhatDoesNotFitAndLeavesTheOutput) {
   auto far = p.x.in();
   far.space = Space::cuda;
   TESSERA_EXPECT_ERROR(Code::kBadArgument, "cuda", ops::linear(ctx, far, w, {}, out.out()));
-  const PackedWeight other(6, 8, DType::i8, 64);
+  const PackedWeight other(6, 8, DType::i8, Buffer(64));
   TESSERA_EXPECT_ERROR(Code::kUnsupported, "f32", ops::linear(ctx, p.x.in(), other, {}, out.out()));
   EXPECT_EQ(out.bits(), before);
 }
 TEST_P(Linear, PackRefusesEmptyAndUnequalMatrices) {
   const Matrix a = filled(4, 8), b = filled(4, 7), none = filled(0, 8);
-  const View<const float, 2> unequal[] = {a.in(), b.in()};
+  const WeightView unequal[] = {a.in(), b.in()};
   TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "input channels", (void)ops::pack_weight(ctx, unequal, 2));
   TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "empty", (void)ops::pack_weight(ctx, none.in()));
   TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "empty", (void)ops::pack_weight_glu(ctx, none.in(), none.in()));
@@ -261,6 +305,9 @@ TEST_P(Linear, PackRefusesEmptyAndUnequalMatrices) {
   auto across = a.in();
   across.stride[1] = 2;
   TESSERA_EXPECT_ERROR(Code::kBadStride, "contiguous", (void)ops::pack_weight(ctx, across));
+  WeightView whole_numbers = a.in();
+  whole_numbers.dtype = DType::i32;
+  TESSERA_EXPECT_ERROR(Code::kUnsupported, "f16 or bf16", (void)ops::pack_weight(ctx, whole_numbers));
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ LIBRARIES = {
     "jpeglib.h": {"image"},
     "png.h": {"image"},
     "webp/": {"image"},
+    "xxhash.h": {"models"},  # models/packed_cache.hpp
 }
 
 

@@ -43,7 +43,7 @@ class LayerData {
   ops::BlockWeights weights(Context& ctx) {
     const auto& t = tensors_;
     ops::BlockWeights w;
-    const View<const float, 2> qkv[] = {t.q, t.k, t.v};
+    const WeightView qkv[] = {t.q, t.k, t.v};
     w.qkv = {ops::pack_weight(ctx, qkv, 3), joined({t.q_bias, t.k_bias, t.v_bias})};
     w.attention_out = {ops::pack_weight(ctx, t.attention_out), t.attention_out_bias};
     w.mlp_in = config_.glu ? ops::LinearWeights{ops::pack_weight_glu(ctx, t.mlp_gate, t.mlp_in),
@@ -57,13 +57,18 @@ class LayerData {
   }
   ref::Layer reference() const {
     const auto& t = tensors_;
-    return {t.q,
-            t.k,
-            t.v,
-            t.attention_out,
-            t.mlp_in,
-            t.mlp_gate,
-            t.mlp_out,
+    const auto view = [](const WeightView& w) {
+      View<const float, 2> v(w.floats(), w.extent[0], w.extent[1]);
+      v.stride[0] = w.stride[0];
+      return v;
+    };
+    return {view(t.q),
+            view(t.k),
+            view(t.v),
+            view(t.attention_out),
+            view(t.mlp_in),
+            view(t.mlp_gate),
+            view(t.mlp_out),
             t.q_bias,
             t.k_bias,
             t.v_bias,

@@ -40,6 +40,8 @@ inline MappedFile MappedFile::map(int descriptor, const char* shown) {
   if (::fstat(d.fd, &st) != 0) throw failed("look at");
   if (!S_ISREG(st.st_mode)) throw Error(Code::kFormat, {shown, ": not a regular file"});
   MappedFile file;
+  const auto nanoseconds = [](const timespec& t) { return t.tv_sec * std::int64_t{1000000000} + t.tv_nsec; };
+  file.identity_ = {st.st_dev, st.st_ino, st.st_size, nanoseconds(st.st_mtim), nanoseconds(st.st_ctim)};
   if (st.st_size == 0) return file;
   void* p = ::mmap(nullptr, static_cast<std::size_t>(st.st_size), PROT_READ, MAP_PRIVATE, d.fd, 0);
   if (p == MAP_FAILED) throw failed("map");  // NOLINT
@@ -53,6 +55,7 @@ inline MappedFile MappedFile::map(int descriptor, const char* shown) {
 inline MappedFile& MappedFile::operator=(MappedFile&& o) noexcept {
   std::swap(data_, o.data_);
   std::swap(bytes_, o.bytes_);
+  std::swap(identity_, o.identity_);
   return *this;
 }
 

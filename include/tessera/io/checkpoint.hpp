@@ -30,6 +30,7 @@ class Checkpoint {
   /// Gives the pages of a tensor of this checkpoint back until they are touched again.
   void drop(const AnyView& tensor) const noexcept;
   const std::vector<std::string>& files() const noexcept { return files_; }
+  const std::vector<std::unique_ptr<SafeTensors>>& shards() const noexcept { return shards_; }  ///< beside files()
 
  private:
   std::vector<std::unique_ptr<SafeTensors>> shards_;

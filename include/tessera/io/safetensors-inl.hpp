@@ -175,12 +175,11 @@ inline std::map<std::string, std::string> SafeTensors::metadata() const {
 }
 
 inline void SafeTensors::drop(const AnyView& v) const noexcept {
-  if (file_.data() && v.data >= file_.data() && v.data < file_.data() + file_.bytes())
-    file_.drop(static_cast<std::size_t>(v.data - file_.data()), static_cast<std::size_t>(v.bytes));
+  if (file_.holds(v.data)) file_.drop(static_cast<std::size_t>(v.data - file_.data()), static_cast<std::size_t>(v.bytes));
 }
 
 inline void write_safetensors(const std::string& path, std::vector<NamedTensor> tensors,
-                              const std::map<std::string, std::string>& metadata) {
+                              const std::map<std::string, std::string>& metadata, std::size_t alignment) {
   std::sort(tensors.begin(), tensors.end(), [](const NamedTensor& a, const NamedTensor& b) {
     const int x = bit_width(a.view.dtype), y = bit_width(b.view.dtype);
     return x != y ? x > y : a.name < b.name;
@@ -213,8 +212,8 @@ inline void write_safetensors(const std::string& path, std::vector<NamedTensor> 
     at += t.view.bytes;
   }
   header += header.empty() ? "{}" : "}";
-  header.append((8 - header.size() % 8) % 8, ' ');
   char length[8];
+  header.append((alignment - (sizeof length + header.size()) % alignment) % alignment, ' ');
   for (int i = 0; i < 8; ++i) length[i] = static_cast<char>(header.size() >> (8 * i) & 0xff);
   AtomicFile out(path);
   out.write(length, sizeof length);

@@ -61,6 +61,7 @@ class SafeTensors {
   /// __metadata__, read from the header on each call.
   std::map<std::string, std::string> metadata() const;
   const std::string& name() const noexcept { return name_; }
+  const MappedFile& file() const noexcept { return file_; }  ///< empty over bytes of the caller's
   /// Says that the bytes of one of this file's tensors are not needed soon: their pages are given back, and read again when
   /// touched.
   void drop(const AnyView& tensor) const noexcept;
@@ -96,10 +97,10 @@ AnyView any_view(const View<T, Rank>& v) {
   return any_view(View<const T, Rank>(v));
 }
 
-/// Writes aside, syncs and renames; data sorted by alignment then name, header padded to 8, as the reference writer does.
-/// \throws Error kIo, kBadArgument.
+/// Writes aside, syncs and renames; data sorted by alignment then name, header padded to 8, as the reference writer does, or
+/// to a multiple of that. \throws Error kIo, kBadArgument.
 void write_safetensors(const std::string& path, std::vector<NamedTensor> tensors,
-                       const std::map<std::string, std::string>& metadata = {});
+                       const std::map<std::string, std::string>& metadata = {}, std::size_t alignment = 8);
 
 }  // namespace tessera::io
 

@@ -16,7 +16,7 @@ inline ContrastiveHead read_head(Context& ctx, const io::ModelFolder& folder, co
   const auto checkpoint = folder.checkpoint();
   const auto scalar = [&](const char* name) {
     TensorSource source(ctx, checkpoint, {""}, name, options);
-    const auto v = source.by_first({name});
+    const auto v = source.by_last({name});
     if (v.size() != 1) throw Error(Code::kShapeMismatch, {"checkpoint: ", name, " is not one number"});
     return v(0, 0);
   };

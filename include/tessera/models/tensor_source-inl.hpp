@@ -1,31 +1,17 @@
 #pragma once
-#include <cstring>
+#include <algorithm>
 
+#include <tessera/core/widen.hpp>
 #include <tessera/models/tensor_source.hpp>
 #include <tessera/ops/norm.hpp>
 
 namespace tessera::models {
 
-namespace detail {
-
-/// IEEE binary16 to binary32 by integer operations: exact, and the same whatever the floating-point mode.
-inline std::uint32_t widen_f16(std::uint16_t h) noexcept {
-  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000u) << 16, exponent = (h >> 10) & 31u;
-  std::uint32_t mantissa = h & 0x3ffu;
-  if (exponent == 31) return sign | 0x7f800000u | mantissa << 13;
-  if (exponent != 0) return sign | (exponent + 112) << 23 | mantissa << 13;
-  if (mantissa == 0) return sign;
-  std::uint32_t e = 113;  // subnormal: shift the leading one into place
-  while (!(mantissa & 0x400u)) mantissa <<= 1, --e;
-  return sign | e << 23 | (mantissa & 0x3ffu) << 13;
-}
-
-}  // namespace detail
-
 inline TensorSource::TensorSource(Context& ctx, std::shared_ptr<const io::Checkpoint> checkpoint,
                                   std::initializer_list<const char*> prefixes, const char* probe, const LoadOptions& options)
     : ctx_(ctx), hold_(std::make_shared<Hold>()), allow_nonfinite_(options.allow_nonfinite) {
   hold_->checkpoint = std::move(checkpoint);
+  if (options.cache && !allow_nonfinite_) store_ = options.cache->open(ctx, hold_->checkpoint);
   std::string tried;
   for (const char* prefix : prefixes) {
     if (hold_->checkpoint->find(std::string(prefix) + probe)) {
@@ -54,40 +40,50 @@ inline void TensorSource::release() {
 
 inline bool TensorSource::has(const char* name) const { return hold_->checkpoint->find(prefix_ + name) != nullptr; }
 
-inline const float* TensorSource::floats(const AnyView& v, const std::string& name, bool stay) {
+inline void TensorSource::check(const AnyView& v, const std::string& name) {
+  if (!widens(v.dtype))
+    throw Error(Code::kUnsupported, {"checkpoint: tensor ", name, " is ", dtype_name(v.dtype),
+                                     "; weights must be F32, F16 or BF16 (quantised checkpoints are not read)"});
+  if (allow_nonfinite_ || (store_ && store_->checked(v))) return;
   const index_t n = v.size();
-  const float* result = nullptr;
+  bool finite = true;
   if (v.dtype == DType::f32 && v.aligned_for<float>()) {
-    result = reinterpret_cast<const float*>(v.data);
-    if (!stay) read_.push_back(v);
+    finite = ops::all_finite(ctx_, View<const float, 1>(reinterpret_cast<const float*>(v.data), n));
   } else {
-    read_.push_back(v);
-    auto& into = stay ? hold_->widened : passing_;
-    into.emplace_back(static_cast<std::size_t>(n) * sizeof(float));
-    auto* out = into.back().as<std::uint32_t>();
-    const auto half = [&](index_t i) {
-      std::uint16_t h = 0;
-      std::memcpy(&h, v.data + 2 * i, sizeof h);
-      return h;
-    };
-    switch (v.dtype) {
-      case DType::f32: std::memcpy(out, v.data, static_cast<std::size_t>(v.bytes)); break;
-      case DType::bf16:
-        for (index_t i = 0; i < n; ++i) out[i] = static_cast<std::uint32_t>(half(i)) << 16;
-        break;
-      case DType::f16:
-        for (index_t i = 0; i < n; ++i) out[i] = detail::widen_f16(half(i));
-        break;
-      default:
-        throw Error(Code::kUnsupported, {"checkpoint: tensor ", name, " is ", dtype_name(v.dtype),
-                                         "; weights must be F32, F16 or BF16 (quantised checkpoints are not read)"});
+    constexpr index_t kPart = 4096;
+    float part[kPart];
+    for (index_t i = 0; i < n && finite; i += kPart) {
+      const index_t m = std::min(kPart, n - i);
+      widen(v.dtype, v.data + i * bit_width(v.dtype) / 8, m, part);
+      finite = ops::all_finite(ctx_, View<const float, 1>(part, m));
     }
-    result = into.back().as<const float>();
   }
-  if (!allow_nonfinite_ && !ops::all_finite(ctx_, View<const float, 1>(result, n)))
+  if (!finite)
     throw Error(Code::kNonFinite, {"checkpoint: tensor ", name,
                                    " holds NaN or infinity: a damaged file? allow_nonfinite loads it all the same"});
-  return result;
+  if (store_) store_->keep_checked(v);
+}
+
+inline WeightView TensorSource::weight(const AnyView& v, const std::string& name, index_t n, index_t k) {
+  check(v, name);
+  read_.push_back(v);
+  WeightView w;
+  w.data = v.data, w.dtype = v.dtype, w.space = v.space, w.store = store_.get();
+  w.extent[0] = n, w.extent[1] = k, w.stride[0] = k, w.stride[1] = 1;
+  return w;
+}
+
+inline const float* TensorSource::floats(const AnyView& v, const std::string& name, bool stay) {
+  check(v, name);
+  if (v.dtype == DType::f32 && v.aligned_for<float>()) {
+    if (!stay) read_.push_back(v);
+    return reinterpret_cast<const float*>(v.data);
+  }
+  read_.push_back(v);
+  auto& into = stay ? hold_->widened : passing_;
+  into.emplace_back(static_cast<std::size_t>(v.size()) * sizeof(float));
+  widen(v.dtype, v.data, v.size(), into.back().as<float>());
+  return into.back().as<const float>();
 }
 
 namespace detail {
@@ -109,18 +105,24 @@ inline const AnyView& TensorSource::required(std::initializer_list<const char*> 
   return *v;
 }
 
-inline View<const float, 2> TensorSource::matrix(std::initializer_list<const char*> names, bool stay) {
+inline WeightView TensorSource::matrix(std::initializer_list<const char*> names) {
   std::string name;
   const AnyView& v = required(names, name);
   detail::expect_rank(v, name, 2);
-  return View<const float, 2>(floats(v, name, stay), v.extent[0], v.extent[1]);
+  return weight(v, name, v.extent[0], v.extent[1]);
 }
 
-inline View<const float, 2> TensorSource::by_first(std::initializer_list<const char*> names, bool stay) {
+inline WeightView TensorSource::by_first(std::initializer_list<const char*> names) {
   std::string name;
   const AnyView& v = required(names, name);
   const index_t rows = v.rank > 0 ? v.extent[0] : 1;
-  return View<const float, 2>(floats(v, name, stay), rows, rows > 0 ? v.size() / rows : 0);
+  return weight(v, name, rows, rows > 0 ? v.size() / rows : 0);
+}
+
+inline View<const float, 2> TensorSource::table(std::initializer_list<const char*> names) {
+  std::string name;
+  detail::expect_rank(required(names, name), name, 2);
+  return by_last(names, true);
 }
 
 inline View<const float, 2> TensorSource::by_last(std::initializer_list<const char*> names, bool stay) {

@@ -10,7 +10,7 @@ inline DenseLayer read_dense(Context& ctx, TensorSource& source, const std::stri
   return dense_layer(ctx, source, name, weight);
 }
 
-inline DenseLayer dense_layer(Context& ctx, TensorSource& source, const std::string& name, View<const float, 2> weight) {
+inline DenseLayer dense_layer(Context& ctx, TensorSource& source, const std::string& name, const WeightView& weight) {
   DenseLayer layer;
   const index_t n = weight.extent[0];
   layer.linear.weight = ops::pack_weight(ctx, weight);

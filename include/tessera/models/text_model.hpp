@@ -21,7 +21,7 @@ struct DenseLayer {
 /// counts its first one as n. \throws Error kNotFound, kShapeMismatch.
 DenseLayer read_dense(Context& ctx, TensorSource& source, const std::string& name, index_t n, index_t k);
 /// The same with its weight at hand.
-DenseLayer dense_layer(Context& ctx, TensorSource& source, const std::string& name, View<const float, 2> weight);
+DenseLayer dense_layer(Context& ctx, TensorSource& source, const std::string& name, const WeightView& weight);
 
 /// How the text tower of an image-text model ends: one token stands for the text, and is projected into the common space.
 struct TextHead {

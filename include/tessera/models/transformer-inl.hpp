@@ -13,7 +13,7 @@ inline std::string tensor_label(const char* what, index_t layer) {
   return layer < 0 ? std::string(what) : "layer " + std::to_string(layer) + " " + what;
 }
 
-inline void expect_matrix(const char* what, index_t layer, View<const float, 2> v, index_t n, index_t k) {
+inline void expect_matrix(const char* what, index_t layer, const WeightView& v, index_t n, index_t k) {
   if (v.data && v.extent[0] == n && v.extent[1] == k) return;
   const std::string found =
       v.data ? "[" + std::to_string(v.extent[0]) + ", " + std::to_string(v.extent[1]) + "]" : std::string("absent");
@@ -75,13 +75,13 @@ inline Transformer::Transformer(Context& ctx, const TransformerConfig& config, c
 inline void Transformer::pack_layer(Context& ctx, const LayerTensors& t, index_t layer) {
   const auto& b = config_.block;
   const index_t c = b.channels, nq = b.heads * b.head_dim, nkv = b.kv_heads * b.head_dim, f = b.mlp_width;
-  const auto matrix = [&](const char* what, View<const float, 2> v, index_t n, index_t k) {
+  const auto matrix = [&](const char* what, const WeightView& v, index_t n, index_t k) {
     detail::expect_matrix(what, layer, v, n, k);
     parameters_ += n * k;
     return v;
   };
   ops::BlockWeights& w = blocks_[static_cast<std::size_t>(layer)];
-  const View<const float, 2> qkv[] = {matrix("query", t.q, nq, c), matrix("key", t.k, nkv, c), matrix("value", t.v, nkv, c)};
+  const WeightView qkv[] = {matrix("query", t.q, nq, c), matrix("key", t.k, nkv, c), matrix("value", t.v, nkv, c)};
   const View<const float, 1> qkv_bias[] = {t.q_bias, t.k_bias, t.v_bias};
   const index_t qkv_n[] = {nq, nkv, nkv};
   w.qkv = {ops::pack_weight(ctx, qkv, 3), keep_joined("query/key/value bias", layer, qkv_bias, qkv_n, 3)};

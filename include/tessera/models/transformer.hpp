@@ -23,10 +23,10 @@ struct TransformerConfig {
   bool final_norm = false;      ///< normalises after the last layer (pre-norm stacks)
 };
 
-/// Unpacked tensors of one layer, f32, row-major (out, in) as in checkpoints. Borrowed while the layer is packed; norms,
-/// biases and scales are copied.
+/// Unpacked tensors of one layer, row-major (out, in) as in checkpoints; matrices f32, f16 or bf16, vectors f32. Borrowed
+/// while the layer is packed; norms, biases and scales are copied.
 struct LayerTensors {
-  View<const float, 2> q, k, v, attention_out, mlp_in, mlp_gate, mlp_out;  ///< mlp_gate only when gated
+  WeightView q, k, v, attention_out, mlp_in, mlp_gate, mlp_out;  ///< mlp_gate only when gated
   View<const float, 1> q_bias, k_bias, v_bias, attention_out_bias, mlp_in_bias, mlp_gate_bias, mlp_out_bias;
   View<const float, 1> attention_norm, attention_norm_bias, mlp_norm, mlp_norm_bias;
   View<const float, 1> attention_scale, mlp_scale;
@@ -52,7 +52,7 @@ struct TokenInputs {
 
 namespace detail {
 /// Throws kShapeMismatch, naming the tensor (and its layer, if that is not negative), unless v is [n, k].
-void expect_matrix(const char* what, index_t layer, View<const float, 2> v, index_t n, index_t k);
+void expect_matrix(const char* what, index_t layer, const WeightView& v, index_t n, index_t k);
 }  // namespace detail
 
 /// What a caller may change about one forward pass.

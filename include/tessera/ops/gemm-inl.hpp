@@ -1,4 +1,7 @@
 #pragma once
+#include <utility>
+
+#include <tessera/core/widen.hpp>
 #include <tessera/ops/detail/tables.hpp>
 #include <tessera/ops/gemm.hpp>
 
@@ -9,11 +12,41 @@ namespace detail {
 using kernels::kPanel;
 using kernels::kSlice;
 
-inline void pack_into(Context& ctx, View<const float, 2> w, float* dst) {
-  const index_t slices = (w.extent[0] + kSlice - 1) / kSlice;
+/// Rows of a weight that cannot be read in place, one after the other.
+inline void widen_rows(const WeightView& w, index_t begin, index_t end, float* out) {
+  for (index_t r = begin; r < end; ++r, out += w.extent[1]) widen(w.dtype, w.data + r * w.row_bytes(), w.extent[1], out);
+}
+
+inline void pack_into(Context& ctx, const WeightView& w, float* dst) {
+  const index_t n = w.extent[0], k = w.extent[1], slices = (n + kSlice - 1) / kSlice;
   const auto& t = table<kernels::GemmTable>(ctx);
-  for_rows(ctx, slices, 4,
-           [&](index_t s0, index_t s1) { t.pack(w.data, w.stride[0], w.extent[0], w.extent[1], s0, s1, dst); });
+  if (const float* const rows = w.floats())
+    return for_rows(ctx, slices, 4, [&](index_t s0, index_t s1) { t.pack(rows, w.stride[0], n, k, s0, s1, dst); });
+  const Buffer wide(static_cast<std::size_t>(ctx.threads() * kSlice * k) * sizeof(float));  // a slice for each thread
+  ctx.parallel_for(slices, [&](index_t s, int lane) {
+    float* const rows = wide.as<float>() + lane * kSlice * k;
+    const index_t begin = s * kSlice, end = begin + kSlice < n ? begin + kSlice : n;
+    widen_rows(w, begin, end, rows);
+    t.pack(rows, k, end - begin, k, 0, 1, dst + s * kSlice * k);
+  });
+}
+
+inline void expect_weight(const char* op, const WeightView& w) {
+  if (!widens(w.dtype)) fail(Code::kUnsupported, op, "weights are f32, f16 or bf16");
+  if (w.extent[1] > 1 && w.stride[1] != 1) fail(Code::kBadStride, op, "the last dimension must be contiguous");
+  if (w.space != Space::host) fail(Code::kBadArgument, op, "a weight of another device");
+}
+
+/// What a store has for the parts, if it is of the right size; else what `make` packs, which the store is then told.
+template <class Make>
+PackedWeight stored_or_made(const WeightView* parts, int count, bool gated, index_t n, std::size_t bytes, const Make& make) {
+  PackedStore* const store = parts[0].store;
+  if (!store) return make();
+  PackedWeight found = store->find(parts, count, gated);
+  if (found.n() == n && found.k() == parts[0].extent[1] && found.bytes() == bytes && found.gated() == gated) return found;
+  found = make();
+  store->keep(parts, count, found);
+  return found;
 }
 
 inline std::size_t slice_bytes(index_t n, index_t k) {
@@ -28,9 +61,9 @@ inline std::size_t linear_scratch(Context& ctx, index_t rows, index_t k) {
   return static_cast<std::size_t>(kernels::kGemmSums * ctx.threads()) * sizeof(float);
 }
 
-inline PackedWeight pack_weight(Context& ctx, View<const float, 2> w) { return pack_weight(ctx, &w, 1); }
+inline PackedWeight pack_weight(Context& ctx, const WeightView& w) { return pack_weight(ctx, &w, 1); }
 
-inline PackedWeight pack_weight(Context& ctx, const View<const float, 2>* parts, int count) {
+inline PackedWeight pack_weight(Context& ctx, const WeightView* parts, int count) {
   using namespace detail;
   constexpr const char* kOp = "pack_weight";
   if (count < 1) fail(Code::kBadArgument, kOp, "no matrix");
@@ -39,44 +72,52 @@ inline PackedWeight pack_weight(Context& ctx, const View<const float, 2>* parts,
   bool whole = true;  // every part but the last ends on a slice
   for (int i = 0; i < count; ++i) {
     expect(kOp, "input channels", parts[i].extent[1], k);
-    expect_rows(kOp, parts[i]);
+    expect_weight(kOp, parts[i]);
     whole = whole && n % kSlice == 0;
     n += parts[i].extent[0];
   }
   if (n == 0 || k == 0) fail(Code::kShapeMismatch, kOp, "an empty matrix");
-  PackedWeight packed(n, k, DType::f32, slice_bytes(n, k));
-  float* dst = reinterpret_cast<float*>(packed.data());
-  if (whole) {
-    for (int i = 0; i < count; ++i) {
-      pack_into(ctx, parts[i], dst);
-      dst += parts[i].extent[0] * k;
+  const std::size_t bytes = slice_bytes(n, k);
+  return stored_or_made(parts, count, false, n, bytes, [&] {
+    Buffer packed(bytes);
+    float* dst = packed.as<float>();
+    if (whole) {
+      for (int i = 0; i < count; ++i) {
+        pack_into(ctx, parts[i], dst);
+        dst += parts[i].extent[0] * k;
+      }
+    } else {  // a slice would hold rows of two parts
+      const Buffer stacked(static_cast<std::size_t>(n * k) * sizeof(float));
+      float* at = stacked.as<float>();
+      for (int i = 0; i < count; at += parts[i].extent[0] * k, ++i) widen_rows(parts[i], 0, parts[i].extent[0], at);
+      pack_into(ctx, View<const float, 2>(stacked.as<const float>(), n, k), dst);
     }
-    return packed;
-  }
-  const Buffer stacked(static_cast<std::size_t>(n * k) * sizeof(float));  // a slice would hold rows of two parts
-  index_t at = 0;
-  for (int i = 0; i < count; ++i)
-    for (index_t r = 0; r < parts[i].extent[0]; ++r, ++at)
-      __builtin_memcpy(stacked.as<float>() + at * k, parts[i].data + r * parts[i].stride[0],
-                       static_cast<std::size_t>(k) * sizeof(float));
-  pack_into(ctx, View<const float, 2>(stacked.as<const float>(), n, k), dst);
-  return packed;
+    return PackedWeight(n, k, DType::f32, std::move(packed));
+  });
 }
 
-inline PackedWeight pack_weight_glu(Context& ctx, View<const float, 2> gate, View<const float, 2> up) {
+inline PackedWeight pack_weight_glu(Context& ctx, const WeightView& gate, const WeightView& up) {
   using namespace detail;
-  expect_same("pack_weight_glu", gate, up);
+  constexpr const char* kOp = "pack_weight_glu";
+  expect(kOp, "rows", up.extent[0], gate.extent[0]);
+  expect(kOp, "channels", up.extent[1], gate.extent[1]);
+  expect_weight(kOp, gate);
+  expect_weight(kOp, up);
   const index_t n = gate.extent[0], k = gate.extent[1], panels = (n + kPanel - 1) / kPanel;
-  if (n == 0 || k == 0) fail(Code::kShapeMismatch, "pack_weight_glu", "an empty matrix");
-  PackedWeight packed(2 * n, k, DType::f32, static_cast<std::size_t>(2 * panels * kPanel * k) * sizeof(float), Space::host,
-                      true);
-  for (index_t p = 0; p < panels; ++p) {
-    const index_t end = (p + 1) * kPanel < n ? (p + 1) * kPanel : n;
-    float* dst = reinterpret_cast<float*>(packed.data()) + 2 * p * kPanel * k;
-    pack_into(ctx, gate.slice(p * kPanel, end), dst);
-    pack_into(ctx, up.slice(p * kPanel, end), dst + kPanel * k);
-  }
-  return packed;
+  if (n == 0 || k == 0) fail(Code::kShapeMismatch, kOp, "an empty matrix");
+  const std::size_t bytes = static_cast<std::size_t>(2 * panels * kPanel * k) * sizeof(float);
+  const WeightView parts[] = {gate, up};
+  return stored_or_made(parts, 2, true, 2 * n, bytes, [&] {
+    Buffer packed(bytes);
+    for (index_t p = 0; p < panels; ++p) {
+      const index_t end = (p + 1) * kPanel < n ? (p + 1) * kPanel : n;
+      float* const dst = packed.as<float>() + 2 * p * kPanel * k;
+      if (end % kPanel != 0) __builtin_memset(dst, 0, static_cast<std::size_t>(2 * kPanel * k) * sizeof(float));
+      pack_into(ctx, gate.slice(p * kPanel, end), dst);
+      pack_into(ctx, up.slice(p * kPanel, end), dst + kPanel * k);
+    }
+    return PackedWeight(2 * n, k, DType::f32, std::move(packed), true);
+  });
 }
 
 inline void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, const Epilogue& e, View<float, 2> out) {

@@ -6,13 +6,14 @@
 
 namespace tessera::ops {
 
-/// W [N, K] f32 (out, in; rows may be padded) in the layout of the context's backend. Several matrices of one K are stacked
-/// in order, as one [sum N, K]: fused QKV. \throws Error kShapeMismatch, kBadStride, kLimit.
-PackedWeight pack_weight(Context& ctx, View<const float, 2> w);
-PackedWeight pack_weight(Context& ctx, const View<const float, 2>* parts, int count);
+/// W [N, K] (out, in; rows may be padded) in the layout of the context's backend; f16 and bf16 become f32, exactly. Several
+/// matrices of one K are stacked in order, as one [sum N, K]: fused QKV. Where the first part names a store, what that has
+/// is taken. \throws Error kShapeMismatch, kBadStride, kUnsupported (dtype), kLimit.
+PackedWeight pack_weight(Context& ctx, const WeightView& w);
+PackedWeight pack_weight(Context& ctx, const WeightView* parts, int count);
 
 /// Gate and up projections [N, K] each, interleaved so that the epilogue of linear() sees both; n() is 2 N.
-PackedWeight pack_weight_glu(Context& ctx, View<const float, 2> gate, View<const float, 2> up);
+PackedWeight pack_weight_glu(Context& ctx, const WeightView& gate, const WeightView& up);
 
 /// What follows the product while it is still in cache. Absent views are left out.
 struct Epilogue {

@@ -80,7 +80,7 @@ inline DenseLayer siglip_projection(Context& ctx, const ImageModel& m, TensorSou
   constexpr const char* kName = "embeddings.patch_embedding";
   if (m.family != "siglip2") return read_dense(ctx, source, kName, channels, m.patch.size());
   // A linear layer over patches as rows, columns, channels, which patch_embed takes channels first.
-  const auto weight = source.matrix({"embeddings.patch_embedding.weight"});
+  const View<const float, 2> weight = source.by_last({"embeddings.patch_embedding.weight"});
   expect_matrix(kName, -1, weight, channels, m.patch.size());
   std::vector<float> ordered(static_cast<std::size_t>(weight.size()));
   const index_t pixels = m.patch.height * m.patch.width;

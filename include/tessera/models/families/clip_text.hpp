@@ -19,8 +19,8 @@ inline TextModel text_tower(Context& ctx, TransformerConfig config, const io::Js
   config.max_positions = io::get_int(json, "max_position_embeddings", 1, std::int64_t{1} << 31, positions);
   config.final_norm = true;
   TransformerTensors t;
-  t.tables.word = source.matrix({"embeddings.token_embedding.weight"}, true);
-  t.tables.position = source.matrix({"embeddings.position_embedding.weight"}, true);
+  t.tables.word = source.table({"embeddings.token_embedding.weight"});
+  t.tables.position = source.table({"embeddings.position_embedding.weight"});
   t.final_norm = source.vector({"final_layer_norm.weight"}, true);
   t.final_norm_bias = source.vector({"final_layer_norm.bias"}, true);
   t.layer = [&](index_t layer) {
