@@ -107,8 +107,10 @@ def markdown(report):
                 out.append(f"| {name} | | | | | {error} | 0 | {r['note']} |")
     if report.get("start_ms"):
         s = report["start_ms"]
-        out += ["", "## From process start to first embedding", "", f"{s['model']}, one short text, warm file cache, process start to exit, {len(s['rounds'])} runs: "
-                f"median {s['median']:.1f} ms, best {min(s['rounds']):.1f} ms, worst {max(s['rounds']):.1f} ms."]
+        figures = lambda t: f"median {t['median']:.1f} ms, best {min(t['rounds']):.1f} ms, worst {max(t['rounds']):.1f} ms"
+        out += ["", "## From process start to first embedding", "", f"{s['model']}, one short text, warm file cache, process start to exit, {len(s['rounds'])} runs: {figures(s)}."]
+        if "cached" in s:
+            out += [f"With `--cache`, whose file is there: {figures(s['cached'])}."]
     return "\n".join(out) + "\n"
 
 

@@ -18,7 +18,7 @@
 
 #include <tessera/io/atomic_file.hpp>
 #include <tessera/models/tensor_source.hpp>
-#include <tessera/tables/gemm.hpp>
+#include <tessera/ops/gemm.hpp>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -77,7 +77,7 @@ class PackedCache final : public WeightCache {
 namespace detail {
 
 inline constexpr const char *kPackedEnding = ".packed.safetensors", *kIndexEnding = ".key";
-inline std::string packed_layout() { return std::to_string(kernels::kPackedLayout); }
+inline std::string packed_layout() { return std::to_string(ops::kPackedLayout); }
 
 /// Device, inode, size and times of all files.
 inline std::string identity_of(const io::Checkpoint& checkpoint) {

@@ -6,6 +6,9 @@
 
 namespace tessera::ops {
 
+/// The layout of packed weights, for files that hold them: another number for every change of it.
+inline constexpr int kPackedLayout = 1;
+
 /// W [N, K] (out, in; rows may be padded) in the layout of the context's backend; f16 and bf16 become f32, exactly. Several
 /// matrices of one K are stacked in order, as one [sum N, K]: fused QKV. Where the first part names a store, what that has
 /// is taken. \throws Error kShapeMismatch, kBadStride, kUnsupported (dtype), kLimit.

@@ -12,8 +12,6 @@ inline constexpr index_t kSlice = 16;
 inline constexpr index_t kRowBlock = 240;
 /// The longest part of k that is worked off before the next panel's, and the panels that wait for the next part meanwhile.
 inline constexpr index_t kDepth = 1024, kGroupPanels = 4;
-/// The layout of packed weights, for files that hold them: another number for every change of it.
-inline constexpr int kPackedLayout = 1;
 /// Numbers of GemmArgs::sums.
 inline constexpr index_t kGemmSums = kRowBlock * kGroupPanels * kPanel;
 

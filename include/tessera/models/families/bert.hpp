@@ -28,8 +28,7 @@ inline TextModel load_bert(Context& ctx, const io::ModelFolder& folder, const io
   TensorSource source(ctx, folder.checkpoint(), {"", "bert.", "model.", "0.auto_model.", "auto_model."},
                       "embeddings.word_embeddings.weight", options);
   TransformerTensors t;
-  t.tables = {source.table({"embeddings.word_embeddings.weight"}),
-              source.table({"embeddings.position_embeddings.weight"}),
+  t.tables = {source.table({"embeddings.word_embeddings.weight"}), source.table({"embeddings.position_embeddings.weight"}),
               source.table({"embeddings.token_type_embeddings.weight"})};
   // Files from before 2019 call a norm's parameters gamma and beta.
   t.embedding_norm = source.vector({"embeddings.LayerNorm.weight", "embeddings.LayerNorm.gamma"}, true);
