@@ -103,6 +103,17 @@ MUTATIONS = [  # file, text, what it becomes
     (CPU + "rotary.inl", "float* pairs = x + 2 * j", "float* pairs = x + j"),
     (CPU + "rotary.inl", "g.places ? g.places[t] : t", "t"),
     (CPU + "rotary.inl", "t * g.ldx + h * g.ld_head", "t * g.ldx + h * 2 * g.half"),
+    ("include/tessera/ops/gemm-inl.hpp", "widen_rows(parts[i], 0, parts[i].extent[0], at)", "widen_rows(parts[0], 0, parts[i].extent[0], at)"),
+    ("include/tessera/ops/gemm-inl.hpp", "w.data + r * w.row_bytes()", "w.data + (r - begin) * w.row_bytes()"),
+    ("include/tessera/ops/gemm-inl.hpp", "found.bytes() == bytes && found.gated() == gated", "found.bytes() != bytes + 1 && found.gated() == gated"),
+    ("include/tessera/ops/gemm-inl.hpp", "if (end % kPanel != 0) __builtin_memset(", "if (end < 0) __builtin_memset("),
+    ("include/tessera/models/tensor_source-inl.hpp", "if (store_) store_->keep_checked(v);", ""),
+    ("include/tessera/models/tensor_source-inl.hpp", "(store_ && store_->checked(v))", "store_"),
+    ("include/tessera/models/tensor_source-inl.hpp", "options.cache && !allow_nonfinite_", "options.cache"),
+    ("include/tessera/models/packed_cache.hpp", "if (metadata[tensors[i].name] != found[i]) return;", "if (metadata[tensors[i].name] != found[i]) continue;"),
+    ("include/tessera/models/packed_cache.hpp", "metadata[\"sum\"] != sum_of(metadata)", "false"),
+    ("include/tessera/models/packed_cache.hpp", "if (text == key + check_of(index, key)) return key", "return key"),
+    ("include/tessera/models/packed_cache.hpp", "std::to_string(id.modified) + ' ' + std::to_string(id.changed)", "std::to_string(id.modified)"),
 ]  # fmt: skip
 
 

@@ -1,6 +1,11 @@
 #include <tessera/ops/gemm.hpp>
 
+#include <array>
+#include <cmath>
+#include <cstring>
 #include <limits>
+#include <tuple>
+#include <vector>
 
 #include "reference/linear.hpp"
 #include "support/backends.hpp"
@@ -254,6 +259,39 @@ TEST_P(Linear, PackedBytesAreTheSameForEveryIsaAndThreadCount) {
   const PackedWeight there = ops::pack_weight(other, p.w.in());
   ASSERT_EQ(here.bytes(), there.bytes());
   EXPECT_EQ(std::memcmp(here.data(), there.data(), here.bytes()), 0);
+}
+TEST_P(Linear, AStoreIsBelievedWhereWhatItHasFits) {
+  struct OneWeight : PackedStore {
+    PackedWeight offered;
+    int kept = 0;
+    PackedWeight find(const WeightView*, int, bool) override { return offered; }
+    void keep(const WeightView*, int, const PackedWeight&) override { ++kept; }
+    bool checked(const AnyView&) override { return false; }
+    void keep_checked(const AnyView&) override {}
+  } store;
+  const Problem p({1, 19, 40}, false, 8);
+  WeightView w = p.w.in();
+  const PackedWeight want = ops::pack_weight(ctx, w);
+  w.store = &store;
+  const auto offer = [&](index_t n, index_t k, std::size_t bytes, bool gated) {
+    store.offered = PackedWeight(n, k, DType::f32, Buffer(bytes), gated);
+    return ops::pack_weight(ctx, w);
+  };
+  const PackedWeight taken = offer(40, 19, want.bytes(), false);
+  EXPECT_EQ(taken.data(), store.offered.data());
+  EXPECT_EQ(store.kept, 0);
+  int kept = 0;
+  for (const auto& [n, k, bytes, gated] : {std::tuple<index_t, index_t, std::size_t, bool>{41, 19, want.bytes(), false},
+                                           {40, 20, want.bytes(), false},
+                                           {40, 19, want.bytes() - 64, false},
+                                           {40, 19, want.bytes() + 64, false},
+                                           {40, 19, want.bytes(), true},
+                                           {0, 0, 0, false}}) {
+    const PackedWeight got = offer(n, k, bytes, gated);
+    EXPECT_EQ(store.kept, ++kept);
+    ASSERT_EQ(got.bytes(), want.bytes());
+    EXPECT_EQ(std::memcmp(got.data(), want.data(), want.bytes()), 0);
+  }
 }
 TEST_P(Linear, NoRowsIsFine) {
   const Problem p({0, 4, 5}, false, 1);

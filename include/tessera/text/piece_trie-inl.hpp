@@ -45,7 +45,7 @@ class PieceTrie::Builder {
     }
     trie_.text_.resize(at);
     trie_.tails_.resize(pieces.size());
-    trie_.units_.reserve(keys_.size() * 2 + 512);
+    trie_.units_.reserve(keys_.size() * 4 + 512);  // memory that is never touched costs nothing, a move does
   }
 
   void run() {
@@ -60,7 +60,6 @@ class PieceTrie::Builder {
         if (!leaf(child)) open.push_back(child);
     }
     trie_.units_.resize(last_ + 257);
-    trie_.units_.shrink_to_fit();
   }
 
  private:
@@ -172,7 +171,7 @@ class PieceTrie::Builder {
   void take(std::size_t place, std::uint32_t parent) {
     if (place / 64 >= free_.size()) free_.resize(place / 64 + 8, ~std::uint64_t{0});
     free_[place / 64] &= ~(std::uint64_t{1} << (place % 64));
-    if (place >= trie_.units_.size()) trie_.units_.resize(std::max(place + 1, trie_.units_.size() * 2));
+    if (place >= trie_.units_.size()) trie_.units_.resize(place + 1024);
     trie_.units_[place].parent = parent;
     last_ = std::max(last_, place);
   }

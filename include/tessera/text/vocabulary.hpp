@@ -29,6 +29,9 @@ class Vocabulary {
   void add_all(std::span<const std::string_view> tokens) {
     constexpr std::size_t kAhead = 8;
     reserve(tokens.size());
+    std::size_t bytes = pool_.size();
+    for (const std::string_view token : tokens) bytes += token.size();
+    pool_.reserve(bytes);
     std::size_t hashes[kAhead];
     for (std::size_t i = 0; i < tokens.size() + kAhead; ++i) {
       std::size_t& h = hashes[i % kAhead];
