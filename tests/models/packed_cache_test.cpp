@@ -190,7 +190,10 @@ TEST_F(PackedCacheTest, ChangedWeightsAreSeenEvenWithTheTimeSetBack) {
   const std::string model = copy(kImages + "vit_p7", "model"), file = model + "/model.safetensors";
   timespec old[2] = {{1700000000, 0}, {1700000000, 0}};
   ASSERT_EQ(::utimensat(AT_FDCWD, file.c_str(), old, 0), 0);
-  std::this_thread::sleep_for(std::chrono::milliseconds(2100));  // until the file counts as one that stays as it is
+  const auto settle = [] {  // until the file counts as one that stays as it is
+    std::this_thread::sleep_for(std::chrono::milliseconds(2100));
+  };
+  settle();
   {
     PackedCache cache(packed());
     (void)see(ctx, model, {.cache = &cache});
@@ -202,8 +205,11 @@ TEST_F(PackedCacheTest, ChangedWeightsAreSeenEvenWithTheTimeSetBack) {
   write(file, bytes);
   ASSERT_EQ(::utimensat(AT_FDCWD, file.c_str(), old, 0), 0);
   const std::vector<float> want = see(ctx, model);
-  PackedCache cache(packed());
-  EXPECT_EQ(see(ctx, model, {.cache = &cache}), want);
+  for (int known = 0; known < 2; ++known) {  // while its times are new, and when they are not
+    PackedCache cache(packed());
+    EXPECT_EQ(see(ctx, model, {.cache = &cache}), want);
+    settle();
+  }
 }
 
 TEST_F(PackedCacheTest, DamagedFilesCountAsAbsentAndAreMended) {
