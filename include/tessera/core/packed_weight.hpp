@@ -54,13 +54,12 @@ struct WeightView {
   PackedStore* store = nullptr;  ///< where its packed form may be found
 
   WeightView() = default;
-  WeightView(
-      View<const float, 2> v) noexcept  // NOLINT(google-explicit-constructor): a View<float> is a View<const float> too
+  WeightView(View<const float, 2> v) noexcept
       : data(reinterpret_cast<const std::byte*>(v.data)),
         extent{v.extent[0], v.extent[1]},
         stride{v.stride[0], v.stride[1]},
         space(v.space) {}
-  WeightView(View<float, 2> v) noexcept : WeightView(View<const float, 2>(v)) {}  // NOLINT(google-explicit-constructor)
+  WeightView(View<float, 2> v) noexcept : WeightView(View<const float, 2>(v)) {}
 
   index_t row_bytes() const noexcept { return stride[0] * bit_width(dtype) / 8; }
   /// Rows [begin, end).

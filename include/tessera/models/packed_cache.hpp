@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include <tessera/io/atomic_file.hpp>
+#include <tessera/io/model_folder-inl.hpp>  // environment, which compiled builds do not declare elsewhere
 #include <tessera/models/tensor_source.hpp>
 #include <tessera/ops/gemm.hpp>
 
@@ -37,7 +37,8 @@ namespace tessera::models {
 /// opened. A file that is damaged, or of another layout, counts as absent, and save() writes it again. A checksum is no
 /// signature: the folder must be one that only its user writes to. It may be deleted at any time.
 ///
-/// One thread at a time; models that were loaded do not need the cache any more.
+/// One thread at a time. Models that were loaded do not need the cache any more; it holds on to what they packed as long as
+/// it lives.
 class PackedCache final : public WeightCache {
  public:
   explicit PackedCache(std::string folder = default_folder()) : folder_(std::move(folder)) {}
@@ -149,12 +150,9 @@ class PackedCache::Store final : public PackedStore {
 };
 
 inline std::string PackedCache::default_folder() {
-  const auto from = [](const char* name) {
-    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
-    return std::string(value ? value : "");
-  };
-  if (const std::string cache = from("XDG_CACHE_HOME"); !cache.empty()) return cache + "/tessera/packed";
-  const std::string home = from("HOME");
+  using io::detail::environment;
+  if (const std::string cache = environment("XDG_CACHE_HOME"); !cache.empty()) return cache + "/tessera/packed";
+  const std::string home = environment("HOME");
   if (home.empty()) throw Error(Code::kNotFound, "packed cache: no HOME and no XDG_CACHE_HOME is set; name a folder");
   return home + "/.cache/tessera/packed";
 }
