@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "peak.hpp"
+#include <tessera/ops/peak.hpp>
+
+#include "copy_probe.hpp"
 
 namespace tessera::bench {
 
@@ -95,7 +97,7 @@ inline void report(benchmark::State& state, const Timing& t) {
 /// For work bound by arithmetic: `flops` of one call against the multiply-add peak of this ISA and these threads.
 template <class F>
 void measure_flops(benchmark::State& state, Context& ctx, double flops, const F& call) {
-  const double peak = flop_peak(ctx);
+  const double peak = ops::flop_peak(ctx);
   const Timing t = sample(settings().seconds, call);
   report(state, t);
   state.counters["GFLOP/s"] = flops / t.best * 1e-9;

@@ -9,7 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "../../bench/ops/peak.hpp"
+#include <tessera/ops/peak.hpp>
+
 #include "breakdown.hpp"
 #include "tool.hpp"
 
@@ -183,7 +184,7 @@ int run_bench(const BenchOptions& o) {
       pass.parts->begin_pass();
       pass.run(options);
     }
-    pass.parts->print(bench::flop_peak(ctx));
+    pass.parts->print(ops::flop_peak(ctx));
     return kDone;
   }
   std::vector<double> seconds;
