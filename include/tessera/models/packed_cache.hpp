@@ -44,7 +44,6 @@ class PackedCache final : public WeightCache {
   explicit PackedCache(std::string folder = default_folder()) : folder_(std::move(folder)) {}
   /// $XDG_CACHE_HOME/tessera/packed, or ~/.cache/tessera/packed. \throws Error kNotFound without HOME.
   static std::string default_folder();
-  const std::string& folder() const noexcept { return folder_; }
 
   std::shared_ptr<PackedStore> open(Context& ctx, std::shared_ptr<const io::Checkpoint> checkpoint) override;
   void save(Context& ctx) override;  ///< makes the folder if it must
