@@ -92,14 +92,13 @@ struct RunOptions {
     app.add_option("--model", model, "model folder, or org/name in the Hugging Face cache of this machine")->required();
     app.add_option("--threads", threads, "threads; 0: all processors")->check(CLI::Range(0, 1024));
     app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
-    app.add_option("--dtype", dtype, "f32, bf16 or int8")->check(CLI::IsMember({"f32", "bf16", "int8"}));
+    app.add_option("--dtype", dtype, "of the linear layers: f32, bf16 or int8")->check(CLI::IsMember({"f32", "bf16", "int8"}));
     app.add_flag("--allow-nonfinite", allow_nonfinite, "load weights that hold NaN or infinity");
     app.add_flag("--cache{" + std::string(kUserCache) + "}", cache,
                  "keep packed weights in ~/.cache/tessera/packed, or in --cache=FOLDER: the next start finds them there");
   }
   tessera::Context context() const {
-    if (dtype != "f32")
-      throw Failure{kOther, "--dtype " + dtype + ": only f32 is available in this version; leave the option out"};
+    if (dtype == "int8") throw Failure{kOther, "--dtype int8: this version has f32 and bf16"};
     if (device != "cpu")
       throw Failure{kOther, "--device " + device + ": this build has no cuda; leave the option out to use the cpu"};
     return or_exit(kOther, [&] { return tessera::Context(tessera::ContextOptions{.threads = threads}); });
@@ -109,7 +108,9 @@ struct RunOptions {
   auto load(tessera::Context& ctx, const F& f) const {
     using namespace tessera;
     const auto kept = cache.empty() ? nullptr : or_exit(kOther, [&] { return open_cache(cache); });
-    auto loaded = or_refuse([&] { return f(models::LoadOptions{.allow_nonfinite = allow_nonfinite, .cache = kept.get()}); });
+    const models::LoadOptions options{
+        .allow_nonfinite = allow_nonfinite, .cache = kept.get(), .weights = dtype == "bf16" ? DType::bf16 : DType::f32};
+    auto loaded = or_refuse([&] { return f(options); });
     if (kept) {
       try {
         kept->save(ctx);

@@ -4,14 +4,15 @@
 
 namespace tessera {
 
-/// Slowest first. Every one gives the same bits in fp32.
-enum class Isa : unsigned char { generic, avx2, avx512, neon };
+/// Slowest first. Every one gives the same bits. avx512_bf16_vnni is avx512 with instructions for bf16 and int8.
+enum class Isa : unsigned char { generic, avx2, avx512, avx512_bf16_vnni, neon };
 
 constexpr const char* isa_name(Isa isa) noexcept {
   switch (isa) {
     case Isa::generic: return "generic";
     case Isa::avx2: return "avx2";
     case Isa::avx512: return "avx512";
+    case Isa::avx512_bf16_vnni: return "avx512_bf16_vnni";
     case Isa::neon: return "neon";
   }
   return "unknown";
@@ -28,7 +29,11 @@ struct IsaList {
 inline IsaList available_isas() noexcept {
 #if defined(TESSERA_STATIC_ISA) && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && \
     defined(__AVX512VL__)
+#if defined(__AVX512BF16__) && defined(__AVX512VNNI__)
+  return {{Isa::avx512_bf16_vnni}, 1};
+#else
   return {{Isa::avx512}, 1};
+#endif
 #elif defined(TESSERA_STATIC_ISA) && defined(__AVX2__) && defined(__FMA__)
   return {{Isa::avx2}, 1};
 #elif defined(TESSERA_STATIC_ISA) && defined(__aarch64__)
@@ -44,6 +49,8 @@ inline IsaList available_isas() noexcept {
       !__builtin_cpu_supports("avx512vl"))
     return list;
   list.isa[list.count++] = Isa::avx512;
+  if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512vnni")) return list;
+  list.isa[list.count++] = Isa::avx512_bf16_vnni;
   return list;
 #elif defined(__aarch64__)
   return {{Isa::generic, Isa::neon}, 2};

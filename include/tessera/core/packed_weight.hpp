@@ -52,6 +52,7 @@ struct WeightView {
   index_t stride[2] = {};  ///< in elements; the last one is 1
   Space space = Space::host;
   PackedStore* store = nullptr;  ///< where its packed form may be found
+  DType packed = DType::f32;     ///< what it is packed as: f32, or bf16, which is also what its inputs are rounded to then
 
   WeightView() = default;
   WeightView(View<const float, 2> v) noexcept

@@ -147,7 +147,7 @@ inline void pool_by_attention(Context& ctx, const AttentionPool& a, ops::BlockCo
                  heads(context.data(), images, c));
   ops::linear(ctx, pooled, a.block.attention_out.weight, {.bias = a.block.attention_out.bias}, out);
   config.pre_norm = true;
-  ctx.arena().reserve(ops::block_scratch(ctx, config, images, 1));
+  ctx.arena().reserve(ops::block_scratch(ctx, config, images, 1, a.block.mlp_in.weight.dtype()));
   ops::mlp_half(ctx, config, a.block, {}, out);
 }
 

@@ -111,7 +111,7 @@ class PackedCache::Store final : public PackedStore {
     const std::string name = label(parts, count, gated);
     if (const auto made = entry_->fresh.find(name); made != entry_->fresh.end()) return made->second;
     const AnyView* const v = name.empty() || !entry_->file ? nullptr : entry_->file->find(name);
-    if (!v || v->dtype != DType::f32) return {};
+    if (!v || v->dtype != parts[0].packed) return {};
     index_t n = 0;
     for (int i = 0; i < count; ++i) n += parts[i].extent[0];
     return PackedWeight(n, parts[0].extent[1], v->dtype, {v->data, static_cast<std::size_t>(v->bytes)}, entry_->file, gated);
@@ -141,6 +141,7 @@ class PackedCache::Store final : public PackedStore {
       if (at.empty() || parts[i].stride[0] != parts[i].extent[1]) return {};
       name += (i > 0 ? "+" : "") + at + 'x' + std::to_string(parts[i].extent[1]) + dtype_name(parts[i].dtype);
     }
+    if (parts[0].packed != DType::f32) name += std::string(" as ") + dtype_name(parts[0].packed);
     return gated ? name + " gated" : name;
   }
 

@@ -9,7 +9,7 @@ namespace tessera::models {
 
 inline TensorSource::TensorSource(Context& ctx, std::shared_ptr<const io::Checkpoint> checkpoint,
                                   std::initializer_list<const char*> prefixes, const char* probe, const LoadOptions& options)
-    : ctx_(ctx), hold_(std::make_shared<Hold>()), allow_nonfinite_(options.allow_nonfinite) {
+    : ctx_(ctx), hold_(std::make_shared<Hold>()), allow_nonfinite_(options.allow_nonfinite), packed_(options.weights) {
   hold_->checkpoint = std::move(checkpoint);
   if (options.cache && !allow_nonfinite_) store_ = options.cache->open(ctx, hold_->checkpoint);
   std::string tried;
@@ -68,7 +68,7 @@ inline WeightView TensorSource::weight(const AnyView& v, const std::string& name
   check(v, name);
   read_.push_back(v);
   WeightView w;
-  w.data = v.data, w.dtype = v.dtype, w.space = v.space, w.store = store_.get();
+  w.data = v.data, w.dtype = v.dtype, w.space = v.space, w.store = store_.get(), w.packed = packed_;
   w.extent[0] = n, w.extent[1] = k, w.stride[0] = k, w.stride[1] = 1;
   return w;
 }

@@ -29,6 +29,9 @@ class WeightCache {
 struct LoadOptions {
   bool allow_nonfinite = false;  ///< accept NaN and infinity in weights
   WeightCache* cache = nullptr;  ///< outlives the load; not used together with allow_nonfinite
+  /// What matrices are packed as: f32, or bf16, for which the inputs of linear layers are rounded too (see ops::linear);
+  /// embeddings, norms, biases, attention and the residual stream stay f32.
+  DType weights = DType::f32;
 };
 
 /// Reads named tensors of one checkpoint: matrices to be packed as they stand in the file, the rest as f32. An f32 tensor is
@@ -82,6 +85,7 @@ class TensorSource {
   std::vector<AnyView> read_;  // since the last release, from pages that are needed no more
   std::string prefix_;
   bool allow_nonfinite_;
+  DType packed_;
 };
 
 }  // namespace tessera::models

@@ -118,7 +118,8 @@ inline std::size_t Transformer::scratch(Context& ctx, index_t tokens, index_t ma
   a.carve<index_t>(tokens + 2);
   a.carve<std::int32_t>(tokens);
   if (merging) (void)detail::MergingGroup(a, config_.block, tokens);
-  return a.peak() + ops::block_scratch(ctx, config_.block, tokens, max_length);
+  const DType weights = blocks_.empty() ? DType::f32 : blocks_.front().qkv.weight.dtype();
+  return a.peak() + ops::block_scratch(ctx, config_.block, tokens, max_length, weights);
 }
 
 namespace detail {

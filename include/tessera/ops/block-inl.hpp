@@ -96,15 +96,15 @@ inline void mlp_half(Context& ctx, const BlockConfig& c, const BlockWeights& w, 
   tap(o.taps, o.layer, "output", x);
 }
 
-inline std::size_t block_scratch(Context& ctx, const BlockConfig& c, index_t tokens, index_t max_length) {
+inline std::size_t block_scratch(Context& ctx, const BlockConfig& c, index_t tokens, index_t max_length, DType weights) {
   Arena first = Arena::counting(), second = Arena::counting();
   (void)detail::AttentionHalfScratch(first, c, tokens);
   (void)detail::MlpHalfScratch(second, c, tokens);
   const auto larger = [](std::size_t a, std::size_t b) { return a > b ? a : b; };
-  const index_t context = c.heads * c.head_dim, widest = context > c.channels ? context : c.channels;
-  const std::size_t attention =
-      first.peak() + larger(attention_scratch(ctx, max_length, c.head_dim, c.head_dim), linear_scratch(ctx, tokens, widest));
-  const std::size_t mlp = second.peak() + linear_scratch(ctx, tokens, c.mlp_width > c.channels ? c.mlp_width : c.channels);
+  const auto product = [&](index_t k) { return linear_scratch(ctx, tokens, k, weights); };
+  const std::size_t in = product(c.channels), attention = first.peak() + larger(larger(in, product(c.heads * c.head_dim)),
+                                                                                attention_scratch(ctx, max_length, c.head_dim, c.head_dim));
+  const std::size_t mlp = second.peak() + larger(in, product(c.mlp_width));
   return larger(attention, mlp) + kAlignment;
 }
 

@@ -90,7 +90,9 @@ View<T, 3> heads_of(View<T, 2> x, index_t first, index_t count, index_t d) {
 void block_norm(Context& ctx, const BlockConfig& config, const NormWeights& w, View<const float, 2> x, View<float, 2> out);
 
 /// Arena bytes for either half on this context. \param tokens sum T.  \param max_length the longest sequence.
-std::size_t block_scratch(Context& ctx, const BlockConfig& config, index_t tokens, index_t max_length);
+/// \param weights their type.
+std::size_t block_scratch(Context& ctx, const BlockConfig& config, index_t tokens, index_t max_length,
+                          DType weights = DType::f32);
 
 /// Hands `value` to the taps under "layers.<layer>.<name>" (layer >= 0) or `name`, if wanted.
 void tap(const Taps* taps, index_t layer, const char* name, View<const float, 2> value);

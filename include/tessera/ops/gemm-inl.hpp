@@ -17,24 +17,33 @@ inline void widen_rows(const WeightView& w, index_t begin, index_t end, float* o
   for (index_t r = begin; r < end; ++r, out += w.extent[1]) widen(w.dtype, w.data + r * w.row_bytes(), w.extent[1], out);
 }
 
+/// Words of a packed row of k numbers: floats, or pairs of bf16.
+inline index_t packed_words(DType packed, index_t k) { return packed == DType::bf16 ? (k + 1) / 2 : k; }
+
 inline void pack_into(Context& ctx, const WeightView& w, float* dst) {
-  const index_t n = w.extent[0], k = w.extent[1], slices = (n + kSlice - 1) / kSlice;
-  const auto& t = table<kernels::GemmTable>(ctx);
+  const index_t n = w.extent[0], k = w.extent[1], slices = (n + kSlice - 1) / kSlice, words = packed_words(w.packed, k);
+  const auto pack =
+      w.packed == DType::bf16 ? table<kernels::Bf16GemmTable>(ctx).pack : table<kernels::GemmTable>(ctx).pack;
   if (const float* const rows = w.floats())
-    return for_rows(ctx, slices, 4, [&](index_t s0, index_t s1) { t.pack(rows, w.stride[0], n, k, s0, s1, dst); });
+    return for_rows(ctx, slices, 4, [&](index_t s0, index_t s1) { pack(rows, w.stride[0], n, k, s0, s1, dst); });
   const Buffer wide(static_cast<std::size_t>(ctx.threads() * kSlice * k) * sizeof(float));  // a slice for each thread
   ctx.parallel_for(slices, [&](index_t s, int lane) {
     float* const rows = wide.as<float>() + lane * kSlice * k;
     const index_t begin = s * kSlice, end = begin + kSlice < n ? begin + kSlice : n;
     widen_rows(w, begin, end, rows);
-    t.pack(rows, k, end - begin, k, 0, 1, dst + s * kSlice * k);
+    pack(rows, k, end - begin, k, 0, 1, dst + s * kSlice * words);
   });
+}
+
+inline auto gemm_for(Context& ctx, DType weight) {
+  return weight == DType::bf16 ? table<kernels::Bf16GemmTable>(ctx).gemm : table<kernels::GemmTable>(ctx).gemm;
 }
 
 inline void expect_weight(const char* op, const WeightView& w) {
   if (!widens(w.dtype)) fail(Code::kUnsupported, op, "weights are f32, f16 or bf16");
   if (w.extent[1] > 1 && w.stride[1] != 1) fail(Code::kBadStride, op, "the last dimension must be contiguous");
   if (w.space != Space::host) fail(Code::kBadArgument, op, "a weight of another device");
+  if (w.packed != DType::f32 && w.packed != DType::bf16) fail(Code::kUnsupported, op, "weights are packed as f32 or bf16");
 }
 
 /// What a store has for the parts, if it is of the right size; else what `make` packs, which the store is then told.
@@ -43,22 +52,42 @@ PackedWeight stored_or_made(const WeightView* parts, int count, bool gated, inde
   PackedStore* const store = parts[0].store;
   if (!store) return make();
   PackedWeight found = store->find(parts, count, gated);
-  if (found.n() == n && found.k() == parts[0].extent[1] && found.bytes() == bytes && found.gated() == gated) return found;
+  if (found.n() == n && found.k() == parts[0].extent[1] && found.dtype() == parts[0].packed && found.bytes() == bytes &&
+      found.gated() == gated)
+    return found;
   found = make();
   store->keep(parts, count, found);
   return found;
 }
 
-inline std::size_t slice_bytes(index_t n, index_t k) {
-  return static_cast<std::size_t>((n + kSlice - 1) / kSlice * kSlice * k) * sizeof(float);
+inline std::size_t slice_bytes(index_t n, index_t words) {
+  return static_cast<std::size_t>((n + kSlice - 1) / kSlice * kSlice * words) * sizeof(float);
+}
+
+/// Numbers of GemmArgs::sums for all lanes: none for short k; of any k few rows leave room for the panels in L2.
+inline index_t sums_scratch(Context& ctx, index_t rows, index_t words) {
+  constexpr index_t kFewRows = 48;
+  return words <= kernels::kDepth || rows <= kFewRows ? 0 : kernels::kGemmSums * ctx.threads();
+}
+/// Where each lane rounds rows of A for weights of bf16; null for f32.
+inline kernels::RoundedRows* carve_rounded(Arena& arena, DType weight, int lanes, index_t rows, index_t k) {
+  if (weight != DType::bf16) return nullptr;
+  const index_t most = kernels::rows_of_block(packed_words(weight, k));
+  const index_t words = (rows < most ? rows : most) * kernels::row_words(k);
+  auto* const rounded = arena.carve<kernels::RoundedRows>(lanes);
+  float* const data = arena.carve<float>(lanes * words);
+  for (index_t i = 0; i < lanes && !arena.is_counting(); ++i) rounded[i] = {data + i * words, 0, 0};
+  return rounded;
 }
 
 }  // namespace detail
 
-inline std::size_t linear_scratch(Context& ctx, index_t rows, index_t k) {
-  constexpr index_t kFewRows = 48;  // of any k they leave room for the panels in L2
-  if (k <= kernels::kDepth || rows <= kFewRows) return 0;
-  return static_cast<std::size_t>(kernels::kGemmSums * ctx.threads()) * sizeof(float);
+inline std::size_t linear_scratch(Context& ctx, index_t rows, index_t k, DType weight) {
+  Arena need = Arena::counting();
+  (void)detail::carve_rounded(need, weight, ctx.threads(), rows, k);
+  const index_t sums = detail::sums_scratch(ctx, rows, detail::packed_words(weight, k));
+  if (sums > 0) need.carve<float>(sums);
+  return need.peak();
 }
 
 inline PackedWeight pack_weight(Context& ctx, const WeightView& w) { return pack_weight(ctx, &w, 1); }
@@ -73,26 +102,31 @@ inline PackedWeight pack_weight(Context& ctx, const WeightView* parts, int count
   for (int i = 0; i < count; ++i) {
     expect(kOp, "input channels", parts[i].extent[1], k);
     expect_weight(kOp, parts[i]);
+    if (parts[i].packed != parts[0].packed) fail(Code::kBadArgument, kOp, "parts are packed as one type");
     whole = whole && n % kSlice == 0;
     n += parts[i].extent[0];
   }
   if (n == 0 || k == 0) fail(Code::kShapeMismatch, kOp, "an empty matrix");
-  const std::size_t bytes = slice_bytes(n, k);
+  const DType packed_as = parts[0].packed;
+  const index_t words = packed_words(packed_as, k);
+  const std::size_t bytes = slice_bytes(n, words);
   return stored_or_made(parts, count, false, n, bytes, [&] {
     Buffer packed(bytes);
     float* dst = packed.as<float>();
     if (whole) {
       for (int i = 0; i < count; ++i) {
         pack_into(ctx, parts[i], dst);
-        dst += parts[i].extent[0] * k;
+        dst += parts[i].extent[0] * words;
       }
     } else {  // a slice would hold rows of two parts
       const Buffer stacked(static_cast<std::size_t>(n * k) * sizeof(float));
       float* at = stacked.as<float>();
       for (int i = 0; i < count; at += parts[i].extent[0] * k, ++i) widen_rows(parts[i], 0, parts[i].extent[0], at);
-      pack_into(ctx, View<const float, 2>(stacked.as<const float>(), n, k), dst);
+      WeightView all = View<const float, 2>(stacked.as<const float>(), n, k);
+      all.packed = packed_as;
+      pack_into(ctx, all, dst);
     }
-    return PackedWeight(n, k, DType::f32, std::move(packed));
+    return PackedWeight(n, k, packed_as, std::move(packed));
   });
 }
 
@@ -105,25 +139,27 @@ inline PackedWeight pack_weight_glu(Context& ctx, const WeightView& gate, const 
   expect_weight(kOp, up);
   const index_t n = gate.extent[0], k = gate.extent[1], panels = (n + kPanel - 1) / kPanel;
   if (n == 0 || k == 0) fail(Code::kShapeMismatch, kOp, "an empty matrix");
-  const std::size_t bytes = static_cast<std::size_t>(2 * panels * kPanel * k) * sizeof(float);
+  if (gate.packed != up.packed) fail(Code::kBadArgument, kOp, "gate and up are packed as one type");
+  const index_t words = packed_words(gate.packed, k);
+  const std::size_t bytes = static_cast<std::size_t>(2 * panels * kPanel * words) * sizeof(float);
   const WeightView parts[] = {gate, up};
   return stored_or_made(parts, 2, true, 2 * n, bytes, [&] {
     Buffer packed(bytes);
     for (index_t p = 0; p < panels; ++p) {
       const index_t end = (p + 1) * kPanel < n ? (p + 1) * kPanel : n;
-      float* const dst = packed.as<float>() + 2 * p * kPanel * k;
-      if (end % kPanel != 0) __builtin_memset(dst, 0, static_cast<std::size_t>(2 * kPanel * k) * sizeof(float));
+      float* const dst = packed.as<float>() + 2 * p * kPanel * words;
+      if (end % kPanel != 0) __builtin_memset(dst, 0, static_cast<std::size_t>(2 * kPanel * words) * sizeof(float));
       pack_into(ctx, gate.slice(p * kPanel, end), dst);
-      pack_into(ctx, up.slice(p * kPanel, end), dst + kPanel * k);
+      pack_into(ctx, up.slice(p * kPanel, end), dst + kPanel * words);
     }
-    return PackedWeight(2 * n, k, DType::f32, std::move(packed), true);
+    return PackedWeight(2 * n, k, gate.packed, std::move(packed), true);
   });
 }
 
 inline void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, const Epilogue& e, View<float, 2> out) {
   using namespace detail;
   constexpr const char* kOp = "linear";
-  if (w.dtype() != DType::f32) fail(Code::kUnsupported, kOp, "only f32 weights");
+  if (w.dtype() != DType::f32 && w.dtype() != DType::bf16) fail(Code::kUnsupported, kOp, "weights are f32 or bf16");
   if (w.space() != Space::host) fail(Code::kBadArgument, kOp, "a weight of another device");
   if (w.gated() != e.glu) fail(Code::kShapeMismatch, kOp, "glu wants a weight of pack_weight_glu, and only glu takes it");
   const index_t m = x.extent[0], n = e.glu ? w.n() / 2 : w.n();
@@ -145,19 +181,21 @@ inline void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, 
   g.ldr = e.residual.stride[0];
   g.act = e.act;
   g.glu = e.glu;
-  const auto gemm = table<kernels::GemmTable>(ctx).gemm;
+  const auto gemm = gemm_for(ctx, w.dtype());
   const index_t panels = (n + kPanel - 1) / kPanel, lanes = ctx.threads();
+  Arena& arena = ctx.arena();
+  const index_t waiting = e.glu ? 0 : sums_scratch(ctx, m, packed_words(w.dtype(), w.k()));
+  if (arena.used() == 0) arena.reserve(linear_scratch(ctx, m, w.k(), w.dtype()));
+  const ArenaScope scope(arena);
+  kernels::RoundedRows* const rounded = carve_rounded(arena, w.dtype(), ctx.threads(), m, w.k());
   // The sums of a product whose k falls into parts wait in scratch. Without room for it k stays whole: slower, the same
   // bits.
-  Arena& arena = ctx.arena();
-  const std::size_t need = e.glu ? 0 : linear_scratch(ctx, m, w.k());
-  if (arena.used() == 0) arena.reserve(need);
-  const ArenaScope scope(arena);
-  float* const sums =
-      need > 0 && arena.capacity() - arena.used() >= need ? arena.carve<float>(kernels::kGemmSums * lanes) : nullptr;
+  const bool fits = arena.capacity() - arena.used() >= static_cast<std::size_t>(waiting) * sizeof(float);
+  float* const sums = waiting > 0 && fits ? arena.carve<float>(waiting) : nullptr;
   const auto run = [&](int lane, index_t m0, index_t m1, index_t p0, index_t p1) {
     kernels::GemmArgs mine = g;
     if (sums) mine.sums = sums + kernels::kGemmSums * lane;
+    if (rounded) mine.rows = rounded + lane;
     gemm(mine, m0, m1, p0, p1);
   };
   // Where every lane finds rows enough, rows: what a lane wrote is in its own cache when the next product reads it. Many go

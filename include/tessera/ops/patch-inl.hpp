@@ -54,9 +54,11 @@ inline index_t patch_tasks(Context& ctx, index_t tokens) noexcept {
 
 }  // namespace detail
 
-inline std::size_t patch_scratch(Context& ctx, const PatchShape& s, index_t tokens) {
+inline std::size_t patch_scratch(Context& ctx, const PatchShape& s, index_t tokens, DType weight) {
   Arena a = Arena::counting();
-  a.carve<float>(std::min(tokens, detail::kPatchBlock) * s.size() * ctx.threads());
+  const index_t rows = std::min(tokens, detail::kPatchBlock);
+  a.carve<float>(rows * s.size() * ctx.threads());
+  (void)detail::carve_rounded(a, weight, ctx.threads(), rows, s.size());
   return a.peak();
 }
 
@@ -65,7 +67,7 @@ inline void patch_embed(Context& ctx, const PatchShape& s, std::span<const Pixel
   using namespace detail;
   constexpr const char* kOp = "patch_embed";
   if (s.channels < 1 || s.frames < 1 || s.height < 1 || s.width < 1) fail(Code::kBadArgument, kOp, "an empty patch");
-  if (w.dtype() != DType::f32) fail(Code::kUnsupported, kOp, "only f32 weights");
+  if (w.dtype() != DType::f32 && w.dtype() != DType::bf16) fail(Code::kUnsupported, kOp, "weights are f32 or bf16");
   if (w.space() != Space::host) fail(Code::kBadArgument, kOp, "a weight of another device");
   if (w.gated()) fail(Code::kShapeMismatch, kOp, "a weight of pack_weight_glu");
   const PatchGrid grid = patch_grid(s, frames);
@@ -85,11 +87,13 @@ inline void patch_embed(Context& ctx, const PatchShape& s, std::span<const Pixel
   }
   if (tokens == 0) return;
   Arena& arena = ctx.arena();
-  if (arena.used() == 0) arena.reserve(patch_scratch(ctx, s, tokens));
+  if (arena.used() == 0) arena.reserve(patch_scratch(ctx, s, tokens, w.dtype()));
   const ArenaScope scope(arena);
   const index_t lane_floats = std::min(tokens, kPatchBlock) * k;
   float* scratch = arena.carve<float>(lane_floats * ctx.threads());
-  const auto gemm = table<kernels::GemmTable>(ctx).gemm;
+  kernels::RoundedRows* const rounded =
+      carve_rounded(arena, w.dtype(), ctx.threads(), std::min(tokens, kPatchBlock), k);
+  const auto gemm = gemm_for(ctx, w.dtype());
   const index_t tasks = patch_tasks(ctx, tokens), panels = (n + kernels::kPanel - 1) / kernels::kPanel;
   ctx.parallel_for(tasks, [&](index_t i, int lane) {
     const index_t begin = tokens * i / tasks, end = tokens * (i + 1) / tasks;
@@ -98,6 +102,7 @@ inline void patch_embed(Context& ctx, const PatchShape& s, std::span<const Pixel
     kernels::GemmArgs g{rows,         k, k, reinterpret_cast<const float*>(w.data()), n, out.data + begin * out.stride[0],
                         out.stride[0]};
     g.bias = bias.data;
+    if (rounded) rounded[lane].begin = rounded[lane].end = 0, g.rows = rounded + lane;  // those were other rows
     if (positions.data) g.residual = positions.data + begin * positions.stride[0], g.ldr = positions.stride[0];
     gemm(g, 0, end - begin, 0, panels);
   });

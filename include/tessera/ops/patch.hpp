@@ -41,7 +41,7 @@ PatchGrid patch_grid(const PatchShape& shape, std::span<const Pixels> frames) no
 /// Source: Dosovitskiy et al., arXiv:2010.11929, 3.1; tubelets: Arnab et al., arXiv:2103.15691, 3.2.
 void patch_embed(Context& ctx, const PatchShape& shape, std::span<const Pixels> frames, const PackedWeight& w,
                  View<const float, 1> bias, View<const float, 2> positions, View<float, 2> out);
-std::size_t patch_scratch(Context& ctx, const PatchShape& shape, index_t tokens);
+std::size_t patch_scratch(Context& ctx, const PatchShape& shape, index_t tokens, DType weight = DType::f32);
 
 /// How a table of positions is read at another size: the ways of torch's interpolate(align_corners=False).
 enum class PositionInterpolation : unsigned char {

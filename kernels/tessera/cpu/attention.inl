@@ -90,7 +90,7 @@ inline void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float
       common = common < hi[i] ? common : hi[i];
       any = any > hi[i] ? any : hi[i];
     }
-    run_tile(rows, (any + 15) / 16, {g.q + q * g.ldq, g.ldq, keys, kSlice * g.d, 0, g.d, s, ld, idle, 0});
+    run_tile<Float32>(rows, (any + 15) / 16, {g.q + q * g.ldq, g.ldq, keys, kSlice * g.d, 0, g.d, s, ld, idle, 0});
     // All maxima, then all exponentials: rows do not wait for one another's reductions.
     float top[kTileRows], sum[kTileRows];
     for (index_t i = 0; i < rows; ++i) top[i] = hi[i] > lo[i] ? row_maximum(s + i * ld, lo[i], hi[i]) : 0.0f;
@@ -102,13 +102,13 @@ inline void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float
     }
     // A key outside a row's own range is not multiplied by 0 but left out: an infinity there must not become a NaN here.
     if (from == 0 && common > 0) {
-      run_tile(rows, slices_v, {s, ld, values, kSlice * g.tk, 0, common, t, ldt, idle, 0});
+      run_tile<Float32>(rows, slices_v, {s, ld, values, kSlice * g.tk, 0, common, t, ldt, idle, 0});
       for (index_t i = 0; i < rows; ++i)
         if (hi[i] > common)
-          run_tile(1, slices_v, {s + i * ld, ld, values, kSlice * g.tk, common, hi[i], t + i * ldt, ldt, idle, 0});
+          run_tile<Float32>(1, slices_v, {s + i * ld, ld, values, kSlice * g.tk, common, hi[i], t + i * ldt, ldt, idle, 0});
     } else {
       for (index_t i = 0; i < rows; ++i)
-        run_tile(1, slices_v,
+        run_tile<Float32>(1, slices_v,
                  {s + i * ld + lo[i], ld, values + 16 * lo[i], kSlice * g.tk, 0, hi[i] - lo[i], t + i * ldt, ldt, idle, 0});
     }
     for (index_t i = 0; i < rows; ++i) {

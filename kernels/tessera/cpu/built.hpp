@@ -5,6 +5,7 @@
 #define TESSERA_BUILT_GENERIC 0
 #define TESSERA_BUILT_AVX2 0
 #define TESSERA_BUILT_AVX512 0
+#define TESSERA_BUILT_AVX512_BF16_VNNI 0
 #define TESSERA_BUILT_NEON 0
 
 #if !defined(TESSERA_STATIC_ISA)
@@ -15,6 +16,8 @@
 #define TESSERA_BUILT_AVX2 1
 #undef TESSERA_BUILT_AVX512
 #define TESSERA_BUILT_AVX512 1
+#undef TESSERA_BUILT_AVX512_BF16_VNNI
+#define TESSERA_BUILT_AVX512_BF16_VNNI 1
 #elif defined(__aarch64__)
 #undef TESSERA_BUILT_NEON
 #define TESSERA_BUILT_NEON 1
@@ -22,6 +25,10 @@
 #elif defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 #undef TESSERA_BUILT_AVX512
 #define TESSERA_BUILT_AVX512 1
+#if defined(__AVX512BF16__) && defined(__AVX512VNNI__)
+#undef TESSERA_BUILT_AVX512_BF16_VNNI
+#define TESSERA_BUILT_AVX512_BF16_VNNI 1
+#endif
 #elif defined(__AVX2__) && defined(__FMA__)
 #undef TESSERA_BUILT_AVX2
 #define TESSERA_BUILT_AVX2 1

@@ -3,7 +3,9 @@
 // The order matters.
 // clang-format off
 #include <tessera/cpu/math.inl>
+#include <tessera/cpu/tile.inl>
 #include <tessera/cpu/gemm.inl>
+#include <tessera/cpu/bf16.inl>
 #include <tessera/cpu/norm.inl>
 #include <tessera/cpu/attention.inl>
 #include <tessera/cpu/embed.inl>
@@ -17,7 +19,11 @@ struct Family;
 
 template <>
 struct Family<GemmTable> {
-  static constexpr GemmTable kTable{gemm, pack, tile_probe, peak, kTileRows, kPeakChains};
+  static constexpr GemmTable kTable{gemm<Float32>, pack, tile_probe, peak, kTileRows, kPeakChains};
+};
+template <>
+struct Family<Bf16GemmTable> {
+  static constexpr Bf16GemmTable kTable{gemm<Bf16ByFma>, pack_bf16};
 };
 template <>
 struct Family<NormTable> {

@@ -11,6 +11,7 @@
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
+#include <tessera/cpu/tile_args.hpp>
 #include <tessera/tables/tables.hpp>
 
 #if defined(__FAST_MATH__)

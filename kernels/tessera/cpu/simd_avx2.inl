@@ -50,6 +50,26 @@ TESSERA_INLINE f32x16 exponent_bits(f32x16 t) {
   return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(t.lo), 23)),
           _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(t.hi), 23))};
 }
+TESSERA_INLINE __m256 first_of_pairs(__m256 a) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 16)); }
+TESSERA_INLINE __m256 second_of_pairs(__m256 a) {
+  return _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(-0x10000)));
+}
+TESSERA_INLINE __m256 pairs_of(__m256 first, __m256 second) {
+  return _mm256_or_ps(_mm256_castsi256_ps(_mm256_srli_epi32(_mm256_castps_si256(first), 16)), second);
+}
+TESSERA_INLINE __m256 round_bf16(__m256 a) {
+  const __m256i u = _mm256_castps_si256(a), odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1)),
+                up = _mm256_add_epi32(u, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+  const __m256i quiet = _mm256_or_si256(u, _mm256_set1_epi32(0x400000));
+  return second_of_pairs(
+      _mm256_blendv_ps(_mm256_castsi256_ps(up), _mm256_castsi256_ps(quiet), _mm256_cmp_ps(a, a, _CMP_UNORD_Q)));
+}
+TESSERA_INLINE f32x16 first_of_pairs(f32x16 a) { return {first_of_pairs(a.lo), first_of_pairs(a.hi)}; }
+TESSERA_INLINE f32x16 second_of_pairs(f32x16 a) { return {second_of_pairs(a.lo), second_of_pairs(a.hi)}; }
+TESSERA_INLINE f32x16 pairs_of(f32x16 first, f32x16 second) {
+  return {pairs_of(first.lo, second.lo), pairs_of(first.hi, second.hi)};
+}
+TESSERA_INLINE f32x16 round_bf16(f32x16 a) { return {round_bf16(a.lo), round_bf16(a.hi)}; }
 TESSERA_INLINE bool all_lanes_finite(f32x16 a) {
   const f32x16 m = abs(a);
   const __m256 inf = _mm256_set1_ps(__builtin_inff());

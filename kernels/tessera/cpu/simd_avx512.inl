@@ -32,6 +32,24 @@ TESSERA_INLINE f32x16 abs(f32x16 a) { return {_mm512_abs_ps(a.v)}; }
 TESSERA_INLINE f32x16 exponent_bits(f32x16 t) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(t.v), 23))};
 }
+// Words of two bf16, the first one in the lower half; a bf16 alone is the f32 that it equals.
+TESSERA_INLINE f32x16 first_of_pairs(f32x16 a) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a.v), 16))};
+}
+TESSERA_INLINE f32x16 second_of_pairs(f32x16 a) {
+  return {_mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(a.v), _mm512_set1_epi32(-0x10000)))};
+}
+TESSERA_INLINE f32x16 pairs_of(f32x16 first, f32x16 second) {
+  return {_mm512_castsi512_ps(
+      _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(first.v), 16), _mm512_castps_si512(second.v)))};
+}
+// The nearest bf16, of two the even one; a NaN keeps its upper half and is quiet.
+TESSERA_INLINE f32x16 round_bf16(f32x16 a) {
+  const __m512i u = _mm512_castps_si512(a.v), odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1)),
+                up = _mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __m512i v = _mm512_mask_or_epi32(up, _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q), u, _mm512_set1_epi32(0x400000));
+  return second_of_pairs({_mm512_castsi512_ps(v)});
+}
 TESSERA_INLINE bool all_lanes_finite(f32x16 a) {  // |a| < infinity
   return _mm512_cmp_ps_mask(_mm512_abs_ps(a.v), _mm512_set1_ps(__builtin_inff()), _CMP_LT_OQ) == 0xffff;
 }

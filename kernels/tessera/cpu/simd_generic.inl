@@ -2,6 +2,7 @@
 inline constexpr int kTileRows = 2, kTileVecs = 1, kPeakChains = 2, kWidth = 4, kParts = 4;
 typedef float vec __attribute__((vector_size(16)));
 typedef std::int32_t ivec __attribute__((vector_size(16)));
+typedef std::uint32_t uvec __attribute__((vector_size(16)));
 
 // a * b + c with one rounding. Without the instruction: the product is exact in double, the sum is rounded to odd there
 // (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008), so that the rounding to float is the only one.
@@ -43,4 +44,14 @@ TESSERA_INLINE vec v_max(vec a, vec b) { return a > b ? a : b; }
 TESSERA_INLINE vec v_min(vec a, vec b) { return a < b ? a : b; }
 TESSERA_INLINE vec v_abs(vec a) { return reinterpret_cast<vec>(reinterpret_cast<ivec>(a) & 0x7fffffff); }
 TESSERA_INLINE vec v_exponent_bits(vec t) { return reinterpret_cast<vec>(reinterpret_cast<ivec>(t) << 23); }
+TESSERA_INLINE vec v_first_of_pairs(vec a) { return reinterpret_cast<vec>(reinterpret_cast<uvec>(a) << 16); }
+TESSERA_INLINE vec v_second_of_pairs(vec a) { return reinterpret_cast<vec>(reinterpret_cast<uvec>(a) & 0xffff0000U); }
+TESSERA_INLINE vec v_pairs_of(vec first, vec second) {
+  return reinterpret_cast<vec>(reinterpret_cast<uvec>(first) >> 16 | reinterpret_cast<uvec>(second));
+}
+TESSERA_INLINE vec v_round_bf16(vec a) {
+  const uvec u = reinterpret_cast<uvec>(a), up = u + ((u >> 16 & 1U) + 0x7fffU), quiet = u | 0x400000U;
+  const uvec ordered = reinterpret_cast<uvec>(a == a);
+  return v_second_of_pairs(reinterpret_cast<vec>((ordered & up) | (~ordered & quiet)));
+}
 TESSERA_INLINE float sqrt1(float x) { return __builtin_sqrtf(x); }

@@ -18,4 +18,16 @@ TESSERA_INLINE vec v_if_ordered(vec a, vec b, vec yes, vec no) {
 }
 TESSERA_INLINE vec v_abs(vec a) { return vabsq_f32(a); }
 TESSERA_INLINE vec v_exponent_bits(vec t) { return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(t), 23)); }
+TESSERA_INLINE vec v_first_of_pairs(vec a) { return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(a), 16)); }
+TESSERA_INLINE vec v_second_of_pairs(vec a) {
+  return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(0xffff0000)));
+}
+TESSERA_INLINE vec v_pairs_of(vec first, vec second) {
+  return vreinterpretq_f32_u32(vorrq_u32(vshrq_n_u32(vreinterpretq_u32_f32(first), 16), vreinterpretq_u32_f32(second)));
+}
+TESSERA_INLINE vec v_round_bf16(vec a) {
+  const uint32x4_t u = vreinterpretq_u32_f32(a), odd = vandq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(1)),
+                   up = vaddq_u32(u, vaddq_u32(odd, vdupq_n_u32(0x7fff))), quiet = vorrq_u32(u, vdupq_n_u32(0x400000));
+  return v_second_of_pairs(vreinterpretq_f32_u32(vbslq_u32(vceqq_f32(a, a), up, quiet)));
+}
 TESSERA_INLINE float sqrt1(float x) { return vget_lane_f32(vsqrt_f32(vdup_n_f32(x)), 0); }

@@ -1,4 +1,5 @@
-// Matrix products over packed panels. Panels: W [N, K] as [ceil(N / 16)][K][16], output channels beyond N zero.
+// Matrix products over packed panels. Panels: W [N, K] as [ceil(N / 16)][K][16], output channels beyond N zero; in bf16 as
+// [ceil(N / 16)][ceil(K / 2)][16][2], an odd K filled up with a zero. A word is 32 bits: an f32, or a pair of bf16.
 #pragma once
 #include <tessera/tables/activation.hpp>
 
@@ -10,16 +11,28 @@ inline constexpr index_t kPanel = 64;
 inline constexpr index_t kSlice = 16;
 /// Rows that pass under a panel before the next one: with kDepth of k they stay in L2.
 inline constexpr index_t kRowBlock = 240;
-/// The longest part of k that is worked off before the next panel's, and the panels that wait for the next part meanwhile.
+/// The longest part of k, in words of W, that is worked off before the next panel's, and the panels that wait for the next
+/// part meanwhile.
 inline constexpr index_t kDepth = 1024, kGroupPanels = 4;
 /// Numbers of GemmArgs::sums.
 inline constexpr index_t kGemmSums = kRowBlock * kGroupPanels * kPanel;
+/// Rows of a block whose k has so many words.
+constexpr index_t rows_of_block(index_t words) noexcept { return words > kDepth ? kRowBlock : kRowBlock * kDepth / words; }
+/// Words of a rounded row of k at most: two for each pair of bf16, in whole vectors. Rows that are a power of two apart would
+/// share their places in the first-level cache.
+constexpr index_t row_words(index_t k) noexcept { return (k + 15) / 16 * 16 + (k % 256 == 0 ? 16 : 0); }
+
+/// Rows [begin, end) of A, rounded to bf16. The caller's room for one lane: what is in it serves the next call of one product.
+struct RoundedRows {
+  float* data;  ///< [rows_of_block(), row_words()], 64-byte aligned
+  index_t begin, end;
+};
 
 /// C[m, n] = residual + channel_scale[n] * act(A[m, :] . W[n, :] + bias[n]); with `glu`, act(gate) * up instead of act.
 struct GemmArgs {
   const float* a;
   index_t lda, k;
-  const float* w;  ///< slices [ceil(n / 16)][k][16]; with glu gate and up panels of 64 columns alternate
+  const float* w;  ///< slices of words; with glu gate and up panels of 64 columns alternate
   index_t n;
   float* c;
   index_t ldc;
@@ -29,7 +42,8 @@ struct GemmArgs {
   index_t ldr = 0;
   Activation act = Activation::identity;
   bool glu = false;
-  float* sums = nullptr;  ///< [kGemmSums], 64-byte aligned: what the chains of k > kDepth wait in (not glu); null: k whole
+  float* sums = nullptr;  ///< [kGemmSums], 64-byte aligned: what chains of more than kDepth words wait in (not glu), or null
+  RoundedRows* rows = nullptr;  ///< for bf16
   index_t stride = 1;     ///< the caller's next panel after p1 - 1 is that many further: it is fetched ahead
 };
 
@@ -44,6 +58,14 @@ struct GemmTable {
   float (*peak)(index_t steps) noexcept;
   int tile_rows;    ///< rows of the full register tile
   int peak_chains;  ///< chains of peak()
+};
+
+/// The same for weights of bf16: rows of A are rounded to bf16 (to nearest even), sums are f32.
+struct Bf16GemmTable {
+  /// Each element is the chain of vdpbf16ps from 0: for each pair of k ascending, fma of its second element, then of its
+  /// first, subnormal inputs and results counting as zero.
+  void (*gemm)(const GemmArgs& args, index_t m0, index_t m1, index_t p0, index_t p1) noexcept;
+  void (*pack)(const float* w, index_t ldw, index_t n, index_t k, index_t s0, index_t s1, float* dst) noexcept;
 };
 
 }  // namespace tessera::kernels

@@ -11,4 +11,4 @@
 
 /// F(Table) for each of them.
 #define TESSERA_EACH_TABLE(F) \
-  F(GemmTable) F(NormTable) F(ActivationTable) F(AttentionTable) F(EmbedTable) F(MergeTable) F(ResampleTable) F(RotaryTable)
+  F(GemmTable) F(Bf16GemmTable) F(NormTable) F(ActivationTable) F(AttentionTable) F(EmbedTable) F(MergeTable) F(ResampleTable) F(RotaryTable)

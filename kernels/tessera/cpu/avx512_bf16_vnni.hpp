@@ -1,0 +1,52 @@
+// Kernels for AVX-512 with AVX512_BF16 and VNNI: those of avx512.hpp, but for products of bf16, which have an instruction.
+#pragma once
+#include <tessera/cpu/avx512.hpp>
+
+#if defined(__x86_64__)
+TESSERA_PUSH_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni")
+namespace tessera::kernels::inline TESSERA_BASE::avx512_bf16_vnni {
+TESSERA_PUSH_BITS
+using namespace avx512;
+#include <tessera/cpu/tile.inl>
+
+// vdpbf16ps rounds and flushes as bf16.inl says, whatever the floating-point mode. Called from kernels of avx512, into which
+// nothing of this can be inlined.
+struct Bf16ByInstruction {
+  static constexpr int kNumbers = 2, kSteps = 1;
+  TESSERA_INLINE static f32x16 part(const float* p, int) { return load(p); }
+  TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) {
+    return {_mm512_dpbf16_ps(c.v, reinterpret_cast<__m512bh>(a.v), reinterpret_cast<__m512bh>(w.v))};
+  }
+  static TileRows rows(const GemmArgs& g, index_t begin, index_t end) {
+    const index_t ld = row_words(g.k) / 2;
+    if (g.rows->begin == begin && g.rows->end == end) return {g.rows->data, ld};
+    for (index_t r = begin; r < end; ++r)
+      for (index_t i = 0; i < g.k; i += 16) {
+        const f32x16 a = round_bf16(load_n(g.a + r * g.lda + i, g.k - i, 0.0f));
+        const __m256i pairs = _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(a.v), 16));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(g.rows->data + (r - begin) * ld + i / 2), pairs);
+      }
+    g.rows->begin = begin, g.rows->end = end;
+    return {g.rows->data, ld};
+  }
+  static void tiles(index_t rows, index_t slices, const TileArgs& g) { run_tile<Bf16ByInstruction>(rows, slices, g); }
+};
+
+template <class Table>
+struct Family : avx512::Family<Table> {};
+template <>
+struct Family<Bf16GemmTable> {
+  static constexpr Bf16GemmTable kTable{avx512::gemm<Bf16ByInstruction>, avx512::pack_bf16};
+};
+TESSERA_POP_BITS
+}  // namespace tessera::kernels::inline TESSERA_BASE::avx512_bf16_vnni
+TESSERA_POP_TARGET
+#if !defined(TESSERA_COMPILED)
+namespace tessera::kernels::inline TESSERA_BASE {
+template <class Table>
+const Table& avx512_bf16_vnni_table() noexcept {
+  return avx512_bf16_vnni::Family<Table>::kTable;
+}
+}  // namespace tessera::kernels::inline TESSERA_BASE
+#endif
+#endif

@@ -1,0 +1,81 @@
+// Register tiles of A . W^T from slices of W. Included inside an ISA namespace, after its vocabulary of f32x16.
+//
+// What the 32-bit words mean, a Product knows: a word of W meets kSteps words of A, the last one first; part(p, i) is what
+// the i-th of them meets of the sixteen words at p, madd(a, w, c) the multiply-add.
+
+// Rows x (16 Vecs) of sums, W's slices `stride` words apart: one chain per output, ascending over the words [k0, k1),
+// started at 0 or resumed from t. Every step asks for the line at `ahead`, `step` bytes further each time: the next panel
+// arrives in L2 unnoticed. Asked for faster than it is needed, it would hold the buffers that this panel's lines go through.
+// TESSERA_OPAQUE keeps the addresses of six rows in two registers; left alone, compilers run out of them and reload. Nor may
+// they keep words of W for a second part: there are no registers left for them.
+template <class Product, int Rows, int Vecs>
+TESSERA_NOINLINE void tile(const float* a, index_t lda, const float* w, index_t stride, index_t k0, index_t k1, float* t,
+                           index_t ldt, const char* ahead, index_t step) noexcept {
+  constexpr int kSteps = Product::kSteps;
+  f32x16 acc[Rows][Vecs];
+  const float* from = t;
+  TESSERA_UNROLL
+  for (int i = 0; i < Rows; ++i) {
+    TESSERA_UNROLL
+    for (int j = 0; j < Vecs; ++j) acc[i][j] = k0 == 0 ? set1(0.0f) : load(from + 16 * j);
+    from += ldt;
+    TESSERA_OPAQUE(from);
+  }
+  w += 16 * k0;
+  a += kSteps * k0;
+  const float* a3 = Rows > 3 ? a + 3 * lda : a;
+  TESSERA_OPAQUE(a3);
+  for (index_t left = k1 - k0; left > 0; --left) {
+    prefetch_l2(ahead);
+    ahead += step;
+    TESSERA_UNROLL
+    for (int j = 0; j < Vecs; ++j) prefetch(w + j * stride + 16 * 8);
+    TESSERA_UNROLL
+    for (int p = kSteps - 1; p >= 0; --p) {
+      if (p < kSteps - 1) TESSERA_OPAQUE(w);
+      f32x16 wv[Vecs];
+      TESSERA_UNROLL
+      for (int j = 0; j < Vecs; ++j) wv[j] = Product::part(w + j * stride, p);
+      TESSERA_UNROLL
+      for (int i = 0; i < Rows; ++i) {
+        const f32x16 av = set1(i < 3 ? a[i * lda + p] : a3[(i - 3) * lda + p]);
+        TESSERA_UNROLL
+        for (int j = 0; j < Vecs; ++j) acc[i][j] = Product::madd(av, wv[j], acc[i][j]);
+      }
+    }
+    w += 16;
+    a += kSteps, a3 += kSteps;
+  }
+  TESSERA_OPAQUE(t);
+  TESSERA_UNROLL
+  for (int i = 0; i < Rows; ++i) {
+    TESSERA_UNROLL
+    for (int j = 0; j < Vecs; ++j) store(t + 16 * j, acc[i][j]);
+    t += ldt;
+    TESSERA_OPAQUE(t);
+  }
+}
+
+template <class Product, int Rows, int Vecs>
+TESSERA_INLINE void run_rows(index_t rows, const TileArgs& g) {
+  if (rows == Rows) return tile<Product, Rows, Vecs>(g.a, g.lda, g.w, g.stride, g.k0, g.k1, g.t, g.ldt, g.ahead, g.step);
+  if constexpr (Rows > 1) run_rows<Product, Rows - 1, Vecs>(rows, g);
+}
+
+template <class Product, int Vecs>
+TESSERA_INLINE void run_vecs(index_t rows, index_t vecs, const TileArgs& g) {
+  if (vecs == Vecs) return run_rows<Product, kTileRows, Vecs>(rows, g);
+  if constexpr (Vecs > 1) run_vecs<Product, Vecs - 1>(rows, vecs, g);
+}
+
+// rows <= kTileRows rows x `slices` slices into t, a register tile at a time, of sizes that differ by at most one.
+template <class Product>
+TESSERA_INLINE void run_tile(index_t rows, index_t slices, TileArgs g) {
+  const index_t tiles = (slices + kTileVecs - 1) / kTileVecs;
+  for (index_t i = 0; i < tiles; ++i) {
+    const index_t vecs = slices * (i + 1) / tiles - slices * i / tiles;
+    run_vecs<Product, kTileVecs>(rows, vecs, g);
+    g.w += g.stride * vecs;
+    g.t += 16 * vecs;
+  }
+}
