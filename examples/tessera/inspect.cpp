@@ -19,6 +19,7 @@ int machine() {
   Context ctx = or_exit(kOther, [] { return Context(); });
   std::printf("instruction sets:");
   for (const Isa isa : available_isas()) std::printf(" %s", isa_name(isa));
+  for (const Isa isa : fast_isas()) std::printf("\nand, with bf16 of other bits (--fast): %s", isa_name(isa));
   std::printf("\nused by default: %s%s\n", isa_name(ctx.isa()), std::getenv("TESSERA_ISA") ? " (TESSERA_ISA)" : "");
   std::printf("threads: %d\nmemory: %.1f GiB\ndevices: cpu\n", ctx.threads(),
               static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 30));

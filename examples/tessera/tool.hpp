@@ -86,13 +86,14 @@ inline constexpr const char* kUserCache = "~";
 struct RunOptions {
   std::string model, device = "cpu", dtype = "f32", cache;
   int threads = 0;
-  bool allow_nonfinite = false;
+  bool allow_nonfinite = false, fast = false;
 
   void add_to(CLI::App& app) {
     app.add_option("--model", model, "model folder, or org/name in the Hugging Face cache of this machine")->required();
     app.add_option("--threads", threads, "threads; 0: all processors")->check(CLI::Range(0, 1024));
     app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
     app.add_option("--dtype", dtype, "of the linear layers: f32, bf16 or int8")->check(CLI::IsMember({"f32", "bf16", "int8"}));
+    app.add_flag("--fast", fast, "bf16 by the machine's matrix unit, if it has one: the bits are then those of that unit");
     app.add_flag("--allow-nonfinite", allow_nonfinite, "load weights that hold NaN or infinity");
     app.add_flag("--cache{" + std::string(kUserCache) + "}", cache,
                  "keep packed weights in ~/.cache/tessera/packed, or in --cache=FOLDER: the next start finds them there");
@@ -101,7 +102,7 @@ struct RunOptions {
     if (dtype == "int8") throw Failure{kOther, "--dtype int8: this version has f32 and bf16"};
     if (device != "cpu")
       throw Failure{kOther, "--device " + device + ": this build has no cuda; leave the option out to use the cpu"};
-    return or_exit(kOther, [&] { return tessera::Context(tessera::ContextOptions{.threads = threads}); });
+    return or_exit(kOther, [&] { return tessera::Context(tessera::ContextOptions{.threads = threads, .fast = fast}); });
   }
   /// f(options of the load), with its errors as a refused model.
   template <class F>

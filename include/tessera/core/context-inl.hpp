@@ -1,6 +1,8 @@
 #pragma once
 #if defined(__linux__)
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #include <atomic>
@@ -36,6 +38,15 @@ inline int usable_processors() noexcept {
   const unsigned n = std::thread::hardware_concurrency();
   return n == 0 ? 1 : static_cast<int>(n);
 }
+/// Linux gives a process the matrix unit's registers on request: its threads' saved state grows by 8 KB each.
+inline bool permit_amx() noexcept {
+#if defined(__linux__) && defined(__x86_64__)
+  constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILE_DATA
+  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 }  // namespace detail
 
 inline Context::Context(const ContextOptions& o) {
@@ -43,8 +54,10 @@ inline Context::Context(const ContextOptions& o) {
     throw Error(Code::kUnsupported, "context: this build has no cuda; link tessera::cuda, or ask for the cpu");
   if (o.threads < 0 || o.threads > 1024)
     throw Error(Code::kBadArgument, {"context: threads = ", std::to_string(o.threads), ", expected 0 (all) to 1024"});
-  Isa isa = o.isa ? *o.isa : default_isa();
+  Isa isa = o.isa ? *o.isa : default_isa(o.fast);
   if (o.isa) isa = isa_from_name(isa_name(isa));  // refuses what this machine lacks
+  if (isa == Isa::amx && !detail::permit_amx())
+    throw Error(Code::kUnsupported, "context: the system does not let this process use amx");
   auto state = std::make_unique<State>();
   state->isa = isa;
   state->executor = o.executor;

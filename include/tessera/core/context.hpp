@@ -27,12 +27,14 @@ struct ContextOptions {
   int threads = 0;           ///< 0: as many as the processors that this process may use
   const Isa* isa = nullptr;  ///< null: default_isa(), which TESSERA_ISA overrides
   Executor executor = {};    ///< used instead of own threads when parallel_for is set
+  bool fast = false;         ///< the ISA may be one of fast_isas(), if there are any: bf16 with other bits
 };
 
 class Context {
  public:
   Context() : Context(ContextOptions{}) {}
-  /// \throws Error kUnsupported for an ISA or device that is not there, kBadArgument for threads outside 0..1024.
+  /// \throws Error kUnsupported for an ISA or device that is not there, or that the system denies, kBadArgument for threads
+  /// outside 0..1024.
   explicit Context(const ContextOptions& options);
   explicit Context(int threads) : Context(ContextOptions{.threads = threads}) {}
   Context(Isa isa, int threads) : Context(ContextOptions{.threads = threads, .isa = &isa}) {}

@@ -22,8 +22,7 @@ inline index_t packed_words(DType packed, index_t k) { return packed == DType::b
 
 inline void pack_into(Context& ctx, const WeightView& w, float* dst) {
   const index_t n = w.extent[0], k = w.extent[1], slices = (n + kSlice - 1) / kSlice, words = packed_words(w.packed, k);
-  const auto pack =
-      w.packed == DType::bf16 ? table<kernels::Bf16GemmTable>(ctx).pack : table<kernels::GemmTable>(ctx).pack;
+  const auto pack = w.packed == DType::bf16 ? table<kernels::Bf16GemmTable>(ctx).pack : table<kernels::GemmTable>(ctx).pack;
   if (const float* const rows = w.floats())
     return for_rows(ctx, slices, 4, [&](index_t s0, index_t s1) { pack(rows, w.stride[0], n, k, s0, s1, dst); });
   const Buffer wide(static_cast<std::size_t>(ctx.threads() * kSlice * k) * sizeof(float));  // a slice for each thread
@@ -73,7 +72,8 @@ inline index_t sums_scratch(Context& ctx, index_t rows, index_t words) {
 inline kernels::RoundedRows* carve_rounded(Arena& arena, DType weight, int lanes, index_t rows, index_t k) {
   if (weight != DType::bf16) return nullptr;
   const index_t most = kernels::rows_of_block(packed_words(weight, k));
-  const index_t words = (rows < most ? rows : most) * kernels::row_words(k);
+  constexpr index_t kGroup = kernels::kRowGroup;
+  const index_t words = ((rows < most ? rows : most) + kGroup - 1) / kGroup * kGroup * kernels::row_words(k);
   auto* const rounded = arena.carve<kernels::RoundedRows>(lanes);
   float* const data = arena.carve<float>(lanes * words);
   for (index_t i = 0; i < lanes && !arena.is_counting(); ++i) rounded[i] = {data + i * words, 0, 0};

@@ -9,9 +9,9 @@ namespace tessera::ops {
 /// The layout of packed weights, for files that hold them: another number for every change of it.
 inline constexpr int kPackedLayout = 1;
 
-/// W [N, K] (out, in; rows may be padded) in the layout of the context's backend, as its `packed` says: f32, exactly, or bf16,
-/// rounded to nearest even. Several matrices of one K are stacked in order, as one [sum N, K]: fused QKV. Where the first
-/// part names a store, what that has is taken. \throws Error kShapeMismatch, kBadStride, kUnsupported (dtype), kLimit.
+/// W [N, K] (out, in; rows may be padded) in the layout of the context's backend, as its `packed` says: f32, exactly, or
+/// bf16, rounded to nearest even. Several matrices of one K are stacked in order, as one [sum N, K]: fused QKV. Where the
+/// first part names a store, what that has is taken. \throws Error kShapeMismatch, kBadStride, kUnsupported (dtype), kLimit.
 PackedWeight pack_weight(Context& ctx, const WeightView& w);
 PackedWeight pack_weight(Context& ctx, const WeightView* parts, int count);
 
@@ -31,8 +31,8 @@ struct Epilogue {
 /// \param x    [T, K] f32, rows may be padded.
 /// \param out  [T, N] f32, disjoint from x.
 /// \throws Error kShapeMismatch, kBadStride, kUnsupported (dtype), with `out` untouched.
-/// Numerics: one f32 FMA chain over k = 0 .. K-1 per element, started at 0. For weights of bf16, x is rounded to bf16 too (to
-/// nearest even), and the chain is that of the instruction vdpbf16ps on any machine: of every two k the second one goes
+/// Numerics: one f32 FMA chain over k = 0 .. K-1 per element, started at 0. For weights of bf16, x is rounded to bf16 too
+/// (to nearest even), and the chain is that of the instruction vdpbf16ps on any machine: of every two k the second one goes
 /// first, and subnormal numbers and sums count as zero. The epilogue is f32.
 /// Determinism: same bits for any batch, thread count, ISA.
 /// Scratch: linear_scratch() bytes of the context's arena, which grows to them if nothing is carved from it. Where those for

@@ -91,8 +91,7 @@ inline void patch_embed(Context& ctx, const PatchShape& s, std::span<const Pixel
   const ArenaScope scope(arena);
   const index_t lane_floats = std::min(tokens, kPatchBlock) * k;
   float* scratch = arena.carve<float>(lane_floats * ctx.threads());
-  kernels::RoundedRows* const rounded =
-      carve_rounded(arena, w.dtype(), ctx.threads(), std::min(tokens, kPatchBlock), k);
+  kernels::RoundedRows* const rounded = carve_rounded(arena, w.dtype(), ctx.threads(), std::min(tokens, kPatchBlock), k);
   const auto gemm = gemm_for(ctx, w.dtype());
   const index_t tasks = patch_tasks(ctx, tokens), panels = (n + kernels::kPanel - 1) / kernels::kPanel;
   ctx.parallel_for(tasks, [&](index_t i, int lane) {

@@ -108,8 +108,9 @@ inline void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float
           run_tile<Float32>(1, slices_v, {s + i * ld, ld, values, kSlice * g.tk, common, hi[i], t + i * ldt, ldt, idle, 0});
     } else {
       for (index_t i = 0; i < rows; ++i)
-        run_tile<Float32>(1, slices_v,
-                 {s + i * ld + lo[i], ld, values + 16 * lo[i], kSlice * g.tk, 0, hi[i] - lo[i], t + i * ldt, ldt, idle, 0});
+        run_tile<Float32>(
+            1, slices_v,
+            {s + i * ld + lo[i], ld, values + 16 * lo[i], kSlice * g.tk, 0, hi[i] - lo[i], t + i * ldt, ldt, idle, 0});
     }
     for (index_t i = 0; i < rows; ++i) {
       float* out = g.out + (q + i) * g.ldo;

@@ -1,8 +1,8 @@
 // Products of bf16 in the order of vdpbf16ps, by multiply-adds. Included inside an ISA namespace, after gemm.inl.
 //
 // That instruction takes pairs: acc = fma(a1, w1, acc), then fma(a0, w0, acc), each rounded; subnormal numbers count as zero
-// wherever they come or go. Found by trying on Zen 4 and on Granite Rapids; Intel's manual describes the same (SDM, volume 2,
-// VDPBF16PS).
+// wherever they come or go. Found by trying on Zen 4 and on Granite Rapids; Intel's manual describes the same (SDM, volume
+// 2, VDPBF16PS).
 
 // Subnormal inputs and results of floating-point operations count as zero meanwhile.
 class FlushSubnormals {
@@ -36,8 +36,12 @@ class FlushSubnormals {
 };
 
 struct Bf16ByFma {
-  static constexpr int kNumbers = 2, kSteps = 2;
-  TESSERA_INLINE static f32x16 part(const float* p, int i) { return i == 1 ? second_of_pairs(load(p)) : first_of_pairs(load(p)); }
+  static constexpr int kNumbers = 2, kSteps = 2, kRows = kTileRows;
+  static constexpr index_t kAlign = 1;
+  static constexpr bool kBalanced = true;
+  TESSERA_INLINE static f32x16 part(const float* p, int i) {
+    return i == 1 ? second_of_pairs(load(p)) : first_of_pairs(load(p));
+  }
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) { return fma(a, w, c); }
   // Rounded, and f32 again: nothing of that is left to the tiles.
   static TileRows rows(const GemmArgs& g, index_t begin, index_t end) {

@@ -17,6 +17,9 @@
 #if TESSERA_BUILT_AVX512_BF16_VNNI
 #include <tessera/cpu/avx512_bf16_vnni.hpp>
 #endif
+#if TESSERA_BUILT_AMX
+#include <tessera/cpu/amx.hpp>
+#endif
 #if TESSERA_BUILT_NEON
 #include <tessera/cpu/neon.hpp>
 #endif
@@ -30,6 +33,8 @@ template <class Table>
 const Table& avx512_table() noexcept;
 template <class Table>
 const Table& avx512_bf16_vnni_table() noexcept;
+template <class Table>
+const Table& amx_table() noexcept;
 template <class Table>
 const Table& neon_table() noexcept;
 }  // namespace tessera::kernels

@@ -1,10 +1,13 @@
 // C = epilogue(A . W^T) over packed slices. Included inside an ISA namespace, after tile.inl.
 //
 // A Product has here: kNumbers, so many make a word of W; rows(g, begin, end), those rows of A as its tiles take them;
-// tiles(rows, slices, args), which is run_tile<Product>() of its own instruction set.
+// tiles(rows, slices, args), which is run_tile<Product>() or the like, of its own instruction set; kRows, the most that this
+// takes, whether the rows of a block are best shared out evenly, and kAlign, of which words a part of k is a multiple.
 
 struct Float32 {
-  static constexpr int kNumbers = 1, kSteps = 1;
+  static constexpr int kNumbers = 1, kSteps = 1, kRows = kTileRows;
+  static constexpr index_t kAlign = 1;
+  static constexpr bool kBalanced = true;
   TESSERA_INLINE static f32x16 part(const float* p, int) { return load(p); }
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) { return fma(a, w, c); }
   TESSERA_INLINE static TileRows rows(const GemmArgs& g, index_t begin, index_t) { return {g.a + begin * g.lda, g.lda}; }
@@ -62,20 +65,31 @@ struct Pass {
 
 template <class Product>
 void gemm_pass(const GemmArgs& g, const Pass& pass) noexcept {
-  alignas(64) float t[kTileRows * kPanel], u[kTileRows * kPanel];
+  alignas(64) float t[Product::kRows * kPanel], u[Product::kRows * kPanel];
   const index_t p = pass.panel, column = p * kPanel, size = kPanel * pass.words, depth = pass.k1 - pass.k0;
   const index_t slices = g.n - column < kPanel ? (g.n - column + kSlice - 1) / kSlice : kPanel / kSlice;
   const float* const w = g.w + (g.glu ? 2 : 1) * p * size;
-  const index_t tiles = (pass.rows + kTileRows - 1) / kTileRows;
+  const index_t tiles = (pass.rows + Product::kRows - 1) / Product::kRows;
   // The lines of the next pass, 4 a step of k, are asked for evenly over the tiles: so many bytes further each time.
   const index_t even = (4 * 64 + tiles - 1) / tiles, step = even < 64 ? even : 64;
   for (index_t q = 0; q < tiles; ++q) {
-    const index_t at = pass.rows * q / tiles, rows = pass.rows * (q + 1) / tiles - at;  // sizes differ by at most one
+    const auto begin = [&](index_t i) {  // evenly: sizes differ by at most one
+      return Product::kBalanced ? pass.rows * i / tiles : i < tiles ? i * Product::kRows : pass.rows;
+    };
+    const index_t at = begin(q), rows = begin(q + 1) - at;
     const index_t row = pass.block + at, from = q * depth * step, slice = from / (depth * 64);
     float* const sums = pass.sums ? pass.sums + at * kPanel : t;
     const bool fetches = pass.next && slice < 4, last = pass.k1 == pass.words;
-    TileArgs args{pass.a.data + at * pass.a.ld, pass.a.ld, w,      kSlice * pass.words, pass.k0, pass.k1, sums, kPanel,
-                  nullptr,                      fetches ? step : 0};
+    TileArgs args{pass.a.data + at * pass.a.ld,
+                  pass.a.ld,
+                  w,
+                  kSlice * pass.words,
+                  pass.k0,
+                  pass.k1,
+                  sums,
+                  kPanel,
+                  nullptr,
+                  fetches ? step : 0};
     args.ahead =
         reinterpret_cast<const char*>(fetches ? pass.next + slice * args.stride : t) + (fetches ? from % (depth * 64) : 0);
     if (last) {
@@ -108,7 +122,8 @@ void gemm(const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t p1) noe
     for (index_t first = p0; first < p1; first += group) {
       const index_t end = first + group < p1 ? first + group : p1;
       for (index_t part = 0; part < parts; ++part) {
-        const index_t k0 = k * part / parts, k1 = k * (part + 1) / parts;
+        const index_t k0 = k * part / parts / Product::kAlign * Product::kAlign;
+        const index_t k1 = part + 1 < parts ? k * (part + 1) / parts / Product::kAlign * Product::kAlign : k;
         for (index_t p = first; p < end; ++p) {
           const bool more_panels = p + 1 < end, more_parts = part + 1 < parts;
           const index_t then = more_panels || !more_parts ? (p + 1 < p1 ? p + 1 : p + g.stride) : first;

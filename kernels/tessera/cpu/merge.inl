@@ -23,8 +23,8 @@ TESSERA_INLINE void each_score(const MatchArgs& g, index_t m0, index_t m1, const
     for (index_t j = 0; j < g.n; j += kMatchColumns) {
       const index_t columns = g.n - j < kMatchColumns ? g.n - j : kMatchColumns;
       run_tile<Float32>(rows, (columns + kSlice - 1) / kSlice,
-               {g.a + m * g.lda, g.lda, g.b + j * g.d, kSlice * g.d, 0, g.d, t, kMatchColumns,
-                reinterpret_cast<const char*>(t), 0});
+                        {g.a + m * g.lda, g.lda, g.b + j * g.d, kSlice * g.d, 0, g.d, t, kMatchColumns,
+                         reinterpret_cast<const char*>(t), 0});
       for (index_t i = 0; i < rows; ++i) f(m + i, j, columns, t + i * kMatchColumns);
     }
   }

@@ -1,6 +1,7 @@
 // f32x16 on an array of narrow vectors. Included inside an ISA namespace that has defined: vec, kWidth, kParts, kTileRows,
 // kTileVecs and v_set1, v_load, v_store, v_add, v_sub, v_mul, v_div, v_fma, v_max, v_min, v_if_less, v_if_ordered, v_abs,
-// v_exponent_bits, v_first_of_pairs, v_second_of_pairs, v_pairs_of, v_round_bf16, sqrt1. The comments of simd_avx512.inl hold.
+// v_exponent_bits, v_first_of_pairs, v_second_of_pairs, v_pairs_of, v_round_bf16, sqrt1. The comments of simd_avx512.inl
+// hold.
 struct f32x16 {
   vec v[kParts];
 };

@@ -21,10 +21,12 @@ constexpr index_t rows_of_block(index_t words) noexcept { return words > kDepth 
 /// Words of a rounded row of k at most: two for each pair of bf16, in whole vectors. Rows that are a power of two apart would
 /// share their places in the first-level cache.
 constexpr index_t row_words(index_t k) noexcept { return (k + 15) / 16 * 16 + (k % 256 == 0 ? 16 : 0); }
+/// Room is for rows in groups of so many, so that tiles may read whole ones.
+inline constexpr index_t kRowGroup = 32;
 
 /// Rows [begin, end) of A, rounded to bf16. The caller's room for one lane: what is in it serves the next call of one product.
 struct RoundedRows {
-  float* data;  ///< [rows_of_block(), row_words()], 64-byte aligned
+  float* data;  ///< [rows_of_block() in whole groups, row_words()], 64-byte aligned
   index_t begin, end;
 };
 

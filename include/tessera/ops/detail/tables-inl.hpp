@@ -9,6 +9,9 @@ namespace tessera::ops::detail {
 template <class Table>
 const Table& table(Context& ctx) noexcept {
   switch (ctx.isa()) {
+#if TESSERA_BUILT_AMX
+    case Isa::amx: return kernels::amx_table<Table>();
+#endif
 #if TESSERA_BUILT_AVX512_BF16_VNNI
     case Isa::avx512_bf16_vnni: return kernels::avx512_bf16_vnni_table<Table>();
 #endif

@@ -1,0 +1,126 @@
+// Kernels for Intel's matrix unit, AMX: those of AVX-512, but for products of bf16. Their sums have an order of their own,
+// so this instruction set is outside the promise of equal bits and is only used where it is asked for.
+#pragma once
+#include <tessera/cpu/avx512_bf16_vnni.hpp>
+
+#if defined(__x86_64__)
+TESSERA_PUSH_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,amx-tile,amx-bf16")
+namespace tessera::kernels::inline TESSERA_BASE::amx {
+TESSERA_PUSH_BITS
+using namespace avx512;
+
+// tdpbf16ps adds to each sum, for 32 k at a time, a chain of fma over the first elements of the pairs plus one over the
+// second ones, both from 0, subnormal numbers counting as zero (found by trying on Granite Rapids).
+struct Bf16ByMatrix {
+  static constexpr int kNumbers = 2, kRows = 32;
+  static constexpr index_t kAlign = 16;  // words of k that one instruction takes
+  static constexpr bool kBalanced = false;
+
+  // The shapes of the eight tile registers: all of 16 rows of 64 bytes.
+  struct alignas(64) Shapes {
+    std::uint8_t palette = 1, start = 0, reserved[14] = {};
+    std::uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  };
+
+  static TileRows rows(const GemmArgs& g, index_t begin, index_t end) {
+    const index_t ld = row_words(g.k), words = (g.k + 1) / 2, whole = (words + kAlign - 1) / kAlign * kAlign;
+    if (g.rows->begin == begin && g.rows->end == end) return {g.rows->data, ld};
+    for (index_t r = begin; r < end; ++r) {
+      float* const to = g.rows->data + (r - begin) * ld;
+      index_t i = 0;
+      for (; i < g.k; i += 16) avx512_bf16_vnni::store_rounded(to + i / 2, g.a + r * g.lda + i, g.k - i);
+      for (; i < 2 * whole; i += 16) _mm256_storeu_ps(to + i / 2, _mm256_setzero_ps());
+    }
+    g.rows->begin = begin, g.rows->end = end;
+    return {g.rows->data, ld};
+  }
+
+  // Compilers do not know that tiles are loaded from memory.
+  TESSERA_INLINE static void all_stored() { asm volatile("" ::: "memory"); }
+
+  // 32 or 16 rows by 32 columns, or 16 where no second slice is left.
+  template <int Rows, int Slices>
+  TESSERA_INLINE static void sums(const TileArgs& g) {
+    const index_t lda = g.lda * 4, ldt = g.ldt * 4;
+    const auto* const w1 = Slices > 1 ? g.w + g.stride : g.w;
+    const float* const a1 = g.a + 16 * g.lda;
+    float* const t1 = g.t + 16 * g.ldt;
+    if (g.k0 == 0) {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+    } else {
+      _tile_loadd(0, g.t, ldt);
+      if (Slices > 1) _tile_loadd(1, g.t + 16, ldt);
+      if (Rows > 16) _tile_loadd(2, t1, ldt);
+      if (Rows > 16 && Slices > 1) _tile_loadd(3, t1 + 16, ldt);
+    }
+    const char* ahead = g.ahead;
+    for (index_t k = g.k0; k < g.k1; k += kAlign) {
+      alignas(64) float rest[2][kAlign * kSlice];
+      const float *b0 = g.w + k * kSlice, *b1 = w1 + k * kSlice;
+      if (g.k1 - k < kAlign) {  // behind the last words lies another slice
+        for (index_t i = 0; i < kAlign; ++i) {
+          store(rest[0] + i * kSlice, i < g.k1 - k ? load(b0 + i * kSlice) : set1(0.0f));
+          store(rest[1] + i * kSlice, i < g.k1 - k ? load(b1 + i * kSlice) : set1(0.0f));
+        }
+        b0 = rest[0], b1 = rest[1];
+        all_stored();
+      }
+      TESSERA_UNROLL
+      for (int i = 0; i < 8; ++i, ahead += g.step) prefetch_l2(ahead);
+      _tile_loadd(4, g.a + k, lda);
+      _tile_loadd(6, b0, 64);
+      _tile_dpbf16ps(0, 4, 6);
+      if (Slices > 1) {
+        _tile_loadd(7, b1, 64);
+        _tile_dpbf16ps(1, 4, 7);
+      }
+      if (Rows > 16) {
+        _tile_loadd(5, a1 + k, lda);
+        _tile_dpbf16ps(2, 5, 6);
+        if (Slices > 1) _tile_dpbf16ps(3, 5, 7);
+      }
+    }
+    _tile_stored(0, g.t, ldt);
+    if (Slices > 1) _tile_stored(1, g.t + 16, ldt);
+    if (Rows > 16) _tile_stored(2, t1, ldt);
+    if (Rows > 16 && Slices > 1) _tile_stored(3, t1 + 16, ldt);
+  }
+
+  // Rows beyond the last one hold anything, and come out as anything.
+  static void tiles(index_t rows, index_t slices, TileArgs g) {
+    static constexpr Shapes kShapes;
+    all_stored();
+    _tile_loadconfig(&kShapes);
+    for (index_t s = 0; s < slices; s += 2, g.w += 2 * g.stride, g.t += 2 * kSlice) {
+      const bool two = s + 1 < slices;
+      if (rows > 16)
+        two ? sums<32, 2>(g) : sums<32, 1>(g);
+      else
+        two ? sums<16, 2>(g) : sums<16, 1>(g);
+    }
+    _tile_release();
+  }
+};
+
+template <class Table>
+struct Family : avx512_bf16_vnni::Family<Table> {};
+template <>
+struct Family<Bf16GemmTable> {
+  static constexpr Bf16GemmTable kTable{avx512::gemm<Bf16ByMatrix>, avx512::pack_bf16};
+};
+TESSERA_POP_BITS
+}  // namespace tessera::kernels::inline TESSERA_BASE::amx
+TESSERA_POP_TARGET
+#if !defined(TESSERA_COMPILED)
+namespace tessera::kernels::inline TESSERA_BASE {
+template <class Table>
+const Table& amx_table() noexcept {
+  return amx::Family<Table>::kTable;
+}
+}  // namespace tessera::kernels::inline TESSERA_BASE
+#endif
+#endif

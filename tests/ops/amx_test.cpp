@@ -1,0 +1,119 @@
+// Linear layers with weights of bf16 on the matrix unit: outside the promise over instruction sets, with an order of its
+// own, the same whatever the batch and the threads. Skipped, and said so, where there is none.
+#include <cmath>
+
+#include <tessera/ops.hpp>
+#include "reference/linear.hpp"
+#include "support/errors.hpp"
+#include "support/random.hpp"
+#include "support/tolerance.hpp"
+
+namespace {
+
+using namespace tessera;
+using namespace tessera::test;
+
+struct Amx : testing::Test {
+  void SetUp() override {
+    if (fast_isas().count == 0) GTEST_SKIP() << "no matrix unit on this machine";
+  }
+};
+
+PackedWeight packed(Context& ctx, const Matrix& w) {
+  WeightView v = w.in();
+  v.packed = DType::bf16;
+  return ops::pack_weight(ctx, v);
+}
+float upper_half(float x) { return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, x) & 0xffff0000U); }
+Matrix numbers(index_t rows, index_t columns, std::uint64_t seed) {  // that are bf16 as they stand
+  Matrix m = filled(rows, columns, {.seed = seed, .pad = 3});
+  for (index_t r = 0; r < rows; ++r)
+    for (index_t c = 0; c < columns; ++c) m(r, c) = upper_half(m(r, c));
+  return m;
+}
+
+// For every 32 k: a chain over the first elements of pairs and one over the second, together added to the sum.
+float sum_of(const Matrix& x, index_t t, const Matrix& w, index_t n) {
+  float sum = 0;
+  for (index_t k = 0; k < x.columns; k += 32) {
+    float part[2] = {0, 0};
+    for (index_t i = k; i < k + 32 && i < x.columns; ++i) part[i % 2] = std::fma(x(t, i), w(n, i), part[i % 2]);
+    sum += part[0] + part[1];
+  }
+  return sum;
+}
+
+struct Shape {
+  index_t t, k, n;
+};
+// Tiles have 32 or 16 rows and 32 or 16 columns, instructions 32 k, parts of k 2048.
+constexpr Shape kShapes[] = {{1, 1, 1},     {1, 17, 16},  {2, 32, 15},  {15, 31, 33},   {16, 33, 64},
+                             {17, 64, 65},  {33, 63, 49}, {32, 96, 80}, {49, 65, 128},  {100, 512, 40},
+                             {25, 257, 48}, {241, 5, 20}, {490, 3, 70}, {60, 2050, 70}, {250, 4100, 100}};
+
+TEST_F(Amx, IsTheOrderOfTheInstruction) {
+  Context ctx(Isa::amx, 1);
+  for (const Shape s : kShapes) {
+    const Matrix x = numbers(s.t, s.k, 3), w = numbers(s.n, s.k, 4);
+    Matrix out = poisoned(s.t, s.n, 4), want = poisoned(s.t, s.n, 4);
+    ops::linear(ctx, x.in(), packed(ctx, w), {}, out.out());
+    for (index_t t = 0; t < s.t; ++t)
+      for (index_t n = 0; n < s.n; ++n) want(t, n) = sum_of(x, t, w, n);
+    ASSERT_EQ(out.bits(), want.bits()) << s.t << "x" << s.k << "x" << s.n;
+  }
+}
+TEST_F(Amx, EpiloguesGatesAndRoundedRows) {
+  Context ctx(Isa::amx, 2);
+  for (const bool glu : {false, true})
+    for (const Activation act : {Activation::identity, Activation::gelu_erf}) {
+      const Matrix x = numbers(37, 70, 1), w = numbers(90, 70, 2), up = numbers(90, 70, 3),
+                   bias = filled(1, glu ? 180 : 90, {.seed = 4}), residual = filled(37, 90, {.seed = 6, .pad = 3});
+      WeightView gate = w.in(), other = up.in();
+      gate.packed = other.packed = DType::bf16;
+      const PackedWeight weight = glu ? ops::pack_weight_glu(ctx, gate, other) : ops::pack_weight(ctx, gate);
+      Matrix out = poisoned(37, 90, 2);
+      ops::linear(ctx, x.in(), weight, {.bias = bias.row(), .act = act, .glu = glu, .residual = residual.in()}, out.out());
+      ref::LinearArgs a{.x = x.in(), .w = w.in(), .bias = bias.row(), .act = act};
+      a.residual = residual.in();
+      if (glu) a.up = up.in();
+      EXPECT_TRUE(close("linear", out, ref::linear(a))) << glu;
+    }
+}
+TEST_F(Amx, ThreadsAndRowsAloneChangeNoBit) {
+  Context ctx(Isa::amx, 1);
+  for (const Shape s : {Shape{1000, 3, 70}, {293, 40, 100}, {1, 20, 300}, {50, 7, 1}, {130, 4100, 640}}) {
+    const Matrix x = filled(s.t, s.k, {.seed = 8}), w = filled(s.n, s.k, {.seed = 9});
+    const PackedWeight weight = packed(ctx, w);
+    Matrix one = poisoned(s.t, s.n, 2);
+    ops::linear(ctx, x.in(), weight, {}, one.out());
+    for (int threads = 2; threads <= 5; ++threads) {
+      Context many(Isa::amx, threads);
+      Matrix out = poisoned(s.t, s.n, 2);
+      ops::linear(many, x.in(), weight, {}, out.out());
+      EXPECT_EQ(one.bits(), out.bits()) << s.t << "x" << s.k << "x" << s.n;
+    }
+    for (const index_t r : {index_t{0}, s.t / 2, s.t - 1}) {
+      Matrix out = poisoned(1, s.n);
+      ops::linear(ctx, x.in().slice(r, r + 1), weight, {}, out.out());
+      EXPECT_EQ(out.row_bits(0), one.row_bits(r));
+    }
+  }
+}
+TEST_F(Amx, WeightsOfF32KeepThePromise) {
+  Context usual(1), fast(Isa::amx, 1);
+  const Matrix x = filled(37, 70, {.seed = 1}), w = filled(90, 70, {.seed = 2});
+  Matrix a = poisoned(37, 90), b = poisoned(37, 90);
+  ops::linear(usual, x.in(), ops::pack_weight(usual, w.in()), {.act = Activation::gelu_erf}, a.out());
+  ops::linear(fast, x.in(), ops::pack_weight(fast, w.in()), {.act = Activation::gelu_erf}, b.out());
+  EXPECT_EQ(a.bits(), b.bits());
+  EXPECT_EQ(Context(ContextOptions{.threads = 1, .fast = true}).isa(), Isa::amx);
+}
+TEST(FastIsas, AreNoneOfTheOthersAndTheUsualWhereThereAreNone) {
+  for (const Isa fast : fast_isas())
+    for (const Isa isa : available_isas()) EXPECT_NE(fast, isa);
+  const Context ctx(ContextOptions{.threads = 1, .fast = true});
+  const IsaList fast = fast_isas();
+  EXPECT_EQ(ctx.isa(), fast.count > 0 ? fast.isa[fast.count - 1] : default_isa());
+}
+
+}  // namespace
