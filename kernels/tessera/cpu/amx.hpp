@@ -24,7 +24,8 @@ struct Bf16ByMatrix {
   };
 
   static TileRows rows(const GemmArgs& g, index_t begin, index_t end) {
-    const index_t ld = row_words(g.k), words = (g.k + 1) / 2, whole = (words + kAlign - 1) / kAlign * kAlign;
+    // Rows of whole lines, an odd number of them, so that the rows of a tile lie in different sets of the cache.
+    const index_t words = (g.k + 1) / 2, whole = (words + kAlign - 1) / kAlign * kAlign, ld = whole | kAlign;
     if (g.rows->begin == begin && g.rows->end == end) return {g.rows->data, ld};
     for (index_t r = begin; r < end; ++r) {
       float* const to = g.rows->data + (r - begin) * ld;
@@ -41,7 +42,7 @@ struct Bf16ByMatrix {
 
   // 32 or 16 rows by 32 columns, or 16 where no second slice is left.
   template <int Rows, int Slices>
-  TESSERA_INLINE static void sums(const TileArgs& g) {
+  TESSERA_INLINE static void sums(const TileArgs& g, const char*& ahead) {
     const index_t lda = g.lda * 4, ldt = g.ldt * 4;
     const auto* const w1 = Slices > 1 ? g.w + g.stride : g.w;
     const float* const a1 = g.a + 16 * g.lda;
@@ -57,7 +58,6 @@ struct Bf16ByMatrix {
       if (Rows > 16) _tile_loadd(2, t1, ldt);
       if (Rows > 16 && Slices > 1) _tile_loadd(3, t1 + 16, ldt);
     }
-    const char* ahead = g.ahead;
     for (index_t k = g.k0; k < g.k1; k += kAlign) {
       alignas(64) float rest[2][kAlign * kSlice];
       const float *b0 = g.w + k * kSlice, *b1 = w1 + k * kSlice;
@@ -71,18 +71,15 @@ struct Bf16ByMatrix {
       }
       TESSERA_UNROLL
       for (int i = 0; i < 8; ++i, ahead += g.step) prefetch_l2(ahead);
+      // All loads first: between the products they would wait for them.
       _tile_loadd(4, g.a + k, lda);
       _tile_loadd(6, b0, 64);
+      if (Slices > 1) _tile_loadd(7, b1, 64);
+      if (Rows > 16) _tile_loadd(5, a1 + k, lda);
       _tile_dpbf16ps(0, 4, 6);
-      if (Slices > 1) {
-        _tile_loadd(7, b1, 64);
-        _tile_dpbf16ps(1, 4, 7);
-      }
-      if (Rows > 16) {
-        _tile_loadd(5, a1 + k, lda);
-        _tile_dpbf16ps(2, 5, 6);
-        if (Slices > 1) _tile_dpbf16ps(3, 5, 7);
-      }
+      if (Slices > 1) _tile_dpbf16ps(1, 4, 7);
+      if (Rows > 16) _tile_dpbf16ps(2, 5, 6);
+      if (Rows > 16 && Slices > 1) _tile_dpbf16ps(3, 5, 7);
     }
     _tile_stored(0, g.t, ldt);
     if (Slices > 1) _tile_stored(1, g.t + 16, ldt);
@@ -95,12 +92,13 @@ struct Bf16ByMatrix {
     static constexpr Shapes kShapes;
     all_stored();
     _tile_loadconfig(&kShapes);
+    const char* ahead = g.ahead;
     for (index_t s = 0; s < slices; s += 2, g.w += 2 * g.stride, g.t += 2 * kSlice) {
       const bool two = s + 1 < slices;
       if (rows > 16)
-        two ? sums<32, 2>(g) : sums<32, 1>(g);
+        two ? sums<32, 2>(g, ahead) : sums<32, 1>(g, ahead);
       else
-        two ? sums<16, 2>(g) : sums<16, 1>(g);
+        two ? sums<16, 2>(g, ahead) : sums<16, 1>(g, ahead);
     }
     _tile_release();
   }
