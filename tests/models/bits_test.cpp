@@ -4,6 +4,7 @@
 #include <limits>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include <tessera/models/auto_model.hpp>
@@ -44,13 +45,16 @@ std::vector<std::uint32_t> bits_of(const Matrix& m, const Texts& t, index_t b) {
   return {all.begin() + t.cu[at] * m.columns, all.begin() + t.cu[at + 1] * m.columns};
 }
 
-struct EncoderBits : testing::TestWithParam<bool> {
-  StackData data{config(GetParam()), {}, 3};
+struct EncoderBits : testing::TestWithParam<std::tuple<bool, DType>> {
+  StackData data{config(std::get<bool>(GetParam())), {}, 3, std::get<DType>(GetParam())};
   Texts texts = batch();
   Context plain{isas().front(), 1};
   Matrix expected = forward(data.model(plain), plain, texts.inputs());
 };
-INSTANTIATE_TEST_SUITE_P(Norm, EncoderBits, testing::Bool(), [](const auto& p) { return p.param ? "pre" : "post"; });
+INSTANTIATE_TEST_SUITE_P(Stacks, EncoderBits,
+                         testing::Combine(testing::Bool(), testing::Values(DType::f32, DType::bf16)), [](const auto& p) {
+                           return std::string(std::get<bool>(p.param) ? "pre" : "post") + dtype_name(std::get<DType>(p.param));
+                         });
 
 TEST_P(EncoderBits, EveryIsaAndThreadCount) {
   EXPECT_GE(texts.tokens(), 96 * 5);  // or five threads would never take groups

@@ -15,8 +15,14 @@ from tree import INCLUDE_ROOTS, ROOT, finish
 
 # Rows and f32x16 columns of the full tile, registers of one f32x16. NEON is not among them: of its 24 accumulators g++ 12
 # keeps three on the stack, and whether a lower tile would be faster has to be measured on such a machine first.
-TILES = {"avx2": (6, 1, 2), "avx512": (6, 4, 1)}
-MULTIPLY_ADD = "vfmadd"
+# Of weights of bf16 a step is two multiply-adds, or one instruction.
+TILES = [
+    ("avx2", "Float32", "vfmadd", (6, 1, 2)),
+    ("avx512", "Float32", "vfmadd", (6, 4, 1)),
+    ("avx2", "Bf16ByFma", "vfmadd", (6, 1, 4)),
+    ("avx512", "Bf16ByFma", "vfmadd", (6, 4, 2)),
+    ("avx512_bf16_vnni", "Bf16ByInstruction", "vdpbf16ps", (6, 4, 1)),
+]
 # The frame pointer counts only where an instruction makes it one: else it is a register as any other.
 STACK, FRAME, IS_FRAME = "(%rsp", "(%rbp", ("mov", "%rsp,%rbp")
 VECTOR = re.compile(r"%[xyz]mm")
@@ -48,27 +54,27 @@ def loops(body):
             yield [i for i in body if low <= i[0] <= high]
 
 
-def look(compiler, isa, rows, columns, registers):
+def look(compiler, isa, product, multiply_add, rows, columns, registers):
     source = ROOT / f"kernels/tessera/compiled/{isa}.cpp"
     with tempfile.TemporaryDirectory() as folder:
         unit = pathlib.Path(folder) / "unit.o"
         command = [compiler, "-std=c++20", "-O2", "-DTESSERA_COMPILED", "-c", str(source), "-o", str(unit)]
         subprocess.run(command + [f"-I{root}" for root in INCLUDE_ROOTS], check=True)
-        tiles = {name: body for name, body in functions(unit).items() if re.search(rf"\btile<{rows}, {columns}\b", name)}
-    label = f"{pathlib.Path(compiler).name} {isa} tile {rows}x{16 * columns}"
+        tiles = {name: body for name, body in functions(unit).items() if re.search(rf"\btile<[\w:]*\b{product}, {rows}, {columns}\b", name)}
+    label = f"{pathlib.Path(compiler).name} {isa} {product} tile {rows}x{16 * columns}"
     wanted = rows * columns * registers
     if not tiles:
-        return [f"{label}: no function tile<{rows}, {columns}> found"]
+        return [f"{label}: no function tile<{product}, {rows}, {columns}> found"]
     problems = []
     for name, body in tiles.items():
-        hot = [loop for loop in loops(body) if sum(i[1].startswith(MULTIPLY_ADD) for i in loop) >= wanted]
+        hot = [loop for loop in loops(body) if sum(i[1].startswith(multiply_add) for i in loop) >= wanted]
         if not hot:
-            counts = [sum(i[1].startswith(MULTIPLY_ADD) for i in loop) for loop in loops(body)]
+            counts = [sum(i[1].startswith(multiply_add) for i in loop) for loop in loops(body)]
             problems.append(f"{label}: no loop of {wanted} multiply-adds in registers in {name}; loops have {counts}")
         for loop in hot:
             bases = [STACK] + [FRAME] * any((i[1], i[2]) == IS_FRAME for i in body)
             spilled = [f"{i[1]} {i[2]}" for i in loop if VECTOR.search(i[2]) and any(base in i[2] for base in bases)]
-            fused = sum(i[1].startswith(MULTIPLY_ADD) for i in loop)
+            fused = sum(i[1].startswith(multiply_add) for i in loop)
             if spilled:
                 problems.append(f"{label}: {len(spilled)} spilled vectors in its loop, the first: {spilled[0]}")
             print(f"{label}: {fused} multiply-adds, {len(loop)} instructions, {len(spilled)} of them move vectors to or from the stack")
@@ -77,7 +83,7 @@ def look(compiler, isa, rows, columns, registers):
 
 problems, done = [], 0
 for compiler in sys.argv[1:]:
-    for isa, tile in TILES.items():
-        problems += look(compiler, isa, *tile)
+    for isa, product, multiply_add, tile in TILES:
+        problems += look(compiler, isa, product, multiply_add, *tile)
         done += 1
 finish(problems, f"{done} tiles")

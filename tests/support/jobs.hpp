@@ -28,24 +28,26 @@ inline std::vector<index_t> drawn_offsets(Random& random, index_t most) {
 }
 
 /// `deep`: so many channels and rows that k falls into parts.
-inline Job linear_job(Random& random, Activation act, int parts, bool deep = false) {
+inline Job linear_job(Random& random, Activation act, int parts, bool deep = false, DType weights = DType::f32) {
   struct Inputs {
     Matrix x, w, up, bias, scale, residual;
   };
-  const index_t t = deep ? random.in(49, 90) : random.in(1, 60), k = deep ? random.in(1025, 1500) : random.in(1, 150),
+  const index_t t = deep ? random.in(49, 90) : random.in(1, 60), k = deep ? random.in(1025, 1500) * (weights == DType::bf16 ? 2 : 1) : random.in(1, 150),
                 n = random.in(1, 150);
   const bool glu = parts & 8;
   const auto draw = [&](index_t r, index_t c) { return wide(r, c, random.next(), 6); };
   const auto in =
       std::make_shared<Inputs>(Inputs{draw(t, k), draw(n, k), draw(n, k), draw(1, glu ? 2 * n : n), draw(1, n), draw(t, n)});
-  return {"linear act " + std::to_string(static_cast<int>(act)) + " parts " + std::to_string(parts), [=](Context& ctx) {
+  const std::string name = std::string("linear ") + dtype_name(weights) + " act ";
+  return {name + std::to_string(static_cast<int>(act)) + " parts " + std::to_string(parts), [=](Context& ctx) {
             ops::Epilogue e;
             e.act = act, e.glu = glu;
             if (parts & 1) e.bias = in->bias.row();
             if (parts & 2) e.channel_scale = in->scale.row();
             if (parts & 4) e.residual = in->residual.in();
-            const PackedWeight w =
-                glu ? ops::pack_weight_glu(ctx, in->w.in(), in->up.in()) : ops::pack_weight(ctx, in->w.in());
+            WeightView gate = in->w.in(), up = in->up.in();
+            gate.packed = up.packed = weights;
+            const PackedWeight w = glu ? ops::pack_weight_glu(ctx, gate, up) : ops::pack_weight(ctx, gate);
             Matrix out(t, n, 2);
             ops::linear(ctx, in->x.in(), w, e, out.out());
             return out;
@@ -282,6 +284,8 @@ inline std::vector<Job> drawn_jobs(std::uint64_t seed) {
   for (const Filter f : {Filter::bilinear, Filter::bicubic})
     jobs.push_back(resample_job(random, f, ops::ResampleArithmetic::torchvision)),
         jobs.push_back(resample_values_job(random, f));
+  for (int parts = 0; parts < 16; ++parts)
+    jobs.push_back(linear_job(random, static_cast<Activation>(parts % 7), parts, parts % 8 == 5, DType::bf16));
   return jobs;
 }
 

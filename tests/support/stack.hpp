@@ -11,8 +11,9 @@ namespace tessera::test {
 /// Owns every tensor of a stack.
 class StackData {
  public:
-  StackData(const models::TransformerConfig& c, LayerParts parts, std::uint64_t seed)
+  StackData(const models::TransformerConfig& c, LayerParts parts, std::uint64_t seed, DType weights = DType::f32)
       : config_(c),
+        weights_(weights),
         word_(filled(c.vocab_size, c.block.channels, {.seed = seed})),
         position_(filled(c.max_positions, c.block.channels, {.seed = seed + 1})),
         segment_(filled(c.segment_types, c.block.channels, {.seed = seed + 2})),
@@ -29,7 +30,11 @@ class StackData {
     if (config_.segment_types > 0) t.tables.segment = segment_.in();
     t.embedding_norm = t.final_norm = gamma_.row();
     t.embedding_norm_bias = t.final_norm_bias = beta();
-    t.layer = [this](index_t layer) { return layers_[static_cast<std::size_t>(layer)].tensors(); };
+    t.layer = [this](index_t layer) {
+      models::LayerTensors l = layers_[static_cast<std::size_t>(layer)].tensors();
+      for (WeightView* w : {&l.q, &l.k, &l.v, &l.attention_out, &l.mlp_gate, &l.mlp_in, &l.mlp_out}) w->packed = weights_;
+      return l;
+    };
     return t;
   }
   models::Transformer model(Context& ctx) const { return models::Transformer(ctx, config_, tensors()); }
@@ -63,6 +68,7 @@ class StackData {
     return config_.block.norm == ops::NormKind::rms_norm ? View<const float, 1>() : beta_.row();
   }
   models::TransformerConfig config_;
+  DType weights_;
   Matrix word_, position_, segment_, gamma_, beta_;
   std::vector<LayerData> layers_;
 };

@@ -89,6 +89,7 @@ TESSERA_INLINE float reduce_max(f32x16 a) {
   x = _mm_max_ps(x, _mm_movehl_ps(x, x));
   return _mm_cvtss_f32(_mm_max_ss(x, _mm_shuffle_ps(x, x, 1)));
 }
+TESSERA_INLINE void pin(f32x16& sum, f32x16) { __asm__("" : "+x"(sum.lo), "+x"(sum.hi)); }
 TESSERA_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 TESSERA_INLINE void prefetch_l2(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 TESSERA_INLINE void transpose8(const float* src, index_t ld, float* dst) {  // dst rows are 16 apart

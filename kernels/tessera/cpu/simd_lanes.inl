@@ -71,6 +71,7 @@ TESSERA_INLINE float reduce_max(f32x16 a) {
     for (int i = 0; i < w; ++i) t[i] = t[i] > t[i + w] ? t[i] : t[i + w];
   return t[0];
 }
+TESSERA_INLINE void pin(f32x16&, f32x16) {}
 TESSERA_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
 TESSERA_INLINE void prefetch_l2(const void* p) { __builtin_prefetch(p, 0, 2); }
 TESSERA_INLINE void transpose16(const float* src, index_t ld, float* dst) {

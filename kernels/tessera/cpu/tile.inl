@@ -7,7 +7,7 @@
 // started at 0 or resumed from t. Every step asks for the line at `ahead`, `step` bytes further each time: the next panel
 // arrives in L2 unnoticed. Asked for faster than it is needed, it would hold the buffers that this panel's lines go through.
 // TESSERA_OPAQUE keeps the addresses of six rows in two registers; left alone, compilers run out of them and reload. Nor may
-// they keep words of W for a second part: there are no registers left for them.
+// they begin with a second part before the first one is done: there are no registers left for its words.
 template <class Product, int Rows, int Vecs>
 TESSERA_NOINLINE void tile(const float* a, index_t lda, const float* w, index_t stride, index_t k0, index_t k1, float* t,
                            index_t ldt, const char* ahead, index_t step) noexcept {
@@ -41,6 +41,7 @@ TESSERA_NOINLINE void tile(const float* a, index_t lda, const float* w, index_t 
         const f32x16 av = set1(i < 3 ? a[i * lda + p] : a3[(i - 3) * lda + p]);
         TESSERA_UNROLL
         for (int j = 0; j < Vecs; ++j) acc[i][j] = Product::madd(av, wv[j], acc[i][j]);
+        if (kSteps > 1) pin(acc[i][Vecs - 1], av);
       }
     }
     w += 16;

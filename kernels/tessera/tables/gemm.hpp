@@ -16,11 +16,11 @@ inline constexpr index_t kRowBlock = 240;
 inline constexpr index_t kDepth = 1024, kGroupPanels = 4;
 /// Numbers of GemmArgs::sums.
 inline constexpr index_t kGemmSums = kRowBlock * kGroupPanels * kPanel;
-/// Rows of a block whose k has so many words.
-constexpr index_t rows_of_block(index_t words) noexcept { return words > kDepth ? kRowBlock : kRowBlock * kDepth / words; }
+/// Rows of a block whose k has so many words. Inlined always, or units of one instruction set would emit it for all.
+[[gnu::always_inline]] constexpr index_t rows_of_block(index_t words) noexcept { return words > kDepth ? kRowBlock : kRowBlock * kDepth / words; }
 /// Words of a rounded row of k at most: two for each pair of bf16, in whole vectors. Rows that are a power of two apart would
 /// share their places in the first-level cache.
-constexpr index_t row_words(index_t k) noexcept { return (k + 15) / 16 * 16 + (k % 256 == 0 ? 16 : 0); }
+[[gnu::always_inline]] constexpr index_t row_words(index_t k) noexcept { return (k + 15) / 16 * 16 + (k % 256 == 0 ? 16 : 0); }
 /// Room is for rows in groups of so many, so that tiles may read whole ones.
 inline constexpr index_t kRowGroup = 32;
 
