@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Time image models beside PyTorch, ONNX Runtime and OpenVINO, in fp32, on the same folders and pixels.
+"""Time image models beside PyTorch, ONNX Runtime and OpenVINO, in fp32 or bf16, on the same folders and pixels.
 
     python bench/vision_peers.py [NAME=]MODEL_DIR... --tessera PATH [--batches 1,8] [--threads 2] [--rounds 9] [--quick]
+                                 [--dtype bf16 [--fast]]
 
 As peers.py does it: a process each, outputs compared with fp32 eager PyTorch before anything is timed, rounds interleaved in a new
 order each time, stolen time watched, every contender in the dated report. A pass is the last hidden state of an image model; of CLIP
-and SigLIP the image tower up to the common space. Pixels are made beforehand and not timed.
+and SigLIP the image tower up to the common space. Pixels are made beforehand and not timed. In bf16 PyTorch holds the whole model
+in it and OpenVINO has its precision hint; ONNX Runtime has none on a CPU and stays away. --fast is the tool's.
 
 Needs: numpy, torch, transformers, safetensors, onnx, onnxruntime, openvino, and a C++ compiler for compiled PyTorch.
 """
@@ -29,7 +31,8 @@ import peer_stats
 import peers
 
 HERE = pathlib.Path(__file__).resolve().parent
-BACKENDS = ("torch", "torch-compile", "ort", "openvino")
+BACKENDS = {"f32": ("torch", "torch-compile", "ort", "openvino"), "bf16": ("torch", "torch-compile", "openvino")}
+TOLERANCE = {"f32": peers.TOLERANCE, "bf16": 0.1}  # of a row's largest value, to fp32
 
 
 def module_of(model, attention):
@@ -54,12 +57,14 @@ def module_of(model, attention):
     return Pass().eval()
 
 
-def bind(backend, model, work, threads, pixels):
+def bind(backend, model, work, threads, pixels, dtype):
     """A function that runs one pass and gives its output."""
     import torch
     torch.set_num_threads(threads)
     if backend.startswith("torch") or backend == "reference":
         module, x = module_of(model, "eager" if backend == "reference" else "sdpa"), torch.from_numpy(pixels)
+        if dtype == "bf16" and backend != "reference":
+            module, x = module.to(torch.bfloat16), x.to(torch.bfloat16)
         if backend == "torch-compile":
             import torch._inductor.config as inductor
             inductor.freezing = True
@@ -67,7 +72,7 @@ def bind(backend, model, work, threads, pixels):
 
         def run():
             with torch.inference_mode():
-                return module(x).numpy()
+                return module(x).float().numpy()
         return run
     path = work / "m.onnx"
     if not path.exists():
@@ -84,14 +89,14 @@ def bind(backend, model, work, threads, pixels):
     core = ov.Core()
     read = core.read_model(path)
     read.reshape({read.inputs[0]: ov.PartialShape(list(pixels.shape))})
-    request = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}).create_infer_request()
+    request = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": dtype, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}).create_infer_request()
     return lambda: request.infer([pixels], share_inputs=True, share_outputs=True)[0]
 
 
-def child(backend, model, work, threads):
+def child(backend, model, work, threads, dtype):
     answer = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # exporters chatter on the standard output
-    run = bind(backend, model, work, threads, np.load(work / "pixels.npy"))
+    run = bind(backend, model, work, threads, np.load(work / "pixels.npy"), dtype)
     for _ in range(1 if backend == "reference" else 3):
         y = run()
     np.save(work / f"{backend}.npy", np.asarray(y, np.float32))
@@ -111,7 +116,7 @@ def tessera_error(a, model, work, reference, dual, cpus):
     from safetensors.numpy import load_file, save_file
     save_file({"pixel_values": np.load(work / "pixels.npy")}, str(work / "in.safetensors"))
     out = work / "out.safetensors"
-    subprocess.run([a.tessera, "forward", "--model", str(model), str(work / "in.safetensors"), str(out)], check=True, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
+    subprocess.run([a.tessera, "forward", *a.precision, "--model", str(model), str(work / "in.safetensors"), str(out)], check=True, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
     tensors = load_file(str(out))
     if not dual:
         return peers.row_error(tensors["last_hidden_state"].reshape(-1, reference.shape[-1]), reference.reshape(-1, reference.shape[-1]))
@@ -134,15 +139,15 @@ def run_cell(a, label, model, batch, threads, cpus, root, log):
     work.mkdir(parents=True, exist_ok=True)
     side = vision["image_size"]
     np.save(work / "pixels.npy", np.random.default_rng(1).standard_normal((batch, 3, side, side)).astype(np.float32))
-    command = lambda backend: [sys.executable, str(HERE / "vision_peers.py"), "--child", backend, str(model), str(work), str(threads)]
+    command = lambda backend: [sys.executable, str(HERE / "vision_peers.py"), "--child", backend, str(model), str(work), str(threads), a.dtype]
     peers.Process(command("reference"), cpus, threads, log).close()
     reference = np.load(work / "reference.npy")
     rows, contenders = {}, {}
     error = tessera_error(a, model, work, reference, dual, cpus)
-    if error > peers.TOLERANCE:
+    if error > TOLERANCE[a.dtype]:
         rows["tessera"] = dict(error=error, note="disagrees with fp32 eager PyTorch: not timed")
     else:
-        ours = [a.tessera, "bench", "--model", str(model), "--kind", "clip-image" if dual else "image", "--batch", str(batch), "--threads", str(threads), "--stdio"]
+        ours = [a.tessera, "bench", *a.precision, "--model", str(model), "--kind", "clip-image" if dual else "image", "--batch", str(batch), "--threads", str(threads), "--stdio"]
         contenders["tessera"] = peers.Contender(peers.Process(ours, cpus, threads, log), "go ", error)
     for backend in a.backends:
         try:
@@ -152,7 +157,7 @@ def run_cell(a, label, model, batch, threads, cpus, root, log):
             continue
         flat = lambda y: y.reshape(-1, y.shape[-1])
         error = peers.row_error(flat(np.load(work / f"{backend}.npy")), flat(reference))
-        if error > peers.TOLERANCE:
+        if error > TOLERANCE[a.dtype]:
             rows[backend] = dict(error=error, note="disagrees with fp32 eager PyTorch: not timed")
         else:
             contenders[backend] = peers.Contender(process, "go ", error)
@@ -166,8 +171,8 @@ def run_cell(a, label, model, batch, threads, cpus, root, log):
 
 
 def main():
-    if len(sys.argv) == 6 and sys.argv[1] == "--child":
-        return child(sys.argv[2], sys.argv[3], pathlib.Path(sys.argv[4]), int(sys.argv[5]))
+    if len(sys.argv) == 7 and sys.argv[1] == "--child":
+        return child(sys.argv[2], sys.argv[3], pathlib.Path(sys.argv[4]), int(sys.argv[5]), sys.argv[6])
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     split = lambda s: [x for x in s.split(",") if x]
     numbers = lambda s: [int(x) for x in split(s)]
@@ -175,17 +180,21 @@ def main():
     p.add_argument("--tessera", required=True, help="the tessera program")
     p.add_argument("--batches", type=numbers, default="1,8")
     p.add_argument("--threads", type=numbers, default="2")
-    p.add_argument("--backends", type=split, default=",".join(BACKENDS))
+    p.add_argument("--dtype", choices=BACKENDS, default="f32")
+    p.add_argument("--fast", action="store_true", help="bf16 by the machine's matrix unit, as the tool's option of that name")
+    p.add_argument("--backends", type=split)
     p.add_argument("--rounds", type=int, default=9)
     p.add_argument("--seconds", type=float, default=0.5, help="aimed length of one measurement")
     p.add_argument("--cpus", type=numbers, default=sorted(os.sched_getaffinity(0)), help="processors to pin to, one a thread")
     p.add_argument("--quick", action="store_true", help="3 rounds of 0.1 s: shows that everything runs")
     p.add_argument("--results", type=pathlib.Path, default=HERE / "results", help="where the dated report goes")
     a = p.parse_args()
+    a.backends = a.backends or BACKENDS[a.dtype]
+    a.precision = ["--dtype", a.dtype] + ["--fast"] * a.fast
     if a.quick:
         a.rounds, a.seconds = 3, 0.1
     a.tessera = str(pathlib.Path(a.tessera).resolve())
-    report = dict(date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), commit=peers.commit() + "-vision",
+    report = dict(date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), commit=peers.commit() + "-vision" + f"-{a.dtype}" * (a.dtype != "f32") + "-fast" * a.fast,
                   command=re.sub(r"(?<=[ =])/[^ =]*/", "", "bench/vision_peers.py " + shlex.join(sys.argv[1:])), machine=peers.machine(a.cpus),
                   versions={n: importlib.metadata.version(n) for n in ("numpy", "torch", "transformers", "onnxruntime", "openvino", "onnx")} | {"python": platform.python_version()},
                   quick=a.quick, failed=[], cells=[])

@@ -37,10 +37,11 @@ TEST(Isa, ForcedByTheEnvironmentIsTheOneThatRuns) {
     const ForcedIsa forced(isa_name(isa));
     Context ctx(1);
     EXPECT_EQ(ctx.isa(), isa);
-    const auto& table = ops::detail::table<kernels::GemmTable>(ctx);
+    const auto& table = ops::detail::table<kernels::Bf16GemmTable>(ctx);
     kernels.insert(reinterpret_cast<const void*>(table.gemm));
     Context two(2);
-    EXPECT_EQ(&ops::detail::table<kernels::GemmTable>(two.lane(1)), &table);  // lanes too
+    EXPECT_EQ(&ops::detail::table<kernels::Bf16GemmTable>(two.lane(1)), &table);  // lanes too
+    EXPECT_EQ(Context(ContextOptions{.threads = 1, .fast = true}).isa(), isa);  // whatever is faster
   }
   EXPECT_EQ(kernels.size(), static_cast<std::size_t>(available_isas().count));  // each has code of its own
 }

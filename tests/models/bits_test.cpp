@@ -51,9 +51,10 @@ struct EncoderBits : testing::TestWithParam<std::tuple<bool, DType>> {
   Context plain{isas().front(), 1};
   Matrix expected = forward(data.model(plain), plain, texts.inputs());
 };
-INSTANTIATE_TEST_SUITE_P(Stacks, EncoderBits,
-                         testing::Combine(testing::Bool(), testing::Values(DType::f32, DType::bf16)), [](const auto& p) {
-                           return std::string(std::get<bool>(p.param) ? "pre" : "post") + dtype_name(std::get<DType>(p.param));
+INSTANTIATE_TEST_SUITE_P(Stacks, EncoderBits, testing::Combine(testing::Bool(), testing::Values(DType::f32, DType::bf16)),
+                         [](const auto& p) {
+                           return std::string(std::get<bool>(p.param) ? "pre" : "post") +
+                                  dtype_name(std::get<DType>(p.param));
                          });
 
 TEST_P(EncoderBits, EveryIsaAndThreadCount) {

@@ -32,7 +32,8 @@ inline Job linear_job(Random& random, Activation act, int parts, bool deep = fal
   struct Inputs {
     Matrix x, w, up, bias, scale, residual;
   };
-  const index_t t = deep ? random.in(49, 90) : random.in(1, 60), k = deep ? random.in(1025, 1500) * (weights == DType::bf16 ? 2 : 1) : random.in(1, 150),
+  const index_t t = deep ? random.in(49, 90) : random.in(1, 60),
+                k = deep ? random.in(1025, 1500) * (weights == DType::bf16 ? 2 : 1) : random.in(1, 150),
                 n = random.in(1, 150);
   const bool glu = parts & 8;
   const auto draw = [&](index_t r, index_t c) { return wide(r, c, random.next(), 6); };

@@ -103,7 +103,7 @@ class InspectTest(ToolTest):
 
     def test_machine(self):
         shown = self.tool("inspect", "--machine").stdout
-        self.assertRegex(shown, r"\Ainstruction sets: generic[ a-z0-9]*\nused by default: [a-z0-9]+\nthreads: [1-9]\d*\nmemory: \d+\.\d GiB\ndevices: cpu\n\Z")
+        self.assertRegex(shown, r"\Ainstruction sets: generic[ a-z0-9_]*\n(and, with bf16 of other bits \(--fast\): amx\n)?used by default: [a-z0-9_]+\nthreads: [1-9]\d*\nmemory: \d+\.\d GiB\ndevices: cpu\n\Z")
 
 
 if __name__ == "__main__":

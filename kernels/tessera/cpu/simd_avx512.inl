@@ -67,7 +67,8 @@ TESSERA_INLINE float reduce_max(f32x16 a) {
   x = _mm_max_ps(x, _mm_movehl_ps(x, x));
   return _mm_cvtss_f32(_mm_max_ss(x, _mm_shuffle_ps(x, x, 1)));
 }
-// Left alone, g++ puts a sum where its last factor was, and sums wander, some of them to the stack. What prevents it differs.
+// Left alone, g++ puts a sum where its last factor was, and sums wander, some of them to the stack. What prevents it
+// differs.
 TESSERA_INLINE void pin(f32x16&, f32x16 factor) { __asm__ volatile("" : : "v"(factor.v)); }
 TESSERA_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 TESSERA_INLINE void prefetch_l2(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }

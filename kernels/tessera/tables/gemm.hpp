@@ -17,14 +17,19 @@ inline constexpr index_t kDepth = 1024, kGroupPanels = 4;
 /// Numbers of GemmArgs::sums.
 inline constexpr index_t kGemmSums = kRowBlock * kGroupPanels * kPanel;
 /// Rows of a block whose k has so many words. Inlined always, or units of one instruction set would emit it for all.
-[[gnu::always_inline]] constexpr index_t rows_of_block(index_t words) noexcept { return words > kDepth ? kRowBlock : kRowBlock * kDepth / words; }
-/// Words of a rounded row of k at most: two for each pair of bf16, in whole vectors. Rows that are a power of two apart would
-/// share their places in the first-level cache.
-[[gnu::always_inline]] constexpr index_t row_words(index_t k) noexcept { return (k + 15) / 16 * 16 + (k % 256 == 0 ? 16 : 0); }
+[[gnu::always_inline]] constexpr index_t rows_of_block(index_t words) noexcept {
+  return words > kDepth ? kRowBlock : kRowBlock * kDepth / words;
+}
+/// Words of a rounded row of k at most: two for each pair of bf16, in whole vectors. Rows that are a power of two apart
+/// would share their places in the first-level cache.
+[[gnu::always_inline]] constexpr index_t row_words(index_t k) noexcept {
+  return (k + 15) / 16 * 16 + (k % 256 == 0 ? 16 : 0);
+}
 /// Room is for rows in groups of so many, so that tiles may read whole ones.
 inline constexpr index_t kRowGroup = 32;
 
-/// Rows [begin, end) of A, rounded to bf16. The caller's room for one lane: what is in it serves the next call of one product.
+/// Rows [begin, end) of A, rounded to bf16. The caller's room for one lane: what is in it serves the next call of one
+/// product.
 struct RoundedRows {
   float* data;  ///< [rows_of_block() in whole groups, row_words()], 64-byte aligned
   index_t begin, end;
@@ -46,7 +51,7 @@ struct GemmArgs {
   bool glu = false;
   float* sums = nullptr;  ///< [kGemmSums], 64-byte aligned: what chains of more than kDepth words wait in (not glu), or null
   RoundedRows* rows = nullptr;  ///< for bf16
-  index_t stride = 1;     ///< the caller's next panel after p1 - 1 is that many further: it is fetched ahead
+  index_t stride = 1;           ///< the caller's next panel after p1 - 1 is that many further: it is fetched ahead
 };
 
 struct GemmTable {
