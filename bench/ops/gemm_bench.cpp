@@ -41,12 +41,15 @@ struct Layer {
   }
 };
 
-void run(benchmark::State& state, Isa isa, int threads, const Layer& l, const ops::Epilogue& e) {
+void run(benchmark::State& state, Isa isa, int threads, const Layer& l, const ops::Epilogue& e, DType weights) {
   Context ctx(isa, threads);
-  const PackedWeight w = e.glu ? ops::pack_weight_glu(ctx, l.w.input(), l.up.input()) : ops::pack_weight(ctx, l.w.input());
+  WeightView gate = l.w.input(), up = l.up.input();
+  gate.packed = up.packed = weights;
+  const PackedWeight w = e.glu ? ops::pack_weight_glu(ctx, gate, up) : ops::pack_weight(ctx, gate);
+  const double bound = weights == DType::bf16 ? 2e-2 : 1e-5;
   const auto call = [&] { ops::linear(ctx, l.x.input(), w, e, l.out.view()); };
   call();
-  if (!accept(state, near(l.m, l.n, 1e-5, l.out, [&](index_t i, index_t j) { return l.want(e, i, j); }))) return;
+  if (!accept(state, near(l.m, l.n, bound, l.out, [&](index_t i, index_t j) { return l.want(e, i, j); }))) return;
   measure_flops(state, ctx, 2.0 * static_cast<double>(l.m * l.k * w.n()), call);
 }
 
@@ -69,24 +72,30 @@ constexpr struct {
     {"scale_residual", true, Activation::identity, false, true, true},
 };
 
-void add_rows(const Rows& rows) {
-  for_machines("linear", "f32", [&](Isa isa, int threads, const std::string& prefix) {
+void add_rows_of(const Rows& rows, const char* dtype, DType weights) {
+  for_machines("linear", dtype, [&](Isa isa, int threads, const std::string& prefix) {
     for (const auto& s : kEpilogues)
-      rows.add(prefix + "197x768x3072/" + s.name, isa != Isa::generic, [=](benchmark::State& state) {
-        const Layer l(197, 3072, 768, s.glu);
-        run(state, isa, threads, l, l.epilogue(s.bias, s.act, s.glu, s.scale, s.residual));
-      });
+      rows.add(prefix + "197x768x3072/" + s.name, weights == DType::f32 && isa != Isa::generic,
+               [=](benchmark::State& state) {
+                 const Layer l(197, 3072, 768, s.glu);
+                 run(state, isa, threads, l, l.epilogue(s.bias, s.act, s.glu, s.scale, s.residual), weights);
+               });
     for (const EncoderShape& s : kEncoders)
       for (const LinearShape& shape : linear_shapes(s).layer)
         for (const index_t m : kTokenCounts) {
-          const bool main_row = is_best(isa) && (m == 1 || m == 16 || m == s.tokens);
+          const bool main_row = (weights == DType::f32 && is_best(isa) && (m == 1 || m == 16)) ||
+                                (isa != Isa::generic && isa != Isa::avx2 && m == s.tokens);
           rows.add(prefix + s.name + "/" + shape.name + "/m" + std::to_string(m), main_row, [=](benchmark::State& state) {
             const Layer l(m, shape.n, shape.k, false);
             const Activation act = shape.tail == Tail::bias_act ? s.act : Activation::identity;
-            run(state, isa, threads, l, l.epilogue(true, act, false, false, shape.tail == Tail::bias_residual));
+            run(state, isa, threads, l, l.epilogue(true, act, false, false, shape.tail == Tail::bias_residual), weights);
           });
         }
   });
+}
+void add_rows(const Rows& rows) {
+  add_rows_of(rows, "f32", DType::f32);
+  add_rows_of(rows, "bf16", DType::bf16);
 }
 const Family kFamily(add_rows);
 
