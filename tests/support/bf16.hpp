@@ -1,0 +1,42 @@
+// Linear layers with weights of bf16, for the tests of them on each instruction set.
+#pragma once
+#include <gtest/gtest.h>
+
+#include <tessera/ops/gemm.hpp>
+#include "support/poison.hpp"
+#include "support/random.hpp"
+
+namespace tessera::test {
+
+struct LinearShape {
+  index_t t, k, n;
+};
+
+inline PackedWeight packed_bf16(Context& ctx, const Matrix& w) {
+  WeightView v = w.in();
+  v.packed = DType::bf16;
+  return ops::pack_weight(ctx, v);
+}
+
+/// All rows on one thread have the bits that they have on others, and that each has alone.
+inline void expect_no_other_bits(Isa isa, const LinearShape& s) {
+  Context ctx(isa, 1);
+  const Matrix x = filled(s.t, s.k, {.seed = 8}), w = filled(s.n, s.k, {.seed = 9});
+  const PackedWeight weight = packed_bf16(ctx, w);
+  Matrix one = poisoned(s.t, s.n, 2);
+  ops::linear(ctx, x.in(), weight, {}, one.out());
+  EXPECT_TRUE(written_exactly(one));
+  for (int threads = 2; threads <= 5; ++threads) {
+    Context many(isa, threads);
+    Matrix out = poisoned(s.t, s.n, 2);
+    ops::linear(many, x.in(), weight, {}, out.out());
+    EXPECT_EQ(one.bits(), out.bits()) << s.t << "x" << s.k << "x" << s.n << ", " << threads << " threads";
+  }
+  for (const index_t r : {index_t{0}, s.t / 2, s.t - 1}) {
+    Matrix out = poisoned(1, s.n);
+    ops::linear(ctx, x.in().slice(r, r + 1), weight, {}, out.out());
+    EXPECT_EQ(out.row_bits(0), one.row_bits(r));
+  }
+}
+
+}  // namespace tessera::test
