@@ -78,11 +78,11 @@ def torch_module(model, attention):
 class Torch:
     static = False
 
-    def __init__(self, backend, model, work, threads):
+    def __init__(self, backend, model, work, threads, dtype):
         import torch
         torch.set_num_threads(threads)
         self.torch, self.kind = torch, backend
-        self.module = torch_module(model, "eager" if backend == "reference" else "sdpa")
+        self.module = torch_module(model, "eager" if backend == "reference" else "sdpa").to({"f32": torch.float32, "bf16": torch.bfloat16}[dtype])
         self.notes = {"torch": torch.__version__, "cpu_capability": torch.backends.cpu.get_cpu_capability()}
         if "compile" in backend:
             import torch._inductor.config as inductor
@@ -106,7 +106,7 @@ class Torch:
         return once
 
     def arrays(self, results):
-        return [y.numpy() for y in results]
+        return [y.float().numpy() for y in results]
 
 
 def without_mask(model):
@@ -153,7 +153,7 @@ def export(model, work):
 class Ort:
     static = False
 
-    def __init__(self, backend, model, work, threads):
+    def __init__(self, backend, model, work, threads, _dtype):
         import onnxruntime as ort
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -184,12 +184,12 @@ class Ort:
 
 
 class OpenVino:
-    def __init__(self, backend, model, work, threads):
+    def __init__(self, backend, model, work, threads, dtype):
         import openvino as ov
         self.ov, self.core = ov, ov.Core()
         self.static = backend == "openvino-static"
         self.source = work / ("m.onnx" if backend == "openvino-onnx" else "m.xml")
-        self.options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
+        self.options = {"INFERENCE_PRECISION_HINT": dtype, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
         self.notes = {"openvino": ov.__version__}
         self.dynamic = None if self.static else self.compile(None)
 
@@ -217,20 +217,20 @@ class OpenVino:
         return results
 
 
-def build(backend, model, work, threads):
+def build(backend, model, work, threads, dtype):
     kind = Torch if backend.startswith("torch") or backend == "reference" else Ort if backend.startswith("ort") else OpenVino
-    return kind(backend, model, work, threads)
+    return kind(backend, model, work, threads, dtype)
 
 
 def main():
-    backend, model, work, threads = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3]), int(sys.argv[4])
+    backend, model, work, threads, dtype = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
     answer = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # exporters chatter on the standard output
     if backend == "export":
         export(model, work)
         print("done", file=answer)
         return
-    peer = build(backend, model, work, threads)
+    peer = build(backend, model, work, threads, dtype)
     print("ready", file=answer)
     for line in sys.stdin:
         word, *rest = line.split()

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Time tessera and what a user would pick instead, on the same model folders and token ids, in fp32.
+"""Time tessera and what a user would pick instead, on the same model folders and token ids, in fp32 or bf16.
 
     python bench/peers.py [NAME=]MODEL_DIR... [--tessera PATH] [--cells b1,b32,mixed] [--threads 1,2] [--backends ...] [--rounds 15] [--quick]
+                          [--dtype bf16 [--fast]]
 
 Peers: eager PyTorch (SDPA), compiled PyTorch (frozen; also with autotuned GEMM templates), ONNX Runtime (as exported; and fused by its
 transformer optimiser, without masks where nothing is padded), OpenVINO (f32 hint; dynamic shapes, static shapes, and from ONNX).
@@ -9,6 +10,9 @@ Each has a process of its own, alive but idle while another one runs, pinned to 
 output is compared with fp32 eager PyTorch; one that disagrees is reported and not timed. Rounds are interleaved in a new order
 each time; a measurement with more than 2 % stolen time is made again. A peer that takes 3 times the best peer's time in its
 first passes, or twice after three rounds, is dropped and keeps its row. Without --tessera, the peers run alone.
+
+In bf16 PyTorch holds the whole model in it and OpenVINO has its precision hint; ONNX Runtime has no bf16 on a CPU and stays away.
+--fast is the tool's.
 
 Cells: b1 and b32 are batches of 1 and 32 texts of 128 tokens; mixed is bench/lengths.txt, where tessera gets the texts packed
 and each peer is timed padded, sorted into sub-batches, and one text at a time: its best counts.
@@ -37,7 +41,8 @@ import peer_backends
 import peer_stats
 
 HERE = pathlib.Path(__file__).resolve().parent
-TOLERANCE = 1e-4  # fp32 peers differ by 1e-6 to 1e-5 of the row's largest value; a bf16 path hidden in one by 1e-2
+# Of the row's largest value, to fp32: fp32 peers differ by 1e-6 to 1e-5; a bf16 path hidden in one, or asked for, by 1e-2.
+TOLERANCE = {"f32": 1e-4, "bf16": 0.1}
 
 
 def cell_lengths(name):
@@ -92,12 +97,12 @@ def row_error(y, reference):
 def tessera_output(a, model, work, cell, mask, cpus):
     from safetensors.numpy import load_file
     out = work / "tessera-out.safetensors"
-    subprocess.run([a.tessera, "forward", "--model", str(model), str(work / f"{cell}.safetensors"), str(out)], check=True, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
+    subprocess.run([a.tessera, "forward", *a.precision, "--model", str(model), str(work / f"{cell}.safetensors"), str(out)], check=True, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
     return load_file(str(out))["last_hidden_state"][mask]
 
 
 def tessera_process(a, model, lengths, cell, threads, cpus, log):
-    command = [a.tessera, "bench", "--model", str(model), "--kind", "text", "--batch", str(len(lengths)), "--threads", str(threads), "--stdio"]
+    command = [a.tessera, "bench", *a.precision, "--model", str(model), "--kind", "text", "--batch", str(len(lengths)), "--threads", str(threads), "--stdio"]
     command += ["--lengths", str(HERE / "lengths.txt")] if cell == "mixed" else ["--seq", str(lengths[0])]
     return Process(command, cpus, threads, log)
 
@@ -117,7 +122,7 @@ def prepare_peer(a, process, name, cell, work, reference, rows):
         full = name if variant == "fixed" else f"{name} {variant}"
         process.ask(f"check {variant} {work / 'out.npy'}", "done")
         error = row_error(np.load(work / "out.npy"), reference)
-        if error > TOLERANCE:
+        if error > TOLERANCE[a.dtype]:
             rows[full] = dict(error=error, note="disagrees with fp32 eager PyTorch: not timed")
         else:
             contenders[full] = Contender(process, f"go {variant} ", error)
@@ -162,7 +167,7 @@ def run_cell(a, label, model, config, cell, threads, cpus, live, work, reference
     lengths = cell_lengths(cell)
     mask = write_cell(work, cell, lengths, config["vocab_size"])
     if cell not in references:
-        process = Process(backend_command("reference", model, work, threads), cpus, threads, log)
+        process = Process(backend_command("reference", model, work, threads, "f32"), cpus, threads, log)
         process.ask(f"prepare {cell}")
         process.ask(f"check loop {work / 'reference.npy'}", "done")
         process.close()
@@ -171,7 +176,7 @@ def run_cell(a, label, model, config, cell, threads, cpus, live, work, reference
     if a.tessera:
         try:
             error = row_error(tessera_output(a, model, work, cell, mask, cpus), references[cell])
-            if error > TOLERANCE:
+            if error > TOLERANCE[a.dtype]:
                 rows["tessera"] = dict(error=error, note="disagrees with fp32 eager PyTorch: not timed")
             else:
                 ours = tessera_process(a, model, lengths, cell, threads, cpus, log)
@@ -208,15 +213,15 @@ def finish_cell(a, result, rows, contenders):
     return result
 
 
-def backend_command(backend, model, work, threads):
-    return [sys.executable, str(HERE / "peer_backends.py"), backend, str(model), str(work), str(threads)]
+def backend_command(backend, model, work, threads, dtype):
+    return [sys.executable, str(HERE / "peer_backends.py"), backend, str(model), str(work), str(threads), dtype]
 
 
 def run_model(a, label, model, root, report, log):
     config = json.loads((model / "config.json").read_text())
     work = root / label
     work.mkdir(parents=True, exist_ok=True)
-    exported = subprocess.run(backend_command("export", model, work, 1), stdout=subprocess.PIPE, stderr=log, env=dict(os.environ, HF_HUB_OFFLINE="1"))
+    exported = subprocess.run(backend_command("export", model, work, 1, "f32"), stdout=subprocess.PIPE, stderr=log, env=dict(os.environ, HF_HUB_OFFLINE="1"))
     if exported.returncode != 0:
         sys.exit(f"{model}: export to ONNX and OpenVINO failed; see {log.name}")
     fusion = json.loads((work / "export.json").read_text())
@@ -229,7 +234,7 @@ def run_model(a, label, model, root, report, log):
         for name in a.backends:
             environment = {"TORCHINDUCTOR_CACHE_DIR": str(root / "inductor")}
             try:
-                live[name] = Process(backend_command(name, model, work, threads), cpus, threads, log, environment)
+                live[name] = Process(backend_command(name, model, work, threads, a.dtype), cpus, threads, log, environment)
             except RuntimeError as e:
                 print(f"{label:12s} {name}: failed to start, {e}; see {log.name}", file=sys.stderr)
                 report["failed"].append(f"{label} {name} t{threads}: {e}")
@@ -270,6 +275,18 @@ def named_model(text):
     return name or path.name, path
 
 
+def add_precision(parser):
+    parser.add_argument("--dtype", choices=TOLERANCE, default="f32")
+    parser.add_argument("--fast", action="store_true", help="bf16 by the machine's matrix unit, as the tool's option of that name")
+
+
+def settle_precision(a, backends):
+    """The tool's options, the peers that have this precision, and what a report's name says of it."""
+    a.precision = ["--dtype", a.dtype] + ["--fast"] * a.fast
+    a.backends = a.backends or [b for b in backends if a.dtype == "f32" or not b.startswith("ort")]
+    return f"-{a.dtype}" * (a.dtype != "f32") + "-fast" * a.fast
+
+
 def commit():
     head = subprocess.run(["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     return head or "unknown"
@@ -282,7 +299,8 @@ def main():
     p.add_argument("--tessera", help="the tessera program")
     p.add_argument("--cells", type=split, default="b1,b32,mixed")
     p.add_argument("--threads", type=lambda s: [int(x) for x in split(s)], default="1,2")
-    p.add_argument("--backends", type=split, default=",".join(peer_backends.BACKENDS))
+    p.add_argument("--backends", type=split)
+    add_precision(p)
     p.add_argument("--rounds", type=int, default=15)
     p.add_argument("--seconds", type=float, default=0.5, help="aimed length of one measurement")
     p.add_argument("--cpus", type=lambda s: [int(x) for x in split(s)], default=sorted(os.sched_getaffinity(0)), help="processors to pin to, one a thread")
@@ -290,6 +308,7 @@ def main():
     p.add_argument("--work", type=pathlib.Path, help="folder for exported models and caches (default: a temporary one)")
     p.add_argument("--results", type=pathlib.Path, default=HERE / "results", help="where the dated report goes")
     a = p.parse_args()
+    precision = settle_precision(a, peer_backends.BACKENDS)
     if a.quick:
         a.rounds, a.seconds = 3, 0.1
     if max(a.threads) > len(a.cpus):
@@ -297,7 +316,7 @@ def main():
     if a.tessera:
         a.tessera = str(pathlib.Path(a.tessera).resolve())
     names = ["numpy", "torch", "transformers", "onnxruntime", "openvino", "onnx"]
-    report = dict(date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), commit=commit(), command=re.sub(r"(?<=[ =])/[^ =]*/", "", "bench/peers.py " + shlex.join(sys.argv[1:])), machine=machine(a.cpus),
+    report = dict(date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), commit=commit() + precision, command=re.sub(r"(?<=[ =])/[^ =]*/", "", "bench/peers.py " + shlex.join(sys.argv[1:])), machine=machine(a.cpus),
                   versions={n: importlib.metadata.version(n) for n in names} | {"python": platform.python_version()}, quick=a.quick, fusion={}, failed=[], cells=[])
     with tempfile.TemporaryDirectory() as temporary:
         root = (a.work or pathlib.Path(temporary)).resolve()

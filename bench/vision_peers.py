@@ -6,8 +6,7 @@
 
 As peers.py does it: a process each, outputs compared with fp32 eager PyTorch before anything is timed, rounds interleaved in a new
 order each time, stolen time watched, every contender in the dated report. A pass is the last hidden state of an image model; of CLIP
-and SigLIP the image tower up to the common space. Pixels are made beforehand and not timed. In bf16 PyTorch holds the whole model
-in it and OpenVINO has its precision hint; ONNX Runtime has none on a CPU and stays away. --fast is the tool's.
+and SigLIP the image tower up to the common space. Pixels are made beforehand and not timed.
 
 Needs: numpy, torch, transformers, safetensors, onnx, onnxruntime, openvino, and a C++ compiler for compiled PyTorch.
 """
@@ -31,8 +30,7 @@ import peer_stats
 import peers
 
 HERE = pathlib.Path(__file__).resolve().parent
-BACKENDS = {"f32": ("torch", "torch-compile", "ort", "openvino"), "bf16": ("torch", "torch-compile", "openvino")}
-TOLERANCE = {"f32": peers.TOLERANCE, "bf16": 0.1}  # of a row's largest value, to fp32
+BACKENDS = ("torch", "torch-compile", "ort", "openvino")
 
 
 def module_of(model, attention):
@@ -144,7 +142,7 @@ def run_cell(a, label, model, batch, threads, cpus, root, log):
     reference = np.load(work / "reference.npy")
     rows, contenders = {}, {}
     error = tessera_error(a, model, work, reference, dual, cpus)
-    if error > TOLERANCE[a.dtype]:
+    if error > peers.TOLERANCE[a.dtype]:
         rows["tessera"] = dict(error=error, note="disagrees with fp32 eager PyTorch: not timed")
     else:
         ours = [a.tessera, "bench", *a.precision, "--model", str(model), "--kind", "clip-image" if dual else "image", "--batch", str(batch), "--threads", str(threads), "--stdio"]
@@ -157,7 +155,7 @@ def run_cell(a, label, model, batch, threads, cpus, root, log):
             continue
         flat = lambda y: y.reshape(-1, y.shape[-1])
         error = peers.row_error(flat(np.load(work / f"{backend}.npy")), flat(reference))
-        if error > TOLERANCE[a.dtype]:
+        if error > peers.TOLERANCE[a.dtype]:
             rows[backend] = dict(error=error, note="disagrees with fp32 eager PyTorch: not timed")
         else:
             contenders[backend] = peers.Contender(process, "go ", error)
@@ -180,21 +178,19 @@ def main():
     p.add_argument("--tessera", required=True, help="the tessera program")
     p.add_argument("--batches", type=numbers, default="1,8")
     p.add_argument("--threads", type=numbers, default="2")
-    p.add_argument("--dtype", choices=BACKENDS, default="f32")
-    p.add_argument("--fast", action="store_true", help="bf16 by the machine's matrix unit, as the tool's option of that name")
     p.add_argument("--backends", type=split)
+    peers.add_precision(p)
     p.add_argument("--rounds", type=int, default=9)
     p.add_argument("--seconds", type=float, default=0.5, help="aimed length of one measurement")
     p.add_argument("--cpus", type=numbers, default=sorted(os.sched_getaffinity(0)), help="processors to pin to, one a thread")
     p.add_argument("--quick", action="store_true", help="3 rounds of 0.1 s: shows that everything runs")
     p.add_argument("--results", type=pathlib.Path, default=HERE / "results", help="where the dated report goes")
     a = p.parse_args()
-    a.backends = a.backends or BACKENDS[a.dtype]
-    a.precision = ["--dtype", a.dtype] + ["--fast"] * a.fast
+    precision = peers.settle_precision(a, BACKENDS)
     if a.quick:
         a.rounds, a.seconds = 3, 0.1
     a.tessera = str(pathlib.Path(a.tessera).resolve())
-    report = dict(date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), commit=peers.commit() + "-vision" + f"-{a.dtype}" * (a.dtype != "f32") + "-fast" * a.fast,
+    report = dict(date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), commit=peers.commit() + "-vision" + precision,
                   command=re.sub(r"(?<=[ =])/[^ =]*/", "", "bench/vision_peers.py " + shlex.join(sys.argv[1:])), machine=peers.machine(a.cpus),
                   versions={n: importlib.metadata.version(n) for n in ("numpy", "torch", "transformers", "onnxruntime", "openvino", "onnx")} | {"python": platform.python_version()},
                   quick=a.quick, failed=[], cells=[])
