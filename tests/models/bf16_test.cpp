@@ -72,7 +72,7 @@ INSTANTIATE_TEST_SUITE_P(Folders, Bf16Image,
                                            "dinov3", "dinov3_gated", "clip", "siglip"),
                          [](const auto& p) { return std::string(p.param); });
 
-TEST(Bf16MiniLM, EmbeddingsAreNearSentenceTransformers) {
+TEST(MiniLMInBf16, EmbeddingsAreNearSentenceTransformers) {
   const char* folder = std::getenv("TESSERA_MODEL_DIR");
   ASSERT_TRUE(folder && std::filesystem::exists(std::string(folder) + "/model.safetensors"))
       << "TESSERA_MODEL_DIR must name the folder of all-MiniLM-L6-v2; tests/run sets it";
