@@ -21,7 +21,7 @@ TESSERA_INLINE void store_rounded(float* to, const float* p, index_t n) {
 struct Bf16ByInstruction {
   static constexpr int kNumbers = 2, kSteps = 1, kRows = kTileRows;
   static constexpr index_t kAlign = 1;
-  static constexpr bool kBalanced = true;
+  static constexpr bool kBalanced = true, kEveryWidth = false;
   TESSERA_INLINE static f32x16 part(const float* p, int) { return load(p); }
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) {
     return {_mm512_dpbf16_ps(c.v, reinterpret_cast<__m512bh>(a.v), reinterpret_cast<__m512bh>(w.v))};

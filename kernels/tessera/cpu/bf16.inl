@@ -38,7 +38,7 @@ class FlushSubnormals {
 struct Bf16ByFma {
   static constexpr int kNumbers = 2, kSteps = 2, kRows = kTileRows;
   static constexpr index_t kAlign = 1;
-  static constexpr bool kBalanced = true;
+  static constexpr bool kBalanced = true, kEveryWidth = false;
   TESSERA_INLINE static f32x16 part(const float* p, int i) {
     return i == 1 ? second_of_pairs(load(p)) : first_of_pairs(load(p));
   }

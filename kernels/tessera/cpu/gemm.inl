@@ -7,7 +7,7 @@
 struct Float32 {
   static constexpr int kNumbers = 1, kSteps = 1, kRows = kTileRows;
   static constexpr index_t kAlign = 1;
-  static constexpr bool kBalanced = true;
+  static constexpr bool kBalanced = true, kEveryWidth = true;
   TESSERA_INLINE static f32x16 part(const float* p, int) { return load(p); }
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) { return fma(a, w, c); }
   TESSERA_INLINE static TileRows rows(const GemmArgs& g, index_t begin, index_t) { return {g.a + begin * g.lda, g.lda}; }

@@ -1,7 +1,8 @@
 // Register tiles of A . W^T from slices of W. Included inside an ISA namespace, after its vocabulary of f32x16.
 //
 // What the 32-bit words mean, a Product knows: a word of W meets kSteps words of A, the last one first; part(p, i) is what
-// the i-th of them meets of the sixteen words at p, madd(a, w, c) the multiply-add.
+// the i-th of them meets of the sixteen words at p, madd(a, w, c) the multiply-add; kEveryWidth, whether there are tiles of
+// two and three slices: without them products whose columns end there are slower.
 
 // Rows x (16 Vecs) of sums, W's slices `stride` words apart: one chain per output, ascending over the words [k0, k1),
 // started at 0 or resumed from t. Every step asks for the line at `ahead`, `step` bytes further each time: the next panel
@@ -57,26 +58,35 @@ TESSERA_NOINLINE void tile(const float* a, index_t lda, const float* w, index_t 
   }
 }
 
-template <class Product, int Rows, int Vecs>
-TESSERA_INLINE void run_rows(index_t rows, const TileArgs& g) {
-  if (rows == Rows) return tile<Product, Rows, Vecs>(g.a, g.lda, g.w, g.stride, g.k0, g.k1, g.t, g.ldt, g.ahead, g.step);
-  if constexpr (Rows > 1) run_rows<Product, Rows - 1, Vecs>(rows, g);
-}
-
-template <class Product, int Vecs>
-TESSERA_INLINE void run_vecs(index_t rows, index_t vecs, const TileArgs& g) {
-  if (vecs == Vecs) return run_rows<Product, kTileRows, Vecs>(rows, g);
-  if constexpr (Vecs > 1) run_vecs<Product, Vecs - 1>(rows, vecs, g);
-}
-
-// rows <= kTileRows rows x `slices` slices into t, a register tile at a time, of sizes that differ by at most one.
+// All tiles by their width and rows: called from a table, since calls of each from every place that needs them are long.
 template <class Product>
-TESSERA_INLINE void run_tile(index_t rows, index_t slices, TileArgs g) {
-  const index_t tiles = (slices + kTileVecs - 1) / kTileVecs;
+struct Tiles {
+  using Tile = void (*)(const float* a, index_t lda, const float* w, index_t stride, index_t k0, index_t k1, float* t,
+                        index_t ldt, const char* ahead, index_t step) noexcept;
+  Tile of[kTileVecs][kTileRows];
+  constexpr Tiles() : of() { fill<kTileVecs, kTileRows>(); }
+
+ private:
+  template <int Vecs, int Rows>
+  constexpr void fill() {
+    if constexpr (Vecs == 1 || Vecs == kTileVecs || Product::kEveryWidth) of[Vecs - 1][Rows - 1] = tile<Product, Rows, Vecs>;
+    if constexpr (Rows > 1)
+      fill<Vecs, Rows - 1>();
+    else if constexpr (Vecs > 1)
+      fill<Vecs - 1, kTileRows>();
+  }
+};
+template <class Product>
+inline constexpr Tiles<Product> kTiles;
+
+// rows <= kTileRows rows x `slices` slices into t, a register tile at a time, of sizes that differ by at most one. Without
+// kEveryWidth there are whole tiles and single slices: `slices` is kTileVecs or less then.
+template <class Product>
+TESSERA_INLINE void run_tile(index_t rows, index_t slices, const TileArgs& g) {
+  const index_t tiles = Product::kEveryWidth || slices >= kTileVecs ? (slices + kTileVecs - 1) / kTileVecs : slices;
   for (index_t i = 0; i < tiles; ++i) {
-    const index_t vecs = slices * (i + 1) / tiles - slices * i / tiles;
-    run_vecs<Product, kTileVecs>(rows, vecs, g);
-    g.w += g.stride * vecs;
-    g.t += 16 * vecs;
+    const index_t from = slices * i / tiles, vecs = slices * (i + 1) / tiles - from;
+    kTiles<Product>.of[vecs - 1][rows - 1](g.a, g.lda, g.w + g.stride * from, g.stride, g.k0, g.k1, g.t + 16 * from, g.ldt,
+                                           g.ahead, g.step);
   }
 }
