@@ -2,7 +2,7 @@
 #include <utility>
 
 #include <tessera/core/widen.hpp>
-#include <tessera/ops/detail/tables.hpp>
+#include <tessera/ops/detail/product.hpp>
 #include <tessera/ops/gemm.hpp>
 
 namespace tessera::ops {
@@ -17,9 +17,6 @@ inline void widen_rows(const WeightView& w, index_t begin, index_t end, float* o
   for (index_t r = begin; r < end; ++r, out += w.extent[1]) widen(w.dtype, w.data + r * w.row_bytes(), w.extent[1], out);
 }
 
-/// Words of a packed row of k numbers: floats, or pairs of bf16.
-inline index_t packed_words(DType packed, index_t k) { return packed == DType::bf16 ? (k + 1) / 2 : k; }
-
 inline void pack_into(Context& ctx, const WeightView& w, float* dst) {
   const index_t n = w.extent[0], k = w.extent[1], slices = (n + kSlice - 1) / kSlice, words = packed_words(w.packed, k);
   const auto pack = w.packed == DType::bf16 ? table<kernels::Bf16GemmTable>(ctx).pack : table<kernels::GemmTable>(ctx).pack;
@@ -32,10 +29,6 @@ inline void pack_into(Context& ctx, const WeightView& w, float* dst) {
     widen_rows(w, begin, end, rows);
     pack(rows, k, end - begin, k, 0, 1, dst + s * kSlice * words);
   });
-}
-
-inline auto gemm_for(Context& ctx, DType weight) {
-  return weight == DType::bf16 ? table<kernels::Bf16GemmTable>(ctx).gemm : table<kernels::GemmTable>(ctx).gemm;
 }
 
 inline void expect_weight(const char* op, const WeightView& w) {
@@ -68,18 +61,6 @@ inline index_t sums_scratch(Context& ctx, index_t rows, index_t words) {
   constexpr index_t kFewRows = 48;
   return words <= kernels::kDepth || rows <= kFewRows ? 0 : kernels::kGemmSums * ctx.threads();
 }
-/// Where each lane rounds rows of A for weights of bf16; null for f32.
-inline kernels::RoundedRows* carve_rounded(Arena& arena, DType weight, int lanes, index_t rows, index_t k) {
-  if (weight != DType::bf16) return nullptr;
-  const index_t most = kernels::rows_of_block(packed_words(weight, k));
-  constexpr index_t kGroup = kernels::kRowGroup;
-  const index_t words = ((rows < most ? rows : most) + kGroup - 1) / kGroup * kGroup * kernels::row_words(k);
-  auto* const rounded = arena.carve<kernels::RoundedRows>(lanes);
-  float* const data = arena.carve<float>(lanes * words);
-  for (index_t i = 0; i < lanes && !arena.is_counting(); ++i) rounded[i] = {data + i * words, 0, 0};
-  return rounded;
-}
-
 }  // namespace detail
 
 inline std::size_t linear_scratch(Context& ctx, index_t rows, index_t k, DType weight) {

@@ -7,7 +7,7 @@
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/cpu/region.hpp>
 #include <tessera/ops/detail/filter.hpp>
-#include <tessera/ops/detail/tables.hpp>
+#include <tessera/ops/detail/product.hpp>
 #include <tessera/ops/patch.hpp>
 
 namespace tessera::ops {
