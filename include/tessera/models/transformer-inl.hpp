@@ -118,7 +118,10 @@ inline std::size_t Transformer::scratch(Context& ctx, index_t tokens, index_t ma
   a.carve<index_t>(tokens + 2);
   a.carve<std::int32_t>(tokens);
   if (merging) (void)detail::MergingGroup(a, config_.block, tokens);
-  const DType weights = blocks_.empty() ? DType::f32 : blocks_.front().qkv.weight.dtype();
+  DType weights = DType::f32;  // bf16, which takes more, where any matrix is of it
+  for (const auto& b : blocks_)
+    for (const auto* w : {&b.qkv.weight, &b.attention_out.weight, &b.mlp_in.weight, &b.mlp_out.weight})
+      if (w->dtype() == DType::bf16) weights = DType::bf16;
   return a.peak() + ops::block_scratch(ctx, config_.block, tokens, max_length, weights);
 }
 
