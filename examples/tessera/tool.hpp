@@ -92,7 +92,8 @@ struct RunOptions {
     app.add_option("--model", model, "model folder, or org/name in the Hugging Face cache of this machine")->required();
     app.add_option("--threads", threads, "threads; 0: all processors")->check(CLI::Range(0, 1024));
     app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
-    app.add_option("--dtype", dtype, "of the linear layers: f32, bf16 or int8")->check(CLI::IsMember({"f32", "bf16", "int8"}));
+    app.add_option("--dtype", dtype, "of the linear layers: f32, bf16 or int8")
+        ->check(CLI::IsMember({"f32", "bf16", "int8"}));
     app.add_flag("--fast", fast, "bf16 by the machine's matrix unit, if it has one: the bits are then those of that unit");
     app.add_flag("--allow-nonfinite", allow_nonfinite, "load weights that hold NaN or infinity");
     app.add_flag("--cache{" + std::string(kUserCache) + "}", cache,

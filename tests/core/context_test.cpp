@@ -41,7 +41,7 @@ TEST(Isa, ForcedByTheEnvironmentIsTheOneThatRuns) {
     kernels.insert(reinterpret_cast<const void*>(table.gemm));
     Context two(2);
     EXPECT_EQ(&ops::detail::table<kernels::Bf16GemmTable>(two.lane(1)), &table);  // lanes too
-    EXPECT_EQ(Context(ContextOptions{.threads = 1, .fast = true}).isa(), isa);  // whatever is faster
+    EXPECT_EQ(Context(ContextOptions{.threads = 1, .fast = true}).isa(), isa);    // whatever is faster
   }
   EXPECT_EQ(kernels.size(), static_cast<std::size_t>(available_isas().count));  // each has code of its own
 }

@@ -62,7 +62,7 @@ TEST_P(Bf16, IsTheDocumentedChainBitForBit) {
   }
 }
 TEST_P(Bf16, NumbersOfAllSizesAndSubnormalOnes) {
-  for (const std::uint64_t seed : {1, 2, 3, 4, 5, 6}) {
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
     // Products and sums around the smallest normal number, and wide ones.
     Matrix x = filled(9, 38, {.seed = seed}), w = filled(50, 38, {.seed = seed + 50});
     for (index_t c = 0; c < 38; ++c) {
