@@ -19,7 +19,7 @@ using Ids = std::vector<TokenId>;
 struct Case {
   Vocabulary vocabulary;
   std::unique_ptr<Model> model;
-  Case(const std::vector<ScoredPiece>& pieces, const UnigramOptions& options)
+  Case(const HostVector<ScoredPiece>& pieces, const UnigramOptions& options)
       : model(make_unigram(pieces, options, vocabulary)) {}
   std::vector<PieceToken> tokens(std::string_view text) const {
     ModelScratch scratch;
@@ -65,7 +65,7 @@ TEST(Unigram, WithoutUnknownTokenUnknownTextIsAnError) {
 }
 
 TEST(Unigram, BytesOnlyWhenAllAreThere) {
-  std::vector<ScoredPiece> pieces = {{"<unk>", 0}, {"<0xC3>", 0}, {"<0xA9>", 0}, {"a", -1}};
+  HostVector<ScoredPiece> pieces = {{"<unk>", 0}, {"<0xC3>", 0}, {"<0xA9>", 0}, {"a", -1}};
   const Case c(pieces, {.unk = 0, .byte_fallback = true});
   EXPECT_EQ(c.ids("a\xc3\xa9"), (Ids{3, 1, 2}));
   EXPECT_EQ(c.ids("\xc3\xa9x"), (Ids{0})) << "fused with x, which has no byte";
@@ -130,9 +130,8 @@ TEST(PieceTrie, FindsWhatASearchOfAllFinds) {
 
 TEST(PieceTrie, OfEqualPiecesTheLastAndNoEmptyOnes) {
   std::vector<std::pair<std::uint32_t, std::size_t>> got;
-  PieceTrie({"", "ab", "a", "ab", "", "a"}).find("abc", [&](std::uint32_t index, std::size_t length) {
-    got.emplace_back(index, length);
-  });
+  PieceTrie(std::vector<std::string_view>{"", "ab", "a", "ab", "", "a"})
+      .find("abc", [&](std::uint32_t index, std::size_t length) { got.emplace_back(index, length); });
   EXPECT_EQ(got, (std::vector<std::pair<std::uint32_t, std::size_t>>{{5, 1}, {3, 2}}));
 }
 
@@ -147,7 +146,7 @@ TEST(PieceTrie, RefusesMoreTextThanItsNumbersHold) {
 }
 
 TEST(Unigram, OneLongPieceTakesLinearTime) {
-  std::vector<ScoredPiece> pieces = {{"<unk>", 0}};
+  HostVector<ScoredPiece> pieces = {{"<unk>", 0}};
   for (std::size_t n = 1; n <= 16; ++n) pieces.push_back({std::string(n, 'a'), -static_cast<double>(n)});
   const Case c(pieces, {.unk = 0});
   for (const char* unit : {"a", "b", "\xe2\x80\x8d", "ab"}) {

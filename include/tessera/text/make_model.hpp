@@ -15,7 +15,7 @@ namespace tessera::text {
 /// The large parts of a "model", read apart from its other fields.
 struct ModelTables {
   MergeList merges;
-  std::vector<ScoredPiece> pieces;  ///< of Unigram
+  HostVector<ScoredPiece> pieces;  ///< of Unigram
 };
 
 /// From a tokenizer.json's "model"; its "vocab" and "merges" are in `vocabulary` and `tables`. Without a "type" it is

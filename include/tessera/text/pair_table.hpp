@@ -1,9 +1,9 @@
 // Values by two numbers.
 #pragma once
 #include <cstdint>
-#include <vector>
 
 #include <tessera/core/error.hpp>
+#include <tessera/core/host_memory.hpp>
 
 namespace tessera::text {
 
@@ -66,8 +66,8 @@ class PairTable {
   static std::uint32_t tag(std::uint64_t h) noexcept { return static_cast<std::uint32_t>(h >> 56) << 24; }
   std::size_t first_slot(std::uint64_t h) const noexcept { return static_cast<std::size_t>(h >> 28) & (slots_.size() - 1); }
   std::size_t next_slot(std::size_t at) const noexcept { return (at + 1) & (slots_.size() - 1); }
-  std::vector<std::uint32_t> slots_;  // 0: free; else the tag, then the place in pairs_ and 1
-  std::vector<Pair> pairs_;
+  HostVector<std::uint32_t> slots_;  // 0: free; else the tag, then the place in pairs_ and 1
+  HostVector<Pair> pairs_;
 };
 
 }  // namespace tessera::text

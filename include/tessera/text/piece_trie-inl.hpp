@@ -3,6 +3,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <vector>
 
 #include <tessera/core/error.hpp>
 #include <tessera/text/piece_trie.hpp>
@@ -11,8 +12,8 @@ namespace tessera::text {
 
 class PieceTrie::Builder {
  public:
-  Builder(PieceTrie& trie, const std::vector<std::string_view>& pieces) : trie_(trie) {
-    std::vector<Sorted> sorted;
+  Builder(PieceTrie& trie, std::span<const std::string_view> pieces) : trie_(trie) {
+    HostVector<Sorted> sorted;
     sorted.reserve(pieces.size());
     std::size_t bytes = 0;
     for (std::size_t i = 0; i < pieces.size(); ++i) {
@@ -77,8 +78,8 @@ class PieceTrie::Builder {
     std::size_t depth;
   };
   // By radix on the first 8 bytes, a byte a pass, then by comparison where those are equal.
-  static void sort(std::vector<Sorted>& v, const std::vector<std::string_view>& pieces) {
-    std::vector<Sorted> other(v.size());
+  static void sort(HostVector<Sorted>& v, std::span<const std::string_view> pieces) {
+    HostVector<Sorted> other(v.size());
     for (int shift = 0; shift < 64; shift += 8) {
       std::array<std::size_t, 257> begin{};
       for (const Sorted& s : v) ++begin[(s.head >> shift & 255) + 1];
@@ -177,12 +178,12 @@ class PieceTrie::Builder {
   }
 
   PieceTrie& trie_;
-  std::vector<Key> keys_;
+  HostVector<Key> keys_;
   std::vector<unsigned char> labels_;
   std::vector<std::uint64_t> free_;
   std::size_t start_[2] = {0, 0}, last_ = 0;
 };
 
-inline PieceTrie::PieceTrie(const std::vector<std::string_view>& pieces) { Builder(*this, pieces).run(); }
+inline PieceTrie::PieceTrie(std::span<const std::string_view> pieces) { Builder(*this, pieces).run(); }
 
 }  // namespace tessera::text

@@ -1,10 +1,12 @@
 // A prefix tree over the bytes of many pieces.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
+
+#include <tessera/core/host_memory.hpp>
 
 namespace tessera::text {
 
@@ -14,7 +16,7 @@ class PieceTrie {
  public:
   /// \param pieces what find() reports is the index in this list, of equal pieces the last. Empty ones are never found.
   /// \throws Error kLimit for 2^31 bytes or more together.
-  explicit PieceTrie(const std::vector<std::string_view>& pieces);
+  explicit PieceTrie(std::span<const std::string_view> pieces);
   PieceTrie() = default;
 
   /// Calls f(index, length) for each piece that text begins with, shortest first.
@@ -51,8 +53,8 @@ class PieceTrie {
     std::uint32_t begin = 0, size = 0;
   };
   class Builder;
-  std::vector<Unit> units_;  // 256 beyond the last child: no bounds check
-  std::vector<Tail> tails_;  // of each piece
+  HostVector<Unit> units_;  // 256 beyond the last child: no bounds check
+  HostVector<Tail> tails_;  // of each piece
   std::string text_;
 };
 

@@ -116,7 +116,7 @@ class TokenizerJson final : public io::detail::StrictJson {
   }
   Vocabulary& vocabulary_;
   MergeList& merges_;
-  std::vector<ScoredPiece>& pieces_;
+  HostVector<ScoredPiece>& pieces_;
   std::vector<std::string> path_;
   int depth_ = 0;
   enum Place { kOutside, kVocab, kMerges, kPair, kPieces, kPiece } place_ = kOutside;

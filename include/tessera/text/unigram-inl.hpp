@@ -18,7 +18,7 @@ namespace detail {
 /// tokenizers package.
 class Unigram : public Model {
  public:
-  Unigram(const std::vector<ScoredPiece>& pieces, const UnigramOptions& options, Vocabulary& vocabulary)
+  Unigram(const HostVector<ScoredPiece>& pieces, const UnigramOptions& options, Vocabulary& vocabulary)
       : byte_fallback_(options.byte_fallback) {
     if (options.unk) {
       if (*options.unk >= pieces.size())
@@ -28,7 +28,7 @@ class Unigram : public Model {
     }
     std::size_t bytes = 0;
     double least = std::numeric_limits<double>::infinity();
-    std::vector<std::string_view> texts;
+    HostVector<std::string_view> texts;
     texts.reserve(pieces.size());
     scores_.reserve(pieces.size());
     for (const ScoredPiece& piece : pieces) {
@@ -120,7 +120,7 @@ class Unigram : public Model {
   }
 
   PieceTrie trie_;
-  std::vector<double> scores_;  // by id
+  HostVector<double> scores_;  // by id
   std::array<TokenId, 256> byte_ids_{};
   double unk_score_ = 0;
   TokenId unk_ = -1;
@@ -129,7 +129,7 @@ class Unigram : public Model {
 
 }  // namespace detail
 
-inline std::unique_ptr<Model> make_unigram(const std::vector<ScoredPiece>& pieces, const UnigramOptions& options,
+inline std::unique_ptr<Model> make_unigram(const HostVector<ScoredPiece>& pieces, const UnigramOptions& options,
                                            Vocabulary& vocabulary) {
   return std::unique_ptr<Model>(new detail::Unigram(pieces, options, vocabulary));
 }

@@ -24,7 +24,7 @@ struct UnigramOptions {
 
 /// Adds the pieces to the vocabulary. \throws Error kFormat for an unknown token that is not in the list, kLimit for more
 /// than 2 GiB of text.
-std::unique_ptr<Model> make_unigram(const std::vector<ScoredPiece>& pieces, const UnigramOptions& options,
+std::unique_ptr<Model> make_unigram(const HostVector<ScoredPiece>& pieces, const UnigramOptions& options,
                                     Vocabulary& vocabulary);
 
 }  // namespace tessera::text

@@ -5,9 +5,9 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <tessera/core/error.hpp>
+#include <tessera/core/host_memory.hpp>
 
 namespace tessera::text {
 
@@ -143,8 +143,8 @@ class Vocabulary {
   }
 
   std::string pool_;
-  std::vector<Entry> entries_;
-  std::vector<std::uint32_t> slots_, by_id_;
+  HostVector<Entry> entries_;
+  HostVector<std::uint32_t> slots_, by_id_;
   std::size_t longest_ = 0, model_ = ~std::size_t{0};
   bool by_id_valid_ = false;
 };
