@@ -1,5 +1,6 @@
 // Linear layers with weights of bf16 on the matrix unit: outside the promise over instruction sets, with an order of its
-// own, the same whatever the batch and the threads. Skipped, and said so, where there is none.
+// own, the same whatever the batch and the threads. Where there is none they are skipped and say so, and it is tested
+// instead that amx is refused.
 #include <cmath>
 
 #include <tessera/ops.hpp>
@@ -47,6 +48,7 @@ constexpr LinearShape kShapes[] = {{1, 1, 1},     {1, 17, 16},  {2, 32, 15},  {1
 TEST_F(Amx, IsTheOrderOfTheInstruction) {
   Context ctx(Isa::amx, 1);
   for (const LinearShape& s : kShapes) {
+    poison_arena(ctx);
     const Matrix x = numbers(s.t, s.k, 3), w = numbers(s.n, s.k, 4);
     Matrix out = poisoned(s.t, s.n, 4), want = poisoned(s.t, s.n, 4);
     ops::linear(ctx, x.in(), packed_bf16(ctx, w), {}, out.out());
@@ -90,6 +92,10 @@ TEST(FastIsas, AreNoneOfTheOthersAndTheUsualWhereThereAreNone) {
     for (const Isa isa : available_isas()) EXPECT_NE(fast, isa);
   const Context ctx(ContextOptions{.threads = 1, .fast = true});
   const IsaList fast = fast_isas();
+  if (fast.count == 0) {
+    TESSERA_EXPECT_ERROR(Code::kUnsupported, "'amx'", Context(Isa::amx, 1));
+    TESSERA_EXPECT_ERROR(Code::kUnsupported, "'amx'", (void)isa_from_name("amx"));
+  }
   EXPECT_EQ(ctx.isa(), fast.count > 0 ? fast.isa[fast.count - 1] : default_isa());
 }
 

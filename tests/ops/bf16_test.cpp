@@ -53,6 +53,7 @@ constexpr LinearShape kShapes[] = {{1, 1, 1},    {1, 17, 16},  {2, 2, 15},     {
 
 TEST_P(Bf16, IsTheDocumentedChainBitForBit) {
   for (const LinearShape& s : kShapes) {
+    poison_arena(ctx);
     const Matrix x = filled(s.t, s.k, {.seed = 3, .pad = 5}), w = filled(s.n, s.k, {.seed = 4, .pad = 3});
     Matrix out = poisoned(s.t, s.n, 4), want = poisoned(s.t, s.n, 4);
     ops::linear(ctx, x.in(), packed_bf16(ctx, w), {}, out.out());

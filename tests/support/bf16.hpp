@@ -2,6 +2,8 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include <tessera/ops/gemm.hpp>
 #include "support/poison.hpp"
 #include "support/random.hpp"
@@ -16,6 +18,15 @@ inline PackedWeight packed_bf16(Context& ctx, const Matrix& w) {
   WeightView v = w.in();
   v.packed = DType::bf16;
   return ops::pack_weight(ctx, v);
+}
+
+/// What lies in the scratch of the calls to come is NaN.
+inline void poison_arena(Context& ctx) {
+  constexpr index_t kFloats = index_t{1} << 22;
+  ctx.arena().reserve(static_cast<std::size_t>(kFloats) * sizeof(float));
+  const ArenaScope scope(ctx.arena());
+  float* const all = ctx.arena().carve<float>(kFloats);
+  for (index_t i = 0; i < kFloats; ++i) all[i] = std::numeric_limits<float>::quiet_NaN();
 }
 
 /// All rows on one thread have the bits that they have on others, and that each has alone.

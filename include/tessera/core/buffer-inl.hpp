@@ -2,7 +2,6 @@
 #include <cstdlib>
 
 #include <tessera/core/buffer.hpp>
-#include <tessera/core/host_memory.hpp>
 
 namespace tessera {
 

@@ -2,12 +2,10 @@
 #pragma once
 #include <cstddef>
 
+#include <tessera/core/host_memory.hpp>
 #include <tessera/core/view.hpp>
 
 namespace tessera {
-
-/// Alignment of every allocation, in bytes: one cache line, one zmm register.
-inline constexpr std::size_t kAlignment = 64;
 
 /// An uninitialised block of `bytes` bytes on a 64-byte boundary (2 MiB for large blocks, which ask for huge pages).
 /// Movable, not copyable. \throws Error kLimit when the memory cannot be had, kUnsupported for a space of another build.

@@ -9,12 +9,15 @@
 
 namespace tessera {
 
+/// Alignment of every allocation, in bytes: one cache line, one zmm register.
+inline constexpr std::size_t kAlignment = 64;
+
 /// `bytes` (at least 1) on a 64-byte boundary, for std::free; null when there is no memory. From 2 MiB on in huge pages
 /// where the system has them: weights are streamed, and with 4 KiB pages the page walks cost 2-3 % of a whole layer; and
 /// memory that is filled for the first time costs a fault a page, some 2 us each on a virtual machine.
 inline std::byte* allocate_host(std::size_t bytes) noexcept {
-  constexpr std::size_t kHugePage = std::size_t{2} << 20, kLine = 64;
-  const std::size_t align = bytes >= kHugePage ? kHugePage : kLine;
+  constexpr std::size_t kHugePage = std::size_t{2} << 20;
+  const std::size_t align = bytes >= kHugePage ? kHugePage : kAlignment;
   if (bytes > static_cast<std::size_t>(-1) / 2) return nullptr;
   void* const data = std::aligned_alloc(align, (bytes + align - 1) / align * align);
 #ifdef MADV_HUGEPAGE

@@ -28,8 +28,8 @@ inline IsaList fast_isas() noexcept {
 
 inline Isa isa_from_name(const char* name) {
   std::string known;
-  for (const IsaList& list : {available_isas(), fast_isas()})
-    for (const Isa isa : list) {
+  for (const auto list : {available_isas, fast_isas})  // the second one is only asked for what the first has not
+    for (const Isa isa : list()) {
       if (std::strcmp(isa_name(isa), name) == 0) return isa;
       known += known.empty() ? "" : ", ";
       known += isa_name(isa);
@@ -45,7 +45,8 @@ inline Isa default_isa(bool fast) {
       throw Error(e.code(), {"TESSERA_ISA: ", e.what()});
     }
   IsaList list = available_isas();
-  if (const IsaList quick = fast_isas(); fast && quick.count > 0) list = quick;
+  if (fast)
+    if (const IsaList quick = fast_isas(); quick.count > 0) list = quick;
   return list.isa[list.count - 1];
 }
 

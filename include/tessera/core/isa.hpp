@@ -54,8 +54,8 @@ inline IsaList available_isas() noexcept {
   list.isa[list.count++] = Isa::avx512;
   if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512vnni")) return list;
   list.isa[list.count++] = Isa::avx512_bf16_vnni;
-  // Intel's cores multiply bf16 in vectors at half the rate of f32: slower than by multiply-adds (ViT-B/16 on Granite
-  // Rapids: 356 ms against 248).
+  // Intel's cores multiply bf16 in vectors at half the rate of f32: slower than by multiply-adds (ViT-B/16 on a Xeon with
+  // AMX: 356 ms against 248).
   if (__builtin_cpu_is("intel")) list.isa[2] = Isa::avx512_bf16_vnni, list.isa[3] = Isa::avx512;
   return list;
 #elif defined(__aarch64__)

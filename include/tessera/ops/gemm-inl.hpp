@@ -57,18 +57,20 @@ inline std::size_t slice_bytes(index_t n, index_t words) {
 }
 
 /// Numbers of GemmArgs::sums for all lanes: none for short k; of any k few rows leave room for the panels in L2.
-inline index_t sums_scratch(Context& ctx, index_t rows, index_t words) {
+inline index_t sums_scratch(Context& ctx, index_t rows, index_t words, bool glu) {
   constexpr index_t kFewRows = 48;
-  return words <= kernels::kDepth || rows <= kFewRows ? 0 : kernels::kGemmSums * ctx.threads();
+  return glu || words <= kernels::kDepth || rows <= kFewRows ? 0 : kernels::kGemmSums * ctx.threads();
+}
+inline std::size_t product_scratch(Context& ctx, index_t rows, index_t k, DType weight, bool glu) {
+  Arena need = Arena::counting();
+  (void)carve_rounded(need, weight, ctx.threads(), rows, k);
+  need.carve<float>(sums_scratch(ctx, rows, packed_words(weight, k), glu));
+  return need.peak();
 }
 }  // namespace detail
 
 inline std::size_t linear_scratch(Context& ctx, index_t rows, index_t k, DType weight) {
-  Arena need = Arena::counting();
-  (void)detail::carve_rounded(need, weight, ctx.threads(), rows, k);
-  const index_t sums = detail::sums_scratch(ctx, rows, detail::packed_words(weight, k));
-  if (sums > 0) need.carve<float>(sums);
-  return need.peak();
+  return detail::product_scratch(ctx, rows, k, weight, false);
 }
 
 inline PackedWeight pack_weight(Context& ctx, const WeightView& w) { return pack_weight(ctx, &w, 1); }
@@ -165,8 +167,8 @@ inline void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, 
   const auto gemm = gemm_for(ctx, w.dtype());
   const index_t panels = (n + kPanel - 1) / kPanel, lanes = ctx.threads();
   Arena& arena = ctx.arena();
-  const index_t waiting = e.glu ? 0 : sums_scratch(ctx, m, packed_words(w.dtype(), w.k()));
-  if (arena.used() == 0) arena.reserve(linear_scratch(ctx, m, w.k(), w.dtype()));
+  const index_t waiting = sums_scratch(ctx, m, packed_words(w.dtype(), w.k()), e.glu);
+  if (arena.used() == 0) arena.reserve(product_scratch(ctx, m, w.k(), w.dtype(), e.glu));
   const ArenaScope scope(arena);
   kernels::RoundedRows* const rounded = carve_rounded(arena, w.dtype(), ctx.threads(), m, w.k());
   // The sums of a product whose k falls into parts wait in scratch. Without room for it k stays whole: slower, the same

@@ -10,9 +10,10 @@ TESSERA_PUSH_BITS
 using namespace avx512;
 
 // tdpbf16ps adds to each sum, for 32 k at a time, a chain of fma over the first elements of the pairs plus one over the
-// second ones, both from 0, subnormal numbers counting as zero (found by trying on Granite Rapids).
+// second ones, both from 0, subnormal numbers counting as zero (found by trying).
 struct Bf16ByMatrix {
   static constexpr int kNumbers = 2, kRows = 32;
+  static_assert(kRows == kRowGroup);
   static constexpr index_t kAlign = 16;  // words of k that one instruction takes
   static constexpr bool kBalanced = false;
 
@@ -23,18 +24,13 @@ struct Bf16ByMatrix {
     std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
   };
 
-  static TileRows rows(const GemmArgs& g, index_t begin, index_t end) {
-    // Rows of whole lines, an odd number of them, so that the rows of a tile lie in different sets of the cache.
-    const index_t words = (g.k + 1) / 2, whole = (words + kAlign - 1) / kAlign * kAlign, ld = whole | kAlign;
-    if (g.rows->begin == begin && g.rows->end == end) return {g.rows->data, ld};
-    for (index_t r = begin; r < end; ++r) {
-      float* const to = g.rows->data + (r - begin) * ld;
-      index_t i = 0;
-      for (; i < g.k; i += 16) avx512_bf16_vnni::store_rounded(to + i / 2, g.a + r * g.lda + i, g.k - i);
-      for (; i < 2 * whole; i += 16) _mm256_storeu_ps(to + i / 2, _mm256_setzero_ps());
-    }
-    g.rows->begin = begin, g.rows->end = end;
-    return {g.rows->data, ld};
+  // Words of a row in whole instructions.
+  static index_t whole(index_t k) { return ((k + 1) / 2 + kAlign - 1) / kAlign * kAlign; }
+  // Whole lines, an odd number of them, so that the rows of a tile lie in different sets of the cache.
+  static index_t row_ld(index_t k) { return whole(k) | kAlign; }
+  static void round_row(const float* from, index_t k, float* to) {
+    avx512_bf16_vnni::Bf16ByInstruction::round_row(from, k, to);
+    for (index_t i = (k + 15) / 16 * 8; i < whole(k); i += 8) _mm256_storeu_ps(to + i, _mm256_setzero_ps());
   }
 
   // Compilers do not know that tiles are loaded from memory.

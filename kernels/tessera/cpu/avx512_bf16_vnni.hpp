@@ -9,13 +9,6 @@ TESSERA_PUSH_BITS
 using namespace avx512;
 #include <tessera/cpu/tile.inl>
 
-// The first n (at most 16, the rest zero) of the numbers at p as words of two bf16.
-TESSERA_INLINE void store_rounded(float* to, const float* p, index_t n) {
-  const f32x16 a = round_bf16(load_n(p, n, 0.0f));
-  const __m256i pairs = _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(a.v), 16));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), pairs);
-}
-
 // vdpbf16ps rounds and flushes as bf16.inl says, whatever the floating-point mode. Called from kernels of avx512, into which
 // nothing of this can be inlined.
 struct Bf16ByInstruction {
@@ -26,14 +19,14 @@ struct Bf16ByInstruction {
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) {
     return {_mm512_dpbf16_ps(c.v, reinterpret_cast<__m512bh>(a.v), reinterpret_cast<__m512bh>(w.v))};
   }
-  static TileRows rows(const GemmArgs& g, index_t begin, index_t end) {
-    const index_t ld = row_words(g.k) / 2;
-    if (g.rows->begin == begin && g.rows->end == end) return {g.rows->data, ld};
-    for (index_t r = begin; r < end; ++r)
-      for (index_t i = 0; i < g.k; i += 16)
-        store_rounded(g.rows->data + (r - begin) * ld + i / 2, g.a + r * g.lda + i, g.k - i);
-    g.rows->begin = begin, g.rows->end = end;
-    return {g.rows->data, ld};
+  static index_t row_ld(index_t k) { return row_words(k) / 2; }
+  // In whole steps of 16 numbers, the last one filled up with zeros.
+  static void round_row(const float* from, index_t k, float* to) {
+    for (index_t i = 0; i < k; i += 16) {
+      const f32x16 a = round_bf16(load_n(from + i, k - i, 0.0f));
+      const __m256i pairs = _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(a.v), 16));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i / 2), pairs);
+    }
   }
   static void tiles(index_t rows, index_t slices, const TileArgs& g) { run_tile<Bf16ByInstruction>(rows, slices, g); }
 };

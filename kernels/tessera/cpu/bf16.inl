@@ -1,8 +1,7 @@
 // Products of bf16 in the order of vdpbf16ps, by multiply-adds. Included inside an ISA namespace, after gemm.inl.
 //
 // That instruction takes pairs: acc = fma(a1, w1, acc), then fma(a0, w0, acc), each rounded; subnormal numbers count as zero
-// wherever they come or go. Found by trying on Zen 4 and on Granite Rapids; Intel's manual describes the same (SDM, volume
-// 2, VDPBF16PS).
+// wherever they come or go. Found by trying on Zen 4 and on an Intel Xeon with AMX.
 
 // Subnormal inputs and results of floating-point operations count as zero meanwhile.
 class FlushSubnormals {
@@ -44,14 +43,9 @@ struct Bf16ByFma {
   }
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) { return fma(a, w, c); }
   // Rounded, and f32 again: nothing of that is left to the tiles.
-  static TileRows rows(const GemmArgs& g, index_t begin, index_t end) {
-    const index_t ld = row_words(g.k);
-    if (g.rows->begin == begin && g.rows->end == end) return {g.rows->data, ld};
-    for (index_t r = begin; r < end; ++r)
-      for (index_t i = 0; i < g.k; i += 16)
-        store(g.rows->data + (r - begin) * ld + i, round_bf16(load_n(g.a + r * g.lda + i, g.k - i, 0.0f)));
-    g.rows->begin = begin, g.rows->end = end;
-    return {g.rows->data, ld};
+  static index_t row_ld(index_t k) { return row_words(k); }
+  static void round_row(const float* from, index_t k, float* to) {
+    for (index_t i = 0; i < k; i += 16) store(to + i, round_bf16(load_n(from + i, k - i, 0.0f)));
   }
   static void tiles(index_t rows, index_t slices, const TileArgs& g) {
     const FlushSubnormals mode;

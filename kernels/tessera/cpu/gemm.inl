@@ -1,8 +1,9 @@
 // C = epilogue(A . W^T) over packed slices. Included inside an ISA namespace, after tile.inl.
 //
-// A Product has here: kNumbers, so many make a word of W; rows(g, begin, end), those rows of A as its tiles take them;
-// tiles(rows, slices, args), which is run_tile<Product>() or the like, of its own instruction set; kRows, the most that this
-// takes, whether the rows of a block are best shared out evenly, and kAlign, of which words a part of k is a multiple.
+// A Product has here: kNumbers, so many make a word of W; tiles(rows, slices, args), which is run_tile<Product>() or the
+// like, of its own instruction set; kRows, the most that this takes, whether the rows of a block are best shared out evenly,
+// and kAlign, of which words a part of k is a multiple. Where words are pairs, rows of A are rounded before: round_row(from,
+// k, to) makes one as the tiles take it, row_ld(k) words apart.
 
 struct Float32 {
   static constexpr int kNumbers = 1, kSteps = 1, kRows = kTileRows;
@@ -10,7 +11,6 @@ struct Float32 {
   static constexpr bool kBalanced = true, kEveryWidth = true;
   TESSERA_INLINE static f32x16 part(const float* p, int) { return load(p); }
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) { return fma(a, w, c); }
-  TESSERA_INLINE static TileRows rows(const GemmArgs& g, index_t begin, index_t) { return {g.a + begin * g.lda, g.lda}; }
   TESSERA_INLINE static void tiles(index_t rows, index_t slices, const TileArgs& g) { run_tile<Float32>(rows, slices, g); }
 };
 
@@ -109,6 +109,16 @@ void gemm_pass(const GemmArgs& g, const Pass& pass) noexcept {
   }
 }
 
+// Rows [begin, end) of A, rounded unless they are those of the call before.
+template <class Product>
+TileRows rounded_rows(const GemmArgs& g, index_t begin, index_t end) {
+  const index_t ld = Product::row_ld(g.k);
+  if (g.rows->begin != begin || g.rows->end != end)
+    for (index_t r = begin; r < end; ++r) Product::round_row(g.a + r * g.lda, g.k, g.rows->data + (r - begin) * ld);
+  g.rows->begin = begin, g.rows->end = end;
+  return {g.rows->data, ld};
+}
+
 template <class Product>
 void gemm(const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t p1) noexcept {
   const index_t k = (g.k + Product::kNumbers - 1) / Product::kNumbers;  // words
@@ -118,7 +128,8 @@ void gemm(const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t p1) noe
   const index_t most = rows_of_block(k), blocks = (m1 - m0 + most - 1) / most;
   for (index_t b = 0; b < blocks; ++b) {
     const index_t block = m0 + (m1 - m0) * b / blocks, rows = m0 + (m1 - m0) * (b + 1) / blocks - block;
-    const TileRows a = Product::rows(g, block, block + rows);
+    TileRows a{g.a + block * g.lda, g.lda};
+    if constexpr (Product::kNumbers > 1) a = rounded_rows<Product>(g, block, block + rows);
     for (index_t first = p0; first < p1; first += group) {
       const index_t end = first + group < p1 ? first + group : p1;
       for (index_t part = 0; part < parts; ++part) {
