@@ -281,6 +281,9 @@ TEST_P(Linear, AStoreIsBelievedWhereWhatItHasFits) {
   EXPECT_EQ(taken.data(), store.offered.data());
   EXPECT_EQ(store.kept, 0);
   int kept = 0;
+  store.offered = PackedWeight(40, 19, DType::bf16, Buffer(want.bytes()), false);
+  EXPECT_EQ(ops::pack_weight(ctx, w).dtype(), DType::f32);
+  EXPECT_EQ(store.kept, ++kept);
   for (const auto& [n, k, bytes, gated] : {std::tuple<index_t, index_t, std::size_t, bool>{41, 19, want.bytes(), false},
                                            {40, 20, want.bytes(), false},
                                            {40, 19, want.bytes() - 64, false},
