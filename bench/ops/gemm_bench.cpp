@@ -46,7 +46,7 @@ void run(benchmark::State& state, Isa isa, int threads, const Layer& l, const op
   WeightView gate = l.w.input(), up = l.up.input();
   gate.packed = up.packed = weights;
   const PackedWeight w = e.glu ? ops::pack_weight_glu(ctx, gate, up) : ops::pack_weight(ctx, gate);
-  const double bound = weights == DType::bf16 ? 2e-2 : 1e-5;
+  const double bound = weights == DType::bf16 ? 2e-2 : weights == DType::i8 ? 5e-2 : 1e-5;
   const auto call = [&] { ops::linear(ctx, l.x.input(), w, e, l.out.view()); };
   call();
   if (!accept(state, near(l.m, l.n, bound, l.out, [&](index_t i, index_t j) { return l.want(e, i, j); }))) return;
@@ -96,6 +96,7 @@ void add_rows_of(const Rows& rows, const char* dtype, DType weights) {
 void add_rows(const Rows& rows) {
   add_rows_of(rows, "f32", DType::f32);
   add_rows_of(rows, "bf16", DType::bf16);
+  add_rows_of(rows, "int8", DType::i8);
 }
 const Family kFamily(add_rows);
 

@@ -50,10 +50,9 @@ struct Family {
 /// Calls f(isa, threads, prefix) for "<op>/<dtype>/<isa>/t<threads>/".
 template <class F>
 void for_machines(const char* op, const char* dtype, const F& f) {
-  for (const IsaList& list : {available_isas(), std::string_view(dtype) == "bf16" ? fast_isas() : IsaList{}})
-    for (const Isa isa : list)
-      for (const int threads : {1, 2})
-        f(isa, threads, std::string(op) + "/" + dtype + "/" + isa_name(isa) + "/t" + std::to_string(threads) + "/");
+  for (const Isa isa : available_isas())
+    for (const int threads : {1, 2})
+      f(isa, threads, std::string(op) + "/" + dtype + "/" + isa_name(isa) + "/t" + std::to_string(threads) + "/");
 }
 inline bool is_best(Isa isa) {
   const IsaList list = available_isas();

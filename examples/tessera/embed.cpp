@@ -39,7 +39,7 @@ io::Json manifest_of(const Options& o, const Shard& s, const std::string& inputs
   Digest options;
   options.add(e.prompt.value_or(""));
   for (const std::string& word : {e.prompt_name, o.pooling, o.run.dtype}) options.add(word);
-  if (o.run.fast) options.add(isa_name(default_isa(true)));  // which may have bits of its own
+  if (o.run.fast) options.add(isa_name(default_isa()));  // of bf16 it may have bits of its own
   if (!o.images.empty()) options.add("image " + o.backend + " " + o.merge);
   for (const index_t n :
        {index_t{e.prompt.has_value()}, e.max_length, e.dims, e.layers, index_t{e.normalize}, index_t{o.jsonl},

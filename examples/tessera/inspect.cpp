@@ -19,7 +19,6 @@ int machine() {
   Context ctx = or_exit(kOther, [] { return Context(); });
   std::printf("instruction sets:");
   for (const Isa isa : available_isas()) std::printf(" %s", isa_name(isa));
-  for (const Isa isa : fast_isas()) std::printf("\nand, with bf16 of other bits (--fast): %s", isa_name(isa));
   std::printf("\nused by default: %s%s\n", isa_name(ctx.isa()), std::getenv("TESSERA_ISA") ? " (TESSERA_ISA)" : "");
   std::printf("threads: %d\nmemory: %.1f GiB\ndevices: cpu\n", ctx.threads(),
               static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 30));
@@ -42,19 +41,45 @@ int file(const std::string& path) {
   return kDone;
 }
 
-void describe(const models::TextModel& model) {
-  const auto& c = model.transformer->config();
-  std::printf("architecture: %s, %lld layers, %lld channels, %lld heads of %lld, mlp %lld\n", model.family.c_str(),
+/// What the matrices of the layers are packed as, and what that costs.
+void describe_packing(Context& ctx, const models::Transformer& stack) {
+  std::map<std::string, int> types;
+  std::string left;
+  double most = 0, sum = 0;
+  std::string where;
+  stack.for_matrices([&](index_t layer, const char* name, const PackedWeight& w) {
+    ++types[dtype_name(w.dtype())];
+    const std::string at = "layers." + std::to_string(layer) + "." + name;
+    if (w.dtype() == DType::bf16) left += (left.empty() ? "" : ", ") + at;
+    const double moved = ops::int8_rounding(ctx, w);
+    sum += moved;
+    if (moved > most) most = moved, where = at;
+  });
+  std::string names;
+  for (const auto& [type, count] : types)
+    names += (names.empty() ? "" : " and ") + type + (types.size() > 1 ? " (" + std::to_string(count) + " matrices)" : "");
+  std::printf("packed weights: %s, %.1f MB; embedding tables are read from the file\n", names.c_str(),
+              static_cast<double>(stack.bytes()) / 1e6);
+  if (types.count(dtype_name(DType::i8)) == 0) return;
+  std::printf("int8 moves weights by %.2f %% of their size in the mean, at most %.2f %% (%s)\n",
+              100 * sum / types[dtype_name(DType::i8)], 100 * most, where.c_str());
+  if (!left.empty())
+    std::printf("BF16, since int8 would move them by more than %.0f %%: %s\n", 100 * double{WeightView().most_rounding},
+                left.c_str());
+}
+
+void describe(Context& ctx, const std::string& family, const models::Transformer& stack) {
+  const auto& c = stack.config();
+  std::printf("architecture: %s, %lld layers, %lld channels, %lld heads of %lld, mlp %lld\n", family.c_str(),
               static_cast<long long>(c.layers), static_cast<long long>(c.block.channels),
               static_cast<long long>(c.block.heads), static_cast<long long>(c.block.head_dim),
               static_cast<long long>(c.block.mlp_width));
-  std::printf("parameters: %.2f million\n", static_cast<double>(model.transformer->parameters()) / 1e6);
-  std::printf("packed weights: f32, %.1f MB; embedding tables are read from the file\n",
-              static_cast<double>(model.transformer->bytes()) / 1e6);
+  std::printf("parameters: %.2f million\n", static_cast<double>(stack.parameters()) / 1e6);
+  describe_packing(ctx, stack);
 }
 
-void describe(const models::TextEncoder& model) {
-  describe(model.model());
+void describe(Context& ctx, const models::TextEncoder& model) {
+  describe(ctx, model.model().family, *model.model().transformer);
   std::printf("embedding: %lld numbers; texts are cut to %lld tokens (the model has %lld positions)\n",
               static_cast<long long>(model.dim()), static_cast<long long>(model.max_length()),
               static_cast<long long>(model.model().transformer->config().max_positions));
@@ -75,31 +100,32 @@ void describe_files(const io::ModelFolder& where) {
   if (where.config().contains("auto_map")) std::printf("note: the folder names code of its own (auto_map); it is not run\n");
 }
 
-int folder(const std::string& path, bool allow_nonfinite) {
+struct InspectOptions {
+  std::string path, dtype = "f32";
+  bool machine = false, allow_nonfinite = false;
+};
+
+int folder(const InspectOptions& o) {
   Context ctx;
-  const models::LoadOptions load{.allow_nonfinite = allow_nonfinite};
-  const auto where = or_refuse([&] { return io::ModelFolder::open(path); });
+  const models::LoadOptions load{.allow_nonfinite = o.allow_nonfinite, .weights = weights_of(o.dtype)};
+  const auto where = or_refuse([&] { return io::ModelFolder::open(o.path); });
   if (where.has("modules.json") || where.has("tokenizer.json") || where.has("vocab.txt")) {
-    describe(or_refuse([&] { return models::TextEncoder::load(ctx, path, load); }));
+    describe(ctx, or_refuse([&] { return models::TextEncoder::load(ctx, o.path, load); }));
   } else {
-    describe(or_refuse([&] { return models::load_text_model(ctx, where, load); }));
+    const auto model = or_refuse([&] { return models::load_text_model(ctx, where, load); });
+    describe(ctx, model.family, *model.transformer);
     std::printf("note: no tokenizer in the folder, so it serves forward and bench, not embed\n");
   }
   or_refuse([&] { describe_files(where); });
   return kDone;
 }
 
-struct InspectOptions {
-  std::string path;
-  bool machine = false, allow_nonfinite = false;
-};
-
 int run_inspect(const InspectOptions& o) {
   if (o.machine == !o.path.empty()) throw Failure{kUsage, "inspect takes a model folder, a .safetensors file or --machine"};
   if (o.machine) return machine();
   std::error_code error;
   const bool weights = o.path.ends_with(".safetensors") || std::filesystem::is_regular_file(o.path, error);
-  return weights ? file(o.path) : folder(o.path, o.allow_nonfinite);
+  return weights ? file(o.path) : folder(o);
 }
 
 }  // namespace
@@ -107,6 +133,7 @@ int run_inspect(const InspectOptions& o) {
 void add_inspect(CLI::App& app, int& exit) {
   auto o = std::make_shared<InspectOptions>();
   app.add_option("path", o->path, "model folder (or org/name) or .safetensors file");
+  add_dtype(app, o->dtype);
   app.add_flag("--machine", o->machine, "instruction sets, threads and memory of this machine");
   app.add_flag("--allow-nonfinite", o->allow_nonfinite, "load weights that hold NaN or infinity");
   app.callback([o, &exit] { exit = run_inspect(*o); });

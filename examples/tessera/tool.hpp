@@ -82,6 +82,14 @@ inline void print_line(const std::string& line) {
 std::unique_ptr<tessera::models::WeightCache> open_cache(const std::string& folder);
 inline constexpr const char* kUserCache = "~";
 
+inline void add_dtype(CLI::App& app, std::string& dtype) {
+  app.add_option("--dtype", dtype, "of the linear layers: f32, bf16 or int8")->check(CLI::IsMember({"f32", "bf16", "int8"}));
+}
+inline tessera::DType weights_of(std::string_view dtype) {
+  using tessera::DType;
+  return dtype == "bf16" ? DType::bf16 : dtype == "int8" ? DType::i8 : DType::f32;
+}
+
 /// --model, --threads, --device, --dtype, --cache: how a model is loaded and run.
 struct RunOptions {
   std::string model, device = "cpu", dtype = "f32", cache;
@@ -92,15 +100,13 @@ struct RunOptions {
     app.add_option("--model", model, "model folder, or org/name in the Hugging Face cache of this machine")->required();
     app.add_option("--threads", threads, "threads; 0: all processors")->check(CLI::Range(0, 1024));
     app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
-    app.add_option("--dtype", dtype, "of the linear layers: f32, bf16 or int8")
-        ->check(CLI::IsMember({"f32", "bf16", "int8"}));
+    add_dtype(app, dtype);
     app.add_flag("--fast", fast, "bf16 by the machine's matrix unit, if it has one: the bits are then those of that unit");
     app.add_flag("--allow-nonfinite", allow_nonfinite, "load weights that hold NaN or infinity");
     app.add_flag("--cache{" + std::string(kUserCache) + "}", cache,
                  "keep packed weights in ~/.cache/tessera/packed, or in --cache=FOLDER: the next start finds them there");
   }
   tessera::Context context() const {
-    if (dtype == "int8") throw Failure{kOther, "--dtype int8: this version has f32 and bf16"};
     if (device != "cpu")
       throw Failure{kOther, "--device " + device + ": this build has no cuda; leave the option out to use the cpu"};
     return or_exit(kOther, [&] { return tessera::Context(tessera::ContextOptions{.threads = threads, .fast = fast}); });
@@ -110,8 +116,9 @@ struct RunOptions {
   auto load(tessera::Context& ctx, const F& f) const {
     using namespace tessera;
     const auto kept = cache.empty() ? nullptr : or_exit(kOther, [&] { return open_cache(cache); });
-    const models::LoadOptions options{
-        .allow_nonfinite = allow_nonfinite, .cache = kept.get(), .weights = dtype == "bf16" ? DType::bf16 : DType::f32};
+    const models::LoadOptions options{.allow_nonfinite = allow_nonfinite,
+                                      .cache = kept.get(),
+                                      .weights = weights_of(dtype)};
     auto loaded = or_refuse([&] { return f(options); });
     if (kept) {
       try {

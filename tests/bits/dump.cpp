@@ -30,10 +30,12 @@ std::vector<Job> jobs() {
   for (const std::uint64_t seed : {1, 2})
     for (Job& job : drawn_jobs(seed)) all.push_back(std::move(job));
   for (const SmallStack& s : small_stacks()) {
-    const auto rounded = std::make_shared<StackData>(s.config, s.parts, 3, DType::bf16);
     const auto few = std::make_shared<Texts>(std::vector<index_t>{1, 17, 0, 33, 8}, s.config.vocab_size, 5);
-    all.push_back({std::string("bf16 encoder ") + s.name,
-                   [=](Context& ctx) { return forward(rounded->model(ctx), ctx, few->inputs()); }});
+    for (const DType type : {DType::bf16, DType::i8}) {
+      const auto rounded = std::make_shared<StackData>(s.config, s.parts, 3, type);
+      all.push_back({std::string(dtype_name(type)) + " encoder " + s.name,
+                     [=](Context& ctx) { return forward(rounded->model(ctx), ctx, few->inputs()); }});
+    }
     for (const bool many : {false, true}) {  // a few sequences, and enough for groups that run side by side
       const auto data = std::make_shared<StackData>(s.config, s.parts, 3);
       Random random(4);

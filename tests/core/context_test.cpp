@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <tessera/ops/detail/tables.hpp>
@@ -32,15 +33,16 @@ class ForcedIsa {
 };
 
 TEST(Isa, ForcedByTheEnvironmentIsTheOneThatRuns) {
-  std::set<const void*> kernels;
+  std::set<std::pair<const void*, const void*>> kernels;
   for (const Isa isa : available_isas()) {
     const ForcedIsa forced(isa_name(isa));
     Context ctx(1);
     EXPECT_EQ(ctx.isa(), isa);
-    const auto& table = ops::detail::table<kernels::Bf16GemmTable>(ctx);
-    kernels.insert(reinterpret_cast<const void*>(table.gemm));
+    const auto& table = ops::detail::table<kernels::Int8GemmTable>(ctx);
+    kernels.emplace(reinterpret_cast<const void*>(table.gemm),
+                    reinterpret_cast<const void*>(ops::detail::table<kernels::FastBf16GemmTable>(ctx).gemm));
     Context two(2);
-    EXPECT_EQ(&ops::detail::table<kernels::Bf16GemmTable>(two.lane(1)), &table);  // lanes too
+    EXPECT_EQ(&ops::detail::table<kernels::Int8GemmTable>(two.lane(1)), &table);  // lanes too
     EXPECT_EQ(Context(ContextOptions{.threads = 1, .fast = true}).isa(), isa);    // whatever is faster
   }
   EXPECT_EQ(kernels.size(), static_cast<std::size_t>(available_isas().count));  // each has code of its own

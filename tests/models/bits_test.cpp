@@ -51,7 +51,8 @@ struct EncoderBits : testing::TestWithParam<std::tuple<bool, DType>> {
   Context plain{isas().front(), 1};
   Matrix expected = forward(data.model(plain), plain, texts.inputs());
 };
-INSTANTIATE_TEST_SUITE_P(Stacks, EncoderBits, testing::Combine(testing::Bool(), testing::Values(DType::f32, DType::bf16)),
+INSTANTIATE_TEST_SUITE_P(Stacks, EncoderBits,
+                         testing::Combine(testing::Bool(), testing::Values(DType::f32, DType::bf16, DType::i8)),
                          [](const auto& p) {
                            return std::string(std::get<bool>(p.param) ? "pre" : "post") +
                                   dtype_name(std::get<DType>(p.param));
@@ -59,14 +60,14 @@ INSTANTIATE_TEST_SUITE_P(Stacks, EncoderBits, testing::Combine(testing::Bool(), 
 
 TEST_P(EncoderBits, EveryIsaAndThreadCount) {
   EXPECT_GE(texts.tokens(), 96 * 5);  // or five threads would never take groups
-  for (const Isa isa : isas())
+  for (const Isa isa : isas(std::get<DType>(GetParam())))
     for (int threads = 1; threads <= 5; ++threads) {
       Context ctx(isa, threads);
       EXPECT_EQ(expected.bits(), forward(data.model(ctx), ctx, texts.inputs()).bits()) << isa_name(isa) << " " << threads;
     }
 }
 TEST_P(EncoderBits, ASequenceAloneIsItsRowsOfTheBatchInAnyOrder) {
-  for (const Isa isa : isas()) {
+  for (const Isa isa : isas(std::get<DType>(GetParam()))) {
     Context ctx(isa, 2);
     const Transformer model = data.model(ctx);
     for (index_t b = 0; b < texts.count(); ++b) {
@@ -90,7 +91,7 @@ TEST_P(EncoderBits, ASequenceAloneIsItsRowsOfTheBatchInAnyOrder) {
 }
 TEST_P(EncoderBits, AnyGroupingOfTheSequences) {
   Random random(9);
-  for (const Isa isa : isas())
+  for (const Isa isa : isas(std::get<DType>(GetParam())))
     for (const int threads : {1, 3}) {
       Context ctx(isa, threads);
       const Transformer model = data.model(ctx);

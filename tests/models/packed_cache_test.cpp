@@ -130,24 +130,29 @@ TEST_F(PackedCacheTest, EveryFamilyAndTypeLoadsAsWithoutIt) {
   }
 }
 
-TEST_F(PackedCacheTest, WeightsOfBothTypesLieInOneFile) {
+TEST_F(PackedCacheTest, WeightsOfAllTypesLieInOneFile) {
   const std::string model = kImages + "vit_p7";
-  const std::vector<float> wide = see(ctx, model), rounded = see(ctx, model, {.weights = DType::bf16});
-  EXPECT_NE(wide, rounded);
-  std::uintmax_t bytes[2] = {};
-  for (int round = 0; round < 3; ++round)  // f32 alone; bf16 beside it; both are there
-    for (const DType type : {DType::f32, DType::bf16}) {
+  const std::vector<std::pair<DType, std::vector<float>>> types{{DType::f32, see(ctx, model)},
+                                                                {DType::bf16, see(ctx, model, {.weights = DType::bf16})},
+                                                                {DType::i8, see(ctx, model, {.weights = DType::i8})}};
+  EXPECT_NE(types[0].second, types[1].second);
+  EXPECT_NE(types[1].second, types[2].second);
+  std::vector<std::uintmax_t> bytes;
+  for (int round = 0; round < 3; ++round)  // f32 alone; the others beside it; all are there
+    for (const auto& [type, want] : types) {
       PackedCache cache(packed());
-      EXPECT_EQ(see(ctx, model, {.cache = &cache, .weights = type}), type == DType::f32 ? wide : rounded) << round;
+      EXPECT_EQ(see(ctx, model, {.cache = &cache, .weights = type}), want) << round;
       const auto before = round > 0 ? inode(only_file()) : 0;
       cache.save(ctx);
-      if (round == 0) bytes[type == DType::bf16] = fs::file_size(only_file());
+      if (round == 0) bytes.push_back(fs::file_size(only_file()));
       if (round > 0) {
         EXPECT_EQ(inode(only_file()), before);  // nothing new to write
       }
     }
   EXPECT_GT(bytes[1], bytes[0] + bytes[0] / 3);
   EXPECT_LT(bytes[1], bytes[0] * 2);
+  EXPECT_GT(bytes[2], bytes[1]);
+  EXPECT_LT(bytes[2] - bytes[1], bytes[1] - bytes[0]);
 }
 TEST_F(PackedCacheTest, WhatIsFoundComesFromTheFile) {
   const std::string model = copy(kImages + "vit_p7", "model");

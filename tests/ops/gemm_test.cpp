@@ -331,7 +331,7 @@ TEST_P(Linear, RefusesWhatDoesNotFitAndLeavesTheOutput) {
   auto far = p.x.in();
   far.space = Space::cuda;
   TESSERA_EXPECT_ERROR(Code::kBadArgument, "cuda", ops::linear(ctx, far, w, {}, out.out()));
-  const PackedWeight other(6, 8, DType::i8, Buffer(64));
+  const PackedWeight other(6, 8, DType::f16, Buffer(64));
   TESSERA_EXPECT_ERROR(Code::kUnsupported, "f32", ops::linear(ctx, p.x.in(), other, {}, out.out()));
   EXPECT_EQ(out.bits(), before);
 }

@@ -22,6 +22,9 @@ TILES = [
     ("avx2", "Bf16ByFma", "vfmadd", (6, 1, 4)),
     ("avx512", "Bf16ByFma", "vfmadd", (6, 4, 2)),
     ("avx512_bf16_vnni", "Bf16ByInstruction", "vdpbf16ps", (6, 4, 1)),
+    ("avx2", "Int8ByParts", "vpmaddwd", (6, 1, 4)),
+    ("avx512", "Int8ByParts", "vpmaddwd", (6, 4, 2)),
+    ("avx512_vnni", "Int8ByInstruction", "vpdpbusd", (6, 4, 1)),
 ]
 # The frame pointer counts only where an instruction makes it one: else it is a register as any other.
 STACK, FRAME, IS_FRAME = "(%rsp", "(%rbp", ("mov", "%rsp,%rbp")

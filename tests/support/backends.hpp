@@ -2,17 +2,34 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
-#include <tessera/core/context.hpp>
+#include <tessera/ops/detail/tables.hpp>
 #include "support/errors.hpp"
 
 namespace tessera::test {
 
-inline std::vector<Isa> isas() {
-  const IsaList list = available_isas();
-  return {list.begin(), list.end()};
+/// Those of this machine that have a table of their own, and not that of another one.
+template <class Table>
+const std::vector<Isa>& isas_of() {
+  static const std::vector<Isa> list = [] {
+    std::vector<Isa> own;
+    std::set<const Table*> seen;
+    for (const Isa isa : available_isas()) {
+      Context ctx(isa, 1);
+      if (seen.insert(&ops::detail::table<Table>(ctx)).second) own.push_back(isa);
+    }
+    return own;
+  }();
+  return list;
+}
+/// The same for linear layers with weights of this type; of f32, for everything else too.
+inline const std::vector<Isa>& isas(DType weights = DType::f32) {
+  return weights == DType::i8     ? isas_of<kernels::Int8GemmTable>()
+         : weights == DType::bf16 ? isas_of<kernels::Bf16GemmTable>()
+                                  : isas_of<kernels::GemmTable>();
 }
 inline std::string isa_of(const testing::TestParamInfo<Isa>& info) { return isa_name(info.param); }
 
@@ -31,7 +48,8 @@ struct OpsTest : testing::TestWithParam<Isa> {
   }
 };
 
-#define TESSERA_ON_EVERY_ISA(suite) \
-  INSTANTIATE_TEST_SUITE_P(Isa, suite, ::testing::ValuesIn(::tessera::test::isas()), ::tessera::test::isa_of)
+#define TESSERA_ON_EVERY_ISA_OF(suite, table) \
+  INSTANTIATE_TEST_SUITE_P(Isa, suite, ::testing::ValuesIn(::tessera::test::isas_of<table>()), ::tessera::test::isa_of)
+#define TESSERA_ON_EVERY_ISA(suite) TESSERA_ON_EVERY_ISA_OF(suite, ::tessera::kernels::GemmTable)
 
 }  // namespace tessera::test

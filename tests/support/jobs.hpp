@@ -33,7 +33,10 @@ inline Job linear_job(Random& random, Activation act, int parts, bool deep = fal
     Matrix x, w, up, bias, scale, residual;
   };
   const index_t t = deep ? random.in(49, 90) : random.in(1, 60),
-                k = deep ? random.in(1025, 1500) * (weights == DType::bf16 ? 2 : 1) : random.in(1, 150),
+                k = deep ? random.in(1025, 1500) * (weights == DType::i8     ? 4
+                                                    : weights == DType::bf16 ? 2
+                                                                             : 1)
+                         : random.in(1, 150),
                 n = random.in(1, 150);
   const bool glu = parts & 8;
   const auto draw = [&](index_t r, index_t c) { return wide(r, c, random.next(), 6); };
@@ -47,7 +50,7 @@ inline Job linear_job(Random& random, Activation act, int parts, bool deep = fal
             if (parts & 2) e.channel_scale = in->scale.row();
             if (parts & 4) e.residual = in->residual.in();
             WeightView gate = in->w.in(), up = in->up.in();
-            gate.packed = up.packed = weights;
+            gate.packed = up.packed = weights, gate.most_rounding = up.most_rounding = 1;
             const PackedWeight w = glu ? ops::pack_weight_glu(ctx, gate, up) : ops::pack_weight(ctx, gate);
             Matrix out(t, n, 2);
             ops::linear(ctx, in->x.in(), w, e, out.out());
@@ -285,8 +288,9 @@ inline std::vector<Job> drawn_jobs(std::uint64_t seed) {
   for (const Filter f : {Filter::bilinear, Filter::bicubic})
     jobs.push_back(resample_job(random, f, ops::ResampleArithmetic::torchvision)),
         jobs.push_back(resample_values_job(random, f));
-  for (int parts = 0; parts < 16; ++parts)
-    jobs.push_back(linear_job(random, static_cast<Activation>(parts % 7), parts, parts % 8 == 5, DType::bf16));
+  for (const DType weights : {DType::bf16, DType::i8})
+    for (int parts = 0; parts < 16; ++parts)
+      jobs.push_back(linear_job(random, static_cast<Activation>(parts % 7), parts, parts % 8 == 5, weights));
   return jobs;
 }
 

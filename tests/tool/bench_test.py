@@ -100,7 +100,6 @@ class BenchTest(ToolTest):
         self.mistake(2, "bench", "--model", MODEL, "--lengths", "lengths", says=["lengths", "9999", "positions"])
         self.mistake(1, "bench", "--model", MODEL, "--lengths", "none", says=["none", "cannot read"])
         self.mistake(4, "bench", "--model", "./none", says=["./none"])
-        self.mistake(1, "bench", "--model", MODEL, "--dtype", "int8", says=["int8"])
 
 
 if __name__ == "__main__":

@@ -51,6 +51,25 @@ class InspectTest(ToolTest):
         self.assertIn("note: no tokenizer in the folder", shown)
         self.assertIn("in the files: BF16, ", shown)
 
+    def test_what_int8_leaves_in_bf16(self):
+        model = self.model(ST / "all_modes")
+        shown = self.tool("inspect", model, "--dtype", "int8").stdout
+        self.assertRegex(shown, r"packed weights: I8, \d+\.\d MB; .*\nint8 moves weights by 0\.\d\d % of their size in the mean, at most [01]\.\d\d % \(layers\.\d\.[a-z.]+\)\n")
+        self.assertNotIn("BF16", shown)
+        self.assertIn("packed weights: BF16, ", self.tool("inspect", model, "--dtype", "bf16").stdout)
+        name = "encoder.layer.1.output.dense.weight"
+
+        def far(tensors):  # two weights of each row are far from the rest
+            (rows, columns), values = tensors[name].shape, list(tensors[name].floats())
+            for row in range(rows):
+                values[row * columns], values[row * columns + 1] = 1000, 700
+            tensors[name] = floats((rows, columns), values)
+
+        self.change_weights(model, far)
+        shown = self.tool("inspect", model, "--dtype", "int8").stdout
+        self.assertRegex(shown, r"packed weights: BF16 \(1 matrices\) and I8 \(\d+ matrices\), ")
+        self.assertIn("BF16, since int8 would move them by more than 2 %: layers.1.output\n", shown)
+
     def test_old_layout(self):
         """The transformer in a folder of its own, as sentence-transformers once had it."""
         model = self.dir / "old"
@@ -103,7 +122,7 @@ class InspectTest(ToolTest):
 
     def test_machine(self):
         shown = self.tool("inspect", "--machine").stdout
-        self.assertRegex(shown, r"\Ainstruction sets: generic[ a-z0-9_]*\n(and, with bf16 of other bits \(--fast\): amx\n)?used by default: [a-z0-9_]+\nthreads: [1-9]\d*\nmemory: \d+\.\d GiB\ndevices: cpu\n\Z")
+        self.assertRegex(shown, r"\Ainstruction sets: generic[ a-z0-9_]*\nused by default: [a-z0-9_]+\nthreads: [1-9]\d*\nmemory: \d+\.\d GiB\ndevices: cpu\n\Z")
 
 
 if __name__ == "__main__":

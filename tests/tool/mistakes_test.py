@@ -76,9 +76,6 @@ class Use(MistakeTest):
                 self.mistake(2, *args, says=says)
         self.assertEqual(self.names(), ["in.txt"])
 
-    def test_dtype_not_there_yet(self):
-        self.embed_mistake(1, "--dtype", "int8", says=["--dtype int8", "f32 and bf16"])
-
     def test_no_cuda(self):
         self.embed_mistake(1, "--device", "cuda", says=["--device cuda", "no cuda", "leave the option out"])
 

@@ -1,8 +1,6 @@
 #pragma once
 #if defined(__linux__)
 #include <sched.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #endif
 
 #include <atomic>
@@ -20,6 +18,7 @@ namespace tessera {
 
 struct Context::State {
   Isa isa = Isa::generic;
+  bool fast = false;
   int threads = 1;
   Executor executor;
   Arena arena;
@@ -38,15 +37,6 @@ inline int usable_processors() noexcept {
   const unsigned n = std::thread::hardware_concurrency();
   return n == 0 ? 1 : static_cast<int>(n);
 }
-/// Linux gives a process the matrix unit's registers on request: its threads' saved state grows by 8 KB each.
-inline bool permit_amx() noexcept {
-#if defined(__linux__) && defined(__x86_64__)
-  constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILE_DATA
-  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
-#else
-  return false;
-#endif
-}
 }  // namespace detail
 
 inline Context::Context(const ContextOptions& o) {
@@ -54,12 +44,9 @@ inline Context::Context(const ContextOptions& o) {
     throw Error(Code::kUnsupported, "context: this build has no cuda; link tessera::cuda, or ask for the cpu");
   if (o.threads < 0 || o.threads > 1024)
     throw Error(Code::kBadArgument, {"context: threads = ", std::to_string(o.threads), ", expected 0 (all) to 1024"});
-  Isa isa = o.isa ? *o.isa : default_isa(o.fast);
-  if (o.isa) isa = isa_from_name(isa_name(isa));  // refuses what this machine lacks
-  if (isa == Isa::amx && !detail::permit_amx())
-    throw Error(Code::kUnsupported, "context: the system does not let this process use amx");
   auto state = std::make_unique<State>();
-  state->isa = isa;
+  state->isa = o.isa ? isa_from_name(isa_name(*o.isa)) : default_isa();  // refuses what this machine lacks
+  state->fast = o.fast;
   state->executor = o.executor;
   state->threads = o.threads ? o.threads : o.executor.parallel_for ? o.executor.concurrency : detail::usable_processors();
   if (state->threads < 1) state->threads = 1;
@@ -67,11 +54,14 @@ inline Context::Context(const ContextOptions& o) {
   state_ = state.release();
 }
 
-inline Context::Context(Serial, Isa isa) : state_(new State) { state_->isa = isa; }
+inline Context::Context(Serial, const State& whole) : state_(new State) {
+  state_->isa = whole.isa, state_->fast = whole.fast;
+}
 inline Context::~Context() { delete state_; }
 
 inline Device Context::device() const noexcept { return Device::cpu; }
 inline Isa Context::isa() const noexcept { return state_->isa; }
+inline bool Context::fast() const noexcept { return state_->fast; }
 inline int Context::threads() const noexcept { return state_->threads; }
 inline Arena& Context::arena() noexcept { return state_->arena; }
 
@@ -79,7 +69,7 @@ inline Context& Context::lane(int i) {
   auto& lanes = state_->lanes;
   if (lanes.empty()) lanes.resize(static_cast<std::size_t>(state_->threads));
   auto& lane = lanes.at(static_cast<std::size_t>(i));
-  if (!lane) lane.reset(new Context(Serial{}, state_->isa));
+  if (!lane) lane.reset(new Context(Serial{}, *state_));
   return *lane;
 }
 

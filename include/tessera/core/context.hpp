@@ -27,14 +27,13 @@ struct ContextOptions {
   int threads = 0;           ///< 0: as many as the processors that this process may use
   const Isa* isa = nullptr;  ///< null: default_isa(), which TESSERA_ISA overrides
   Executor executor = {};    ///< used instead of own threads when parallel_for is set
-  bool fast = false;         ///< the ISA may be one of fast_isas(), if there are any: bf16 with other bits
+  bool fast = false;         ///< weights of bf16 may be multiplied in another order where the ISA is then faster: amx is
 };
 
 class Context {
  public:
   Context() : Context(ContextOptions{}) {}
-  /// \throws Error kUnsupported for an ISA or device that is not there, or that the system denies, kBadArgument for threads
-  /// outside 0..1024.
+  /// \throws Error kUnsupported for an ISA or device that is not there, kBadArgument for threads outside 0..1024.
   explicit Context(const ContextOptions& options);
   explicit Context(int threads) : Context(ContextOptions{.threads = threads}) {}
   Context(Isa isa, int threads) : Context(ContextOptions{.threads = threads, .isa = &isa}) {}
@@ -44,6 +43,7 @@ class Context {
 
   Device device() const noexcept;
   Isa isa() const noexcept;
+  bool fast() const noexcept;
   int threads() const noexcept;
   /// Scratch of this context; operations carve from it and give back before they return.
   Arena& arena() noexcept;
@@ -64,7 +64,7 @@ class Context {
  private:
   struct State;
   struct Serial {};
-  Context(Serial, Isa isa);
+  Context(Serial, const State& whole);
   State* state_ = nullptr;
 };
 

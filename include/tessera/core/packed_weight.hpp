@@ -52,7 +52,8 @@ struct WeightView {
   index_t stride[2] = {};  ///< in elements; the last one is 1
   Space space = Space::host;
   PackedStore* store = nullptr;  ///< where its packed form may be found
-  DType packed = DType::f32;     ///< what it is packed as: f32, or bf16, which is also what its inputs are rounded to then
+  DType packed = DType::f32;     ///< what it is packed as: f32, bf16 or i8, which its inputs are rounded to as well
+  float most_rounding = 0.02f;   ///< weights that i8 moves by more of their size (root mean square) are packed as bf16
 
   WeightView() = default;
   WeightView(View<const float, 2> v) noexcept

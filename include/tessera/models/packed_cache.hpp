@@ -111,7 +111,7 @@ class PackedCache::Store final : public PackedStore {
     const std::string name = label(parts, count, gated);
     if (const auto made = entry_->fresh.find(name); made != entry_->fresh.end()) return made->second;
     const AnyView* const v = name.empty() || !entry_->file ? nullptr : entry_->file->find(name);
-    if (!v || v->dtype != parts[0].packed) return {};
+    if (!v) return {};
     index_t n = 0;
     for (int i = 0; i < count; ++i) n += parts[i].extent[0];
     return PackedWeight(n, parts[0].extent[1], v->dtype, {v->data, static_cast<std::size_t>(v->bytes)}, entry_->file, gated);

@@ -107,8 +107,7 @@ inline void Transformer::pack_layer(Context& ctx, const LayerTensors& t, index_t
 inline std::size_t Transformer::bytes() const noexcept {
   std::size_t n = 0;
   for (const auto& v : vectors_) n += v.size() * sizeof(float);
-  for (const auto& b : blocks_)
-    n += b.qkv.weight.bytes() + b.attention_out.weight.bytes() + b.mlp_in.weight.bytes() + b.mlp_out.weight.bytes();
+  for_matrices([&](index_t, const char*, const PackedWeight& w) { n += w.bytes(); });
   return n;
 }
 
@@ -118,11 +117,13 @@ inline std::size_t Transformer::scratch(Context& ctx, index_t tokens, index_t ma
   a.carve<index_t>(tokens + 2);
   a.carve<std::int32_t>(tokens);
   if (merging) (void)detail::MergingGroup(a, config_.block, tokens);
-  DType weights = DType::f32;  // bf16, which takes more, where any matrix is of it
-  for (const auto& b : blocks_)
-    for (const auto* w : {&b.qkv.weight, &b.attention_out.weight, &b.mlp_in.weight, &b.mlp_out.weight})
-      if (w->dtype() == DType::bf16) weights = DType::bf16;
-  return a.peak() + ops::block_scratch(ctx, config_.block, tokens, max_length, weights);
+  std::size_t largest = 0;
+  for (const DType type : {DType::f32, DType::bf16, DType::i8}) {
+    bool held = false;
+    for_matrices([&](index_t, const char*, const PackedWeight& w) { held = held || w.dtype() == type; });
+    if (held) largest = std::max(largest, ops::block_scratch(ctx, config_.block, tokens, max_length, type));
+  }
+  return a.peak() + largest;
 }
 
 namespace detail {

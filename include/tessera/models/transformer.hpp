@@ -74,6 +74,15 @@ class Transformer {
   const TransformerConfig& config() const noexcept { return config_; }
   /// Parameters counted as the checkpoint has them.
   index_t parameters() const noexcept { return parameters_; }
+  /// f(layer, name, weight) for each matrix; names are those of taps behind "layers.N.".
+  template <class F>
+  void for_matrices(const F& f) const {
+    for (index_t i = 0; i < static_cast<index_t>(blocks_.size()); ++i) {
+      const ops::BlockWeights& b = blocks_[static_cast<std::size_t>(i)];
+      f(i, "attention.qkv", b.qkv.weight), f(i, "attention.output", b.attention_out.weight);
+      f(i, "mlp.hidden", b.mlp_in.weight), f(i, "output", b.mlp_out.weight);
+    }
+  }
   /// Bytes held: packed weights and vectors, without the tables read in place.
   std::size_t bytes() const noexcept;
 

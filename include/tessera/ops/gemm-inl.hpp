@@ -1,6 +1,8 @@
 #pragma once
+#include <cmath>
 #include <utility>
 
+#include <tessera/core/fp_mode.hpp>
 #include <tessera/core/widen.hpp>
 #include <tessera/ops/detail/product.hpp>
 #include <tessera/ops/gemm.hpp>
@@ -17,9 +19,10 @@ inline void widen_rows(const WeightView& w, index_t begin, index_t end, float* o
   for (index_t r = begin; r < end; ++r, out += w.extent[1]) widen(w.dtype, w.data + r * w.row_bytes(), w.extent[1], out);
 }
 
-inline void pack_into(Context& ctx, const WeightView& w, float* dst) {
-  const index_t n = w.extent[0], k = w.extent[1], slices = (n + kSlice - 1) / kSlice, words = packed_words(w.packed, k);
-  const auto pack = w.packed == DType::bf16 ? table<kernels::Bf16GemmTable>(ctx).pack : table<kernels::GemmTable>(ctx).pack;
+inline void pack_into(Context& ctx, const WeightView& w, DType as, float* dst) {
+  const index_t n = w.extent[0], k = w.extent[1], slices = (n + kSlice - 1) / kSlice, words = packed_words(as, k);
+  const kernels::RoundedGemm* const rounded = rounded_gemm(ctx, as);
+  const auto pack = rounded ? rounded->pack : table<kernels::GemmTable>(ctx).pack;
   if (const float* const rows = w.floats())
     return for_rows(ctx, slices, 4, [&](index_t s0, index_t s1) { pack(rows, w.stride[0], n, k, s0, s1, dst); });
   const Buffer wide(static_cast<std::size_t>(ctx.threads() * kSlice * k) * sizeof(float));  // a slice for each thread
@@ -35,25 +38,33 @@ inline void expect_weight(const char* op, const WeightView& w) {
   if (!widens(w.dtype)) fail(Code::kUnsupported, op, "weights are f32, f16 or bf16");
   if (w.extent[1] > 1 && w.stride[1] != 1) fail(Code::kBadStride, op, "the last dimension must be contiguous");
   if (w.space != Space::host) fail(Code::kBadArgument, op, "a weight of another device");
-  if (w.packed != DType::f32 && w.packed != DType::bf16) fail(Code::kUnsupported, op, "weights are packed as f32 or bf16");
-}
-
-/// What a store has for the parts, if it is of the right size; else what `make` packs, which the store is then told.
-template <class Make>
-PackedWeight stored_or_made(const WeightView* parts, int count, bool gated, index_t n, std::size_t bytes, const Make& make) {
-  PackedStore* const store = parts[0].store;
-  if (!store) return make();
-  PackedWeight found = store->find(parts, count, gated);
-  if (found.n() == n && found.k() == parts[0].extent[1] && found.dtype() == parts[0].packed && found.bytes() == bytes &&
-      found.gated() == gated)
-    return found;
-  found = make();
-  store->keep(parts, count, found);
-  return found;
+  if (!packs(w.packed)) fail(Code::kUnsupported, op, "weights are packed as f32, bf16 or int8");
 }
 
 inline std::size_t slice_bytes(index_t n, index_t words) {
   return static_cast<std::size_t>((n + kSlice - 1) / kSlice * kSlice * words) * sizeof(float);
+}
+
+/// What a store has for the parts, if it is of the right size; else what make(dtype) packs, which the store is then told.
+template <class Make>
+PackedWeight stored_or_made(Context& ctx, const WeightView* parts, int count, bool gated, index_t n, const Make& make) {
+  const WeightView& first = parts[0];
+  const index_t k = first.extent[1];
+  PackedStore* const store = first.store;
+  if (store) {
+    PackedWeight found = store->find(parts, count, gated);
+    const bool may_be = found.dtype() == first.packed || (found.dtype() == DType::bf16 && first.packed == DType::i8);
+    const index_t rows = gated ? (n / 2 + kPanel - 1) / kPanel * 2 * kPanel : n;
+    if (found.n() == n && found.k() == k && may_be && found.gated() == gated &&
+        found.bytes() == slice_bytes(rows, packed_words(found.dtype(), k)))
+      return found;
+  }
+  const bool too_long = first.packed == DType::i8 && k > kernels::kInt8MostK;
+  PackedWeight made = make(too_long ? DType::bf16 : first.packed);
+  if (made.dtype() == DType::i8 && int8_rounding(ctx, made) > static_cast<double>(first.most_rounding))
+    made = make(DType::bf16);
+  if (store) store->keep(parts, count, made);
+  return made;
 }
 
 /// Numbers of GemmArgs::sums for all lanes: none for short k; of any k few rows leave room for the panels in L2.
@@ -63,8 +74,8 @@ inline index_t sums_scratch(Context& ctx, index_t rows, index_t words, bool glu)
 }
 inline std::size_t product_scratch(Context& ctx, index_t rows, index_t k, DType weight, bool glu) {
   Arena need = Arena::counting();
-  (void)carve_rounded(need, weight, ctx.threads(), rows, k);
-  need.carve<float>(sums_scratch(ctx, rows, packed_words(weight, k), glu));
+  (void)carve_rounded(ctx, need, weight, rows, k);
+  need.carve<float>(sums_scratch(ctx, rows, product_words(weight, k), glu));
   return need.peak();
 }
 }  // namespace detail
@@ -90,27 +101,39 @@ inline PackedWeight pack_weight(Context& ctx, const WeightView* parts, int count
     n += parts[i].extent[0];
   }
   if (n == 0 || k == 0) fail(Code::kShapeMismatch, kOp, "an empty matrix");
-  const DType packed_as = parts[0].packed;
-  const index_t words = packed_words(packed_as, k);
-  const std::size_t bytes = slice_bytes(n, words);
-  return stored_or_made(parts, count, false, n, bytes, [&] {
-    Buffer packed(bytes);
+  return stored_or_made(ctx, parts, count, false, n, [&](DType as) {
+    const index_t words = packed_words(as, k);
+    Buffer packed(slice_bytes(n, words));
     float* dst = packed.as<float>();
     if (whole) {
       for (int i = 0; i < count; ++i) {
-        pack_into(ctx, parts[i], dst);
+        pack_into(ctx, parts[i], as, dst);
         dst += parts[i].extent[0] * words;
       }
     } else {  // a slice would hold rows of two parts
       const Buffer stacked(static_cast<std::size_t>(n * k) * sizeof(float));
       float* at = stacked.as<float>();
       for (int i = 0; i < count; at += parts[i].extent[0] * k, ++i) widen_rows(parts[i], 0, parts[i].extent[0], at);
-      WeightView all = View<const float, 2>(stacked.as<const float>(), n, k);
-      all.packed = packed_as;
-      pack_into(ctx, all, dst);
+      pack_into(ctx, View<const float, 2>(stacked.as<const float>(), n, k), as, dst);
     }
-    return PackedWeight(n, k, packed_as, std::move(packed));
+    return PackedWeight(n, k, as, std::move(packed));
   });
+}
+
+inline double int8_rounding(Context& ctx, const PackedWeight& w) {
+  using namespace detail;
+  if (w.dtype() != DType::i8) return 0;
+  const auto rounding = table<kernels::Int8GemmTable>(ctx).rounding;
+  const auto* const slices = reinterpret_cast<const float*>(w.data());
+  const index_t words = packed_words(DType::i8, w.k()),
+                count = static_cast<index_t>(w.bytes() / sizeof(float)) / (words * kSlice);
+  const Buffer sums(static_cast<std::size_t>(2 * count) * sizeof(double));
+  double* const of = sums.as<double>();
+  for_rows(ctx, count, 4, [&](index_t s0, index_t s1) { rounding(slices, w.k(), s0, s1, of); });
+  const FpModeScope mode;
+  double off = 0, all = 0;
+  for (index_t s = 0; s < count; ++s) off += of[2 * s], all += of[2 * s + 1];
+  return all > 0 ? std::sqrt(off / all) : 0;
 }
 
 inline PackedWeight pack_weight_glu(Context& ctx, const WeightView& gate, const WeightView& up) {
@@ -123,26 +146,25 @@ inline PackedWeight pack_weight_glu(Context& ctx, const WeightView& gate, const 
   const index_t n = gate.extent[0], k = gate.extent[1], panels = (n + kPanel - 1) / kPanel;
   if (n == 0 || k == 0) fail(Code::kShapeMismatch, kOp, "an empty matrix");
   if (gate.packed != up.packed) fail(Code::kBadArgument, kOp, "gate and up are packed as one type");
-  const index_t words = packed_words(gate.packed, k);
-  const std::size_t bytes = static_cast<std::size_t>(2 * panels * kPanel * words) * sizeof(float);
   const WeightView parts[] = {gate, up};
-  return stored_or_made(parts, 2, true, 2 * n, bytes, [&] {
-    Buffer packed(bytes);
+  return stored_or_made(ctx, parts, 2, true, 2 * n, [&](DType as) {
+    const index_t words = packed_words(as, k);
+    Buffer packed(slice_bytes(2 * panels * kPanel, words));
     for (index_t p = 0; p < panels; ++p) {
       const index_t end = (p + 1) * kPanel < n ? (p + 1) * kPanel : n;
       float* const dst = packed.as<float>() + 2 * p * kPanel * words;
       if (end % kPanel != 0) __builtin_memset(dst, 0, static_cast<std::size_t>(2 * kPanel * words) * sizeof(float));
-      pack_into(ctx, gate.slice(p * kPanel, end), dst);
-      pack_into(ctx, up.slice(p * kPanel, end), dst + kPanel * words);
+      pack_into(ctx, gate.slice(p * kPanel, end), as, dst);
+      pack_into(ctx, up.slice(p * kPanel, end), as, dst + kPanel * words);
     }
-    return PackedWeight(2 * n, k, gate.packed, std::move(packed), true);
+    return PackedWeight(2 * n, k, as, std::move(packed), true);
   });
 }
 
 inline void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, const Epilogue& e, View<float, 2> out) {
   using namespace detail;
   constexpr const char* kOp = "linear";
-  if (w.dtype() != DType::f32 && w.dtype() != DType::bf16) fail(Code::kUnsupported, kOp, "weights are f32 or bf16");
+  if (!packs(w.dtype())) fail(Code::kUnsupported, kOp, "weights are f32, bf16 or int8");
   if (w.space() != Space::host) fail(Code::kBadArgument, kOp, "a weight of another device");
   if (w.gated() != e.glu) fail(Code::kShapeMismatch, kOp, "glu wants a weight of pack_weight_glu, and only glu takes it");
   const index_t m = x.extent[0], n = e.glu ? w.n() / 2 : w.n();
@@ -167,10 +189,10 @@ inline void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, 
   const auto gemm = gemm_for(ctx, w.dtype());
   const index_t panels = (n + kPanel - 1) / kPanel, lanes = ctx.threads();
   Arena& arena = ctx.arena();
-  const index_t waiting = sums_scratch(ctx, m, packed_words(w.dtype(), w.k()), e.glu);
+  const index_t waiting = sums_scratch(ctx, m, product_words(w.dtype(), w.k()), e.glu);
   if (arena.used() == 0) arena.reserve(product_scratch(ctx, m, w.k(), w.dtype(), e.glu));
   const ArenaScope scope(arena);
-  kernels::RoundedRows* const rounded = carve_rounded(arena, w.dtype(), ctx.threads(), m, w.k());
+  kernels::RoundedRows* const rounded = carve_rounded(ctx, arena, w.dtype(), m, w.k());
   // The sums of a product whose k falls into parts wait in scratch. Without room for it k stays whole: slower, the same
   // bits.
   const bool fits = arena.capacity() - arena.used() >= static_cast<std::size_t>(waiting) * sizeof(float);

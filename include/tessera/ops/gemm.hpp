@@ -9,11 +9,16 @@ namespace tessera::ops {
 /// The layout of packed weights, for files that hold them: another number for every change of it.
 inline constexpr int kPackedLayout = 1;
 
-/// W [N, K] (out, in; rows may be padded) in the layout of the context's backend, as its `packed` says: f32, exactly, or
-/// bf16, rounded to nearest even. Several matrices of one K are stacked in order, as one [sum N, K]: fused QKV. Where the
-/// first part names a store, what that has is taken. \throws Error kShapeMismatch, kBadStride, kUnsupported (dtype), kLimit.
+/// W [N, K] (out, in; rows may be padded) in the layout of the context's backend, as its `packed` says: f32, exactly, bf16,
+/// rounded to nearest even, or i8 (see linear()), but then bf16 where K is above 57344 or most_rounding is exceeded. Several
+/// matrices of one K are stacked in order, as one [sum N, K]: fused QKV. Where the first part names a store, what that has
+/// is taken. \throws Error kShapeMismatch, kBadStride, kUnsupported (dtype), kLimit.
 PackedWeight pack_weight(Context& ctx, const WeightView& w);
 PackedWeight pack_weight(Context& ctx, const WeightView* parts, int count);
+
+/// By how much the weights of an i8 matrix are moved, relative to their size: root mean squares, half a step for the former,
+/// so that the packed bytes are enough to tell. 0 for other types.
+double int8_rounding(Context& ctx, const PackedWeight& w);
 
 /// Gate and up projections [N, K] each, interleaved so that the epilogue of linear() sees both; n() is 2 N.
 PackedWeight pack_weight_glu(Context& ctx, const WeightView& gate, const WeightView& up);
@@ -33,7 +38,9 @@ struct Epilogue {
 /// \throws Error kShapeMismatch, kBadStride, kUnsupported (dtype), with `out` untouched.
 /// Numerics: one f32 FMA chain over k = 0 .. K-1 per element, started at 0. For weights of bf16, x is rounded to bf16 too
 /// (to nearest even), and the chain is that of the instruction vdpbf16ps on any machine: of every two k the second one goes
-/// first, and subnormal numbers and sums count as zero. The epilogue is f32.
+/// first, and subnormal numbers and sums count as zero. For weights of i8, an output channel has a scale, a row of x a scale
+/// and a zero, and where one number of either is far from the rest it is kept apart as an exact multiple of that scale; the
+/// sums are those of integers. A channel or a row that holds NaN or infinity becomes NaN. The epilogue is f32.
 /// Determinism: same bits for any batch, thread count, ISA.
 /// Scratch: linear_scratch() bytes of the context's arena, which grows to them if nothing is carved from it. Where those for
 /// long K do not fit, K stays whole: slower, the same bits.

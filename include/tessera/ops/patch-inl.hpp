@@ -58,7 +58,7 @@ inline std::size_t patch_scratch(Context& ctx, const PatchShape& s, index_t toke
   Arena a = Arena::counting();
   const index_t rows = std::min(tokens, detail::kPatchBlock);
   a.carve<float>(rows * s.size() * ctx.threads());
-  (void)detail::carve_rounded(a, weight, ctx.threads(), rows, s.size());
+  (void)detail::carve_rounded(ctx, a, weight, rows, s.size());
   return a.peak();
 }
 
@@ -67,7 +67,7 @@ inline void patch_embed(Context& ctx, const PatchShape& s, std::span<const Pixel
   using namespace detail;
   constexpr const char* kOp = "patch_embed";
   if (s.channels < 1 || s.frames < 1 || s.height < 1 || s.width < 1) fail(Code::kBadArgument, kOp, "an empty patch");
-  if (w.dtype() != DType::f32 && w.dtype() != DType::bf16) fail(Code::kUnsupported, kOp, "weights are f32 or bf16");
+  if (!packs(w.dtype())) fail(Code::kUnsupported, kOp, "weights are f32, bf16 or int8");
   if (w.space() != Space::host) fail(Code::kBadArgument, kOp, "a weight of another device");
   if (w.gated()) fail(Code::kShapeMismatch, kOp, "a weight of pack_weight_glu");
   const PatchGrid grid = patch_grid(s, frames);
@@ -91,7 +91,7 @@ inline void patch_embed(Context& ctx, const PatchShape& s, std::span<const Pixel
   const ArenaScope scope(arena);
   const index_t lane_floats = std::min(tokens, kPatchBlock) * k;
   float* scratch = arena.carve<float>(lane_floats * ctx.threads());
-  kernels::RoundedRows* const rounded = carve_rounded(arena, w.dtype(), ctx.threads(), std::min(tokens, kPatchBlock), k);
+  kernels::RoundedRows* const rounded = carve_rounded(ctx, arena, w.dtype(), std::min(tokens, kPatchBlock), k);
   const auto gemm = gemm_for(ctx, w.dtype());
   const index_t tasks = patch_tasks(ctx, tokens), panels = (n + kernels::kPanel - 1) / kernels::kPanel;
   ctx.parallel_for(tasks, [&](index_t i, int lane) {

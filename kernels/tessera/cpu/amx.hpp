@@ -1,21 +1,50 @@
-// Kernels for Intel's matrix unit, AMX: those of AVX-512, but for products of bf16. Their sums have an order of their own,
-// so this instruction set is outside the promise of equal bits and is only used where it is asked for.
+// Kernels for Intel's matrix unit, AMX: those of AVX-512 with VNNI, but for products of int8, whose sums are the same, and
+// for those of bf16 that may have sums of their own order.
 #pragma once
 #include <tessera/cpu/avx512_bf16_vnni.hpp>
 
 #if defined(__x86_64__)
-TESSERA_PUSH_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,amx-tile,amx-bf16")
+TESSERA_PUSH_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,amx-tile,amx-bf16,amx-int8")
 namespace tessera::kernels::inline TESSERA_BASE::amx {
 TESSERA_PUSH_BITS
 using namespace avx512;
 
+// What follows makes of tile registers 4 and 5, rows of A, and 6 and 7, slices of W, sums in 0 to 3.
+
 // tdpbf16ps adds to each sum, for 32 k at a time, a chain of fma over the first elements of the pairs plus one over the
 // second ones, both from 0, subnormal numbers counting as zero (found by trying).
-struct Bf16ByMatrix {
-  static constexpr int kNumbers = 2, kRows = 32;
-  static_assert(kRows == kRowGroup);
+struct Bf16Tiles {
+  static constexpr index_t kNumbers = 2, kHead = 0;
+  static constexpr std::int32_t (*number_at)(const float*, index_t) = nullptr;
+  template <int Rows, int Slices>
+  TESSERA_INLINE static void multiply() {
+    _tile_dpbf16ps(0, 4, 6);
+    if (Slices > 1) _tile_dpbf16ps(1, 4, 7);
+    if (Rows > 16) _tile_dpbf16ps(2, 5, 6);
+    if (Rows > 16 && Slices > 1) _tile_dpbf16ps(3, 5, 7);
+  }
+  static RowRounding round_row(const float* from, index_t k, float* to) {
+    return avx512_bf16_vnni::Bf16ByInstruction::round_row(from, k, to);
+  }
+};
+struct Int8Tiles {
+  static constexpr index_t kNumbers = 4, kHead = kInt8Head;
+  template <int Rows, int Slices>
+  TESSERA_INLINE static void multiply() {
+    _tile_dpbusd(0, 4, 6);
+    if (Slices > 1) _tile_dpbusd(1, 4, 7);
+    if (Rows > 16) _tile_dpbusd(2, 5, 6);
+    if (Rows > 16 && Slices > 1) _tile_dpbusd(3, 5, 7);
+  }
+  static RowRounding round_row(const float* from, index_t k, float* to) { return round_to_bytes(from, k, to); }
+  static constexpr std::int32_t (*number_at)(const float*, index_t) = byte_at;
+};
+
+template <class Kind>
+struct ByMatrix {
+  static constexpr int kRows = 32;
+  static_assert(kRows == kRowGroup && kRows <= kMostTileRows);
   static constexpr index_t kAlign = 16;  // words of k that one instruction takes
-  static constexpr bool kBalanced = false;
 
   // The shapes of the eight tile registers: all of 16 rows of 64 bytes.
   struct alignas(64) Shapes {
@@ -25,12 +54,16 @@ struct Bf16ByMatrix {
   };
 
   // Words of a row in whole instructions.
-  static index_t whole(index_t k) { return ((k + 1) / 2 + kAlign - 1) / kAlign * kAlign; }
+  static index_t whole(index_t k) {
+    constexpr index_t kStep = kAlign * Kind::kNumbers;
+    return (k + kStep - 1) / kStep * kAlign;
+  }
   // Whole lines, an odd number of them, so that the rows of a tile lie in different sets of the cache.
   static index_t row_ld(index_t k) { return whole(k) | kAlign; }
-  static void round_row(const float* from, index_t k, float* to) {
-    avx512_bf16_vnni::Bf16ByInstruction::round_row(from, k, to);
-    for (index_t i = (k + 15) / 16 * 8; i < whole(k); i += 8) _mm256_storeu_ps(to + i, _mm256_setzero_ps());
+  static RowRounding round_row(const float* from, index_t k, float* to) {
+    constexpr index_t kPart = 16 / Kind::kNumbers;
+    for (index_t i = (k + 15) / 16 * kPart; i < whole(k); ++i) to[i] = 0;
+    return Kind::round_row(from, k, to);
   }
 
   // Compilers do not know that tiles are loaded from memory.
@@ -72,10 +105,7 @@ struct Bf16ByMatrix {
       _tile_loadd(6, b0, 64);
       if (Slices > 1) _tile_loadd(7, b1, 64);
       if (Rows > 16) _tile_loadd(5, a1 + k, lda);
-      _tile_dpbf16ps(0, 4, 6);
-      if (Slices > 1) _tile_dpbf16ps(1, 4, 7);
-      if (Rows > 16) _tile_dpbf16ps(2, 5, 6);
-      if (Rows > 16 && Slices > 1) _tile_dpbf16ps(3, 5, 7);
+      Kind::template multiply<Rows, Slices>();
     }
     _tile_stored(0, g.t, ldt);
     if (Slices > 1) _tile_stored(1, g.t + 16, ldt);
@@ -98,13 +128,21 @@ struct Bf16ByMatrix {
     }
     _tile_release();
   }
+  static constexpr Tiling kTiling{Kind::kNumbers, kRows,     false,  kAlign,         Kind::kHead,
+                                  tiles,          round_row, row_ld, Kind::number_at};
 };
 
 template <class Table>
-struct Family : avx512_bf16_vnni::Family<Table> {};
+struct Family : avx512_vnni::Family<Table> {};
 template <>
-struct Family<Bf16GemmTable> {
-  static constexpr Bf16GemmTable kTable{avx512::gemm<Bf16ByMatrix>, avx512::pack_bf16};
+struct Family<FastBf16GemmTable> {
+  static constexpr FastBf16GemmTable kTable{
+      {avx512::gemm<ByMatrix<Bf16Tiles>>, avx512::pack_bf16, ByMatrix<Bf16Tiles>::row_ld}};
+};
+template <>
+struct Family<Int8GemmTable> {
+  static constexpr Int8GemmTable kTable{{avx512::gemm<ByMatrix<Int8Tiles>>, avx512::pack_int8, ByMatrix<Int8Tiles>::row_ld},
+                                        avx512::int8_rounding};
 };
 TESSERA_POP_BITS
 }  // namespace tessera::kernels::inline TESSERA_BASE::amx

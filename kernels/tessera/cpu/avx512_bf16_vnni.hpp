@@ -1,6 +1,7 @@
-// Kernels for AVX-512 with AVX512_BF16 and VNNI: those of avx512.hpp, but for products of bf16, which have an instruction.
+// Kernels for AVX-512 with AVX512_BF16 and VNNI: those of avx512_vnni.hpp, but for products of bf16, which have an
+// instruction too.
 #pragma once
-#include <tessera/cpu/avx512.hpp>
+#include <tessera/cpu/avx512_vnni.hpp>
 
 #if defined(__x86_64__)
 TESSERA_PUSH_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni")
@@ -12,30 +13,35 @@ using namespace avx512;
 // vdpbf16ps rounds and flushes as bf16.inl says, whatever the floating-point mode. Called from kernels of avx512, into which
 // nothing of this can be inlined.
 struct Bf16ByInstruction {
-  static constexpr int kNumbers = 2, kSteps = 1, kRows = kTileRows;
-  static constexpr index_t kAlign = 1;
-  static constexpr bool kBalanced = true, kEveryWidth = false;
+  static constexpr int kSteps = 1;
+  static constexpr bool kEveryWidth = false;
   TESSERA_INLINE static f32x16 part(const float* p, int) { return load(p); }
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) {
     return {_mm512_dpbf16_ps(c.v, reinterpret_cast<__m512bh>(a.v), reinterpret_cast<__m512bh>(w.v))};
   }
-  static index_t row_ld(index_t k) { return row_words(k) / 2; }
+  static index_t row_ld(index_t k) { return row_words(k, 2); }
   // In whole steps of 16 numbers, the last one filled up with zeros.
-  static void round_row(const float* from, index_t k, float* to) {
+  static RowRounding round_row(const float* from, index_t k, float* to) {
     for (index_t i = 0; i < k; i += 16) {
       const f32x16 a = round_bf16(load_n(from + i, k - i, 0.0f));
       const __m256i pairs = _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(a.v), 16));
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i / 2), pairs);
     }
+    return {};
   }
-  static void tiles(index_t rows, index_t slices, const TileArgs& g) { run_tile<Bf16ByInstruction>(rows, slices, g); }
+  static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Bf16ByInstruction>(rows, slices, g); }
+  static constexpr Tiling kTiling{2, kTileRows, true, 1, 0, tiles, round_row, row_ld, nullptr};
 };
 
 template <class Table>
-struct Family : avx512::Family<Table> {};
+struct Family : avx512_vnni::Family<Table> {};
 template <>
 struct Family<Bf16GemmTable> {
-  static constexpr Bf16GemmTable kTable{avx512::gemm<Bf16ByInstruction>, avx512::pack_bf16};
+  static constexpr Bf16GemmTable kTable{{avx512::gemm<Bf16ByInstruction>, avx512::pack_bf16, Bf16ByInstruction::row_ld}};
+};
+template <>
+struct Family<FastBf16GemmTable> {
+  static constexpr FastBf16GemmTable kTable{Family<Bf16GemmTable>::kTable};
 };
 TESSERA_POP_BITS
 }  // namespace tessera::kernels::inline TESSERA_BASE::avx512_bf16_vnni

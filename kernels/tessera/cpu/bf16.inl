@@ -35,22 +35,23 @@ class FlushSubnormals {
 };
 
 struct Bf16ByFma {
-  static constexpr int kNumbers = 2, kSteps = 2, kRows = kTileRows;
-  static constexpr index_t kAlign = 1;
-  static constexpr bool kBalanced = true, kEveryWidth = false;
+  static constexpr int kSteps = 2;
+  static constexpr bool kEveryWidth = false;
   TESSERA_INLINE static f32x16 part(const float* p, int i) {
     return i == 1 ? second_of_pairs(load(p)) : first_of_pairs(load(p));
   }
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) { return fma(a, w, c); }
   // Rounded, and f32 again: nothing of that is left to the tiles.
-  static index_t row_ld(index_t k) { return row_words(k); }
-  static void round_row(const float* from, index_t k, float* to) {
+  static index_t row_ld(index_t k) { return row_words(k, 1); }
+  static RowRounding round_row(const float* from, index_t k, float* to) {
     for (index_t i = 0; i < k; i += 16) store(to + i, round_bf16(load_n(from + i, k - i, 0.0f)));
+    return {};
   }
-  static void tiles(index_t rows, index_t slices, const TileArgs& g) {
+  static void tiles(index_t rows, index_t slices, TileArgs g) {
     const FlushSubnormals mode;
     run_tile<Bf16ByFma>(rows, slices, g);
   }
+  static constexpr Tiling kTiling{2, kTileRows, true, 1, 0, tiles, round_row, row_ld, nullptr};
 };
 
 // Rows [16 s, 16 s + 16) of W become slice s: dst[s][k / 2][16][2].

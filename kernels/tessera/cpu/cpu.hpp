@@ -14,6 +14,9 @@
 #if TESSERA_BUILT_AVX512
 #include <tessera/cpu/avx512.hpp>
 #endif
+#if TESSERA_BUILT_AVX512_VNNI
+#include <tessera/cpu/avx512_vnni.hpp>
+#endif
 #if TESSERA_BUILT_AVX512_BF16_VNNI
 #include <tessera/cpu/avx512_bf16_vnni.hpp>
 #endif
@@ -31,6 +34,8 @@ template <class Table>
 const Table& avx2_table() noexcept;
 template <class Table>
 const Table& avx512_table() noexcept;
+template <class Table>
+const Table& avx512_vnni_table() noexcept;
 template <class Table>
 const Table& avx512_bf16_vnni_table() noexcept;
 template <class Table>

@@ -1,39 +1,58 @@
 // C = epilogue(A . W^T) over packed slices. Included inside an ISA namespace, after tile.inl.
 //
-// A Product has here: kNumbers, so many make a word of W; tiles(rows, slices, args), which is run_tile<Product>() or the
-// like, of its own instruction set; kRows, the most that this takes, whether the rows of a block are best shared out evenly,
-// and kAlign, of which words a part of k is a multiple. Where words are pairs, rows of A are rounded before: round_row(from,
-// k, to) makes one as the tiles take it, row_ld(k) words apart.
+// A Product has here a Tiling, whose tiles() are run_tile<Product>() or the like, of its own instruction set.
 
 struct Float32 {
-  static constexpr int kNumbers = 1, kSteps = 1, kRows = kTileRows;
-  static constexpr index_t kAlign = 1;
-  static constexpr bool kBalanced = true, kEveryWidth = true;
+  static constexpr int kSteps = 1;
+  static constexpr bool kEveryWidth = true;
   TESSERA_INLINE static f32x16 part(const float* p, int) { return load(p); }
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) { return fma(a, w, c); }
-  TESSERA_INLINE static void tiles(index_t rows, index_t slices, const TileArgs& g) { run_tile<Float32>(rows, slices, g); }
+  static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Float32>(rows, slices, g); }
+  static constexpr Tiling kTiling{1, kTileRows, true, 1, 0, tiles, nullptr, nullptr, nullptr};
+};
+
+// What makes floats of the sums of a tile that are integers; null rows: they are floats.
+struct TileScales {
+  const RowRounding* rows;  // of A, from the tile's first
+  const float *w, *up;      // the first slice's of the panel, and of the up panel
+  index_t words;            // of a row of W: so many times 16 from one slice to the next
 };
 
 // One tile of C from its accumulators t [rows, 64] (and, gated, those of the up panel, u). The activation passes over t in
 // place, so that this stands twice, for whole tiles and others, and not twice an activation.
 template <bool Whole>
-TESSERA_NOINLINE void epilogue(const GemmArgs& g, float* t, const float* u, index_t row, index_t rows,
+TESSERA_NOINLINE void epilogue(const GemmArgs& g, const TileScales& s, float* t, const float* u, index_t row, index_t rows,
                                index_t column) noexcept {
   const index_t width = Whole ? kPanel : g.n - column;
   const bool active = g.act != Activation::identity;
   const auto get = [&](const float* p, index_t j) { return Whole ? load(p + j) : load_n(p + j, width - j, 0.0f); };
   for (index_t i = 0; i < rows; ++i) {
+    const auto sum = [&](const float* p, const float* scales, index_t j) {
+      const f32x16 v = load(p + j);
+      if (!s.rows) return v;
+      const RowRounding& row_of = s.rows[i];
+      const float* const of = scales + j * s.words;
+      f32x16 sums = add_product(v, -row_of.zero, load(of + kSlice * kInt8Sum));
+      if (row_of.excess != 0) {
+        const f32x16 words = load(of + kSlice * (kInt8Head + row_of.outlier / 4));
+        sums = add_product(sums, row_of.excess, byte_of(words, row_of.outlier % 4));
+      }
+      return mul(to_float(sums), mul(set1(row_of.scale), load(of + kSlice * kInt8Scale)));
+    };
     float* const x = t + kPanel * i;
     float* const c = g.c + (row + i) * g.ldc + column;
     if (active) {
-      for (index_t j = 0; g.bias && j < width; j += 16) store(x + j, add(load(x + j), get(g.bias + column, j)));
+      for (index_t j = 0; (g.bias || s.rows) && j < width; j += 16) {
+        const f32x16 v = sum(x, s.w, j);
+        store(x + j, g.bias ? add(v, get(g.bias + column, j)) : v);
+      }
       activate_row(g.act, x, width);
     }
     for (index_t j = 0; j < width; j += 16) {
-      f32x16 v = load(x + j);
+      f32x16 v = active ? load(x + j) : sum(x, s.w, j);
       if (g.bias && !active) v = add(v, get(g.bias + column, j));
       if (u) {
-        f32x16 up = load(u + kPanel * i + j);
+        f32x16 up = sum(u + kPanel * i, s.up, j);
         if (g.bias) up = add(up, get(g.bias + g.n + column, j));
         v = mul(v, up);
       }
@@ -53,33 +72,68 @@ TESSERA_INLINE void fetch_rows(const float* p, index_t ld, index_t rows) {
     for (index_t j = 0; j < kPanel; j += 16) prefetch(p + i * ld + j);
 }
 
+// Columns of a panel of int8 that have an outlier.
+struct Outliers {
+  struct Of {
+    index_t column;
+    std::int32_t excess, place;
+  } of[kPanel];
+  index_t count = 0;
+
+  Outliers(const float* heads, index_t slices, index_t words) {
+    for (index_t s = 0; s < slices; ++s, heads += kSlice * words)
+      for (index_t j = 0; j < kSlice; ++j) {
+        Of o{kSlice * s + j, 0, 0};
+        __builtin_memcpy(&o.excess, heads + kSlice * kInt8Excess + j, sizeof o.excess);
+        if (o.excess == 0) continue;
+        __builtin_memcpy(&o.place, heads + kSlice * kInt8Outlier + j, sizeof o.place);
+        of[count++] = o;
+      }
+  }
+  // To the sums t of so many rows of A.
+  void add_to(float* t, const Tiling& how, const float* a, index_t lda, const RowRounding* rounding, index_t rows) const {
+    for (index_t i = 0; i < rows; ++i)
+      for (index_t c = 0; c < count; ++c) {
+        const RowRounding& r = rounding[i];
+        const std::int32_t apart = r.outlier == of[c].place ? r.excess : 0;
+        float* const at = t + i * kPanel + of[c].column;
+        std::uint32_t sum;
+        __builtin_memcpy(&sum, at, sizeof sum);
+        sum += static_cast<std::uint32_t>(of[c].excess * (how.number_at(a + i * lda, of[c].place) - r.zero + apart));
+        __builtin_memcpy(at, &sum, sizeof sum);
+      }
+  }
+};
+
 // What stays while the rows of a block pass: the words [k0, k1) of one panel.
 struct Pass {
   TileRows a;           // of the block
   index_t block, rows;  // rows [block, block + rows) of A and C
-  index_t words;        // of a row of W
+  index_t words;        // of a row of W, with the head
   index_t panel, k0, k1;
   float* sums;        // [rows, 64] where the chains wait between parts, or null: a row is whole
   const float* next;  // the weights of the pass to come, or null
 };
 
-template <class Product>
-void gemm_pass(const GemmArgs& g, const Pass& pass) noexcept {
-  alignas(64) float t[Product::kRows * kPanel], u[Product::kRows * kPanel];
+inline void gemm_pass(const Tiling& how, const GemmArgs& g, const Pass& pass) noexcept {
+  alignas(64) float t[kMostTileRows * kPanel], u[kMostTileRows * kPanel];
   const index_t p = pass.panel, column = p * kPanel, size = kPanel * pass.words, depth = pass.k1 - pass.k0;
   const index_t slices = g.n - column < kPanel ? (g.n - column + kSlice - 1) / kSlice : kPanel / kSlice;
-  const float* const w = g.w + (g.glu ? 2 : 1) * p * size;
-  const index_t tiles = (pass.rows + Product::kRows - 1) / Product::kRows;
+  const float *const heads = g.w + (g.glu ? 2 : 1) * p * size, *const w = heads + how.head * kSlice;
+  const bool integers = how.head > 0 && pass.k1 + how.head == pass.words;
+  const Outliers outliers(heads, integers ? slices : 0, pass.words),
+      up_outliers(heads + size, integers && g.glu ? slices : 0, pass.words);
+  const index_t tiles = (pass.rows + how.rows - 1) / how.rows;
   // The lines of the next pass, 4 a step of k, are asked for evenly over the tiles: so many bytes further each time.
   const index_t even = (4 * 64 + tiles - 1) / tiles, step = even < 64 ? even : 64;
   for (index_t q = 0; q < tiles; ++q) {
     const auto begin = [&](index_t i) {  // evenly: sizes differ by at most one
-      return Product::kBalanced ? pass.rows * i / tiles : i < tiles ? i * Product::kRows : pass.rows;
+      return how.balanced ? pass.rows * i / tiles : i < tiles ? i * how.rows : pass.rows;
     };
     const index_t at = begin(q), rows = begin(q + 1) - at;
     const index_t row = pass.block + at, from = q * depth * step, slice = from / (depth * 64);
     float* const sums = pass.sums ? pass.sums + at * kPanel : t;
-    const bool fetches = pass.next && slice < 4, last = pass.k1 == pass.words;
+    const bool fetches = pass.next && slice < 4, last = pass.k1 + how.head == pass.words;
     TileArgs args{pass.a.data + at * pass.a.ld,
                   pass.a.ld,
                   w,
@@ -96,55 +150,67 @@ void gemm_pass(const GemmArgs& g, const Pass& pass) noexcept {
       fetch_rows(g.c + row * g.ldc + column, g.ldc, rows);
       if (g.residual) fetch_rows(g.residual + row * g.ldr + column, g.ldr, rows);
     }
-    Product::tiles(rows, slices, args);
+    how.tiles(rows, slices, args);
     if (!last) continue;
     if (g.glu) {
       args.w = w + size, args.t = u, args.ahead += fetches ? 4 * size : 0;
-      Product::tiles(rows, slices, args);
+      how.tiles(rows, slices, args);
+    }
+    TileScales by{nullptr, heads, heads + size, pass.words};
+    if (how.head > 0) {
+      by.rows = pass.a.rounding + at;
+      if (outliers.count > 0) outliers.add_to(sums, how, args.a, args.lda, by.rows, rows);
+      if (up_outliers.count > 0) up_outliers.add_to(u, how, args.a, args.lda, by.rows, rows);
     }
     if (g.n - column >= kPanel)
-      epilogue<true>(g, sums, g.glu ? u : nullptr, row, rows, column);
+      epilogue<true>(g, by, sums, g.glu ? u : nullptr, row, rows, column);
     else
-      epilogue<false>(g, sums, g.glu ? u : nullptr, row, rows, column);
+      epilogue<false>(g, by, sums, g.glu ? u : nullptr, row, rows, column);
   }
 }
 
 // Rows [begin, end) of A, rounded unless they are those of the call before.
-template <class Product>
-TileRows rounded_rows(const GemmArgs& g, index_t begin, index_t end) {
-  const index_t ld = Product::row_ld(g.k);
-  if (g.rows->begin != begin || g.rows->end != end)
-    for (index_t r = begin; r < end; ++r) Product::round_row(g.a + r * g.lda, g.k, g.rows->data + (r - begin) * ld);
-  g.rows->begin = begin, g.rows->end = end;
-  return {g.rows->data, ld};
+inline TileRows rounded_rows(const Tiling& how, const GemmArgs& g, index_t begin, index_t end) {
+  RoundedRows& to = *g.rows;
+  const index_t ld = how.row_ld(g.k);
+  if (to.begin != begin || to.end != end)
+    for (index_t r = begin; r < end; ++r)
+      to.rounding[r - begin] = how.round_row(g.a + r * g.lda, g.k, to.data + (r - begin) * ld);
+  to.begin = begin, to.end = end;
+  return {to.data, ld, to.rounding};
 }
 
-template <class Product>
-void gemm(const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t p1) noexcept {
-  const index_t k = (g.k + Product::kNumbers - 1) / Product::kNumbers;  // words
-  const index_t panels = (g.n + kPanel - 1) / kPanel, size = (g.glu ? 2 : 1) * kPanel * k;
+inline void multiply(const Tiling& how, const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t p1) noexcept {
+  const index_t k = (g.k + how.numbers - 1) / how.numbers, words = k + how.head;
+  const index_t panels = (g.n + kPanel - 1) / kPanel, size = (g.glu ? 2 : 1) * kPanel * words;
   // A part of k of all rows of a block stays in L2 while a group of panels passes.
   const index_t parts = g.sums ? (k + kDepth - 1) / kDepth : 1, group = g.sums ? kGroupPanels : 1;
   const index_t most = rows_of_block(k), blocks = (m1 - m0 + most - 1) / most;
   for (index_t b = 0; b < blocks; ++b) {
     const index_t block = m0 + (m1 - m0) * b / blocks, rows = m0 + (m1 - m0) * (b + 1) / blocks - block;
-    TileRows a{g.a + block * g.lda, g.lda};
-    if constexpr (Product::kNumbers > 1) a = rounded_rows<Product>(g, block, block + rows);
+    const TileRows a =
+        how.round_row ? rounded_rows(how, g, block, block + rows) : TileRows{g.a + block * g.lda, g.lda, nullptr};
     for (index_t first = p0; first < p1; first += group) {
       const index_t end = first + group < p1 ? first + group : p1;
       for (index_t part = 0; part < parts; ++part) {
-        const index_t k0 = k * part / parts / Product::kAlign * Product::kAlign;
-        const index_t k1 = part + 1 < parts ? k * (part + 1) / parts / Product::kAlign * Product::kAlign : k;
+        const auto begin = [&](index_t i) { return i < parts ? k * i / parts / how.align * how.align : k; };
+        const index_t k0 = begin(part), k1 = begin(part + 1);
         for (index_t p = first; p < end; ++p) {
           const bool more_panels = p + 1 < end, more_parts = part + 1 < parts;
           const index_t then = more_panels || !more_parts ? (p + 1 < p1 ? p + 1 : p + g.stride) : first;
           const index_t then_k = more_panels ? k0 : more_parts ? k1 : 0;
-          gemm_pass<Product>(g, {a, block, rows, k, p, k0, k1, g.sums ? g.sums + (p - first) * kRowBlock * kPanel : nullptr,
-                                 then < panels ? g.w + then * size + kSlice * then_k : nullptr});
+          gemm_pass(how, g,
+                    {a, block, rows, words, p, k0, k1, g.sums ? g.sums + (p - first) * kRowBlock * kPanel : nullptr,
+                     then < panels ? g.w + then * size + kSlice * (how.head + then_k) : nullptr});
         }
       }
     }
   }
+}
+
+template <class Product>
+void gemm(const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t p1) noexcept {
+  multiply(Product::kTiling, g, m0, m1, p0, p1);
 }
 
 // Rows [16 s, 16 s + 16) of W become slice s: dst[s][k][16].

@@ -6,6 +6,7 @@
 #include <tessera/cpu/tile.inl>
 #include <tessera/cpu/gemm.inl>
 #include <tessera/cpu/bf16.inl>
+#include <tessera/cpu/int8.inl>
 #include <tessera/cpu/norm.inl>
 #include <tessera/cpu/attention.inl>
 #include <tessera/cpu/embed.inl>
@@ -23,7 +24,15 @@ struct Family<GemmTable> {
 };
 template <>
 struct Family<Bf16GemmTable> {
-  static constexpr Bf16GemmTable kTable{gemm<Bf16ByFma>, pack_bf16};
+  static constexpr Bf16GemmTable kTable{{gemm<Bf16ByFma>, pack_bf16, Bf16ByFma::row_ld}};
+};
+template <>
+struct Family<FastBf16GemmTable> {
+  static constexpr FastBf16GemmTable kTable{Family<Bf16GemmTable>::kTable};
+};
+template <>
+struct Family<Int8GemmTable> {
+  static constexpr Int8GemmTable kTable{{gemm<Int8ByParts>, pack_int8, Int8ByParts::row_ld}, int8_rounding};
 };
 template <>
 struct Family<NormTable> {

@@ -70,6 +70,50 @@ TESSERA_INLINE f32x16 pairs_of(f32x16 first, f32x16 second) {
   return {pairs_of(first.lo, second.lo), pairs_of(first.hi, second.hi)};
 }
 TESSERA_INLINE f32x16 round_bf16(f32x16 a) { return {round_bf16(a.lo), round_bf16(a.hi)}; }
+inline constexpr int kByteSteps = 2;
+TESSERA_INLINE __m256 bytes_of(__m256 words, int p) {
+  const __m256i w = _mm256_castps_si256(words);
+  return _mm256_castsi256_ps(_mm256_srai_epi16(p == 1 ? w : _mm256_slli_epi16(w, 8), 8));
+}
+TESSERA_INLINE f32x16 bytes_of(f32x16 words, int p) { return {bytes_of(words.lo, p), bytes_of(words.hi, p)}; }
+TESSERA_INLINE __m256 multiply_bytes(__m256 a, __m256 w, __m256 c) {
+  const __m256i pairs = _mm256_madd_epi16(_mm256_castps_si256(a), _mm256_castps_si256(w));
+  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(c), pairs));
+}
+TESSERA_INLINE f32x16 multiply_bytes(f32x16 a, f32x16 w, f32x16 c) {
+  return {multiply_bytes(a.lo, w.lo, c.lo), multiply_bytes(a.hi, w.hi, c.hi)};
+}
+TESSERA_INLINE __m256i low_halves(f32x16 a) {  // of the words, as words of 16 bits
+  const __m256i sixteen = _mm256_set1_epi32(0xffff);
+  const __m256i halves = _mm256_packus_epi32(_mm256_and_si256(_mm256_castps_si256(a.lo), sixteen),
+                                             _mm256_and_si256(_mm256_castps_si256(a.hi), sixteen));
+  return _mm256_permute4x64_epi64(halves, 0xd8);
+}
+TESSERA_INLINE void store_for_bytes(float* p, f32x16 a) {
+  const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15, 0, 1, 4, 5, 2, 3, 6, 7, 8, 9,
+                                         12, 13, 10, 11, 14, 15);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_shuffle_epi8(low_halves(a), order));
+}
+TESSERA_INLINE void store_low_bytes(float* p, f32x16 a) {
+  const __m256i low = _mm256_and_si256(low_halves(a), _mm256_set1_epi16(0xff));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                   _mm_packus_epi16(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
+}
+TESSERA_INLINE __m256 add_product(__m256 a, std::int32_t n, __m256 b) {
+  const __m256i product = _mm256_mullo_epi32(_mm256_set1_epi32(n), _mm256_castps_si256(b));
+  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), product));
+}
+TESSERA_INLINE f32x16 add_product(f32x16 a, std::int32_t n, f32x16 b) {
+  return {add_product(a.lo, n, b.lo), add_product(a.hi, n, b.hi)};
+}
+TESSERA_INLINE __m256 byte_of(__m256 words, int p) {
+  const __m256i top = _mm256_sll_epi32(_mm256_castps_si256(words), _mm_cvtsi32_si128(24 - 8 * p));
+  return _mm256_castsi256_ps(_mm256_srai_epi32(top, 24));
+}
+TESSERA_INLINE f32x16 byte_of(f32x16 words, int p) { return {byte_of(words.lo, p), byte_of(words.hi, p)}; }
+TESSERA_INLINE f32x16 to_float(f32x16 a) {
+  return {_mm256_cvtepi32_ps(_mm256_castps_si256(a.lo)), _mm256_cvtepi32_ps(_mm256_castps_si256(a.hi))};
+}
 TESSERA_INLINE bool all_lanes_finite(f32x16 a) {
   const f32x16 m = abs(a);
   const __m256 inf = _mm256_set1_ps(__builtin_inff());

@@ -50,6 +50,36 @@ TESSERA_INLINE f32x16 round_bf16(f32x16 a) {
   const __m512i v = _mm512_mask_or_epi32(up, _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q), u, _mm512_set1_epi32(0x400000));
   return second_of_pairs({_mm512_castsi512_ps(v)});
 }
+// Words of four int8, met by kByteSteps words of A: part p of them, how it is multiplied and its sums added to 32-bit sums,
+// and how sixteen integers in the low bits of floats (kToInteger) are stored for that.
+inline constexpr int kByteSteps = 2;
+TESSERA_INLINE f32x16 bytes_of(f32x16 words, int p) {
+  const __m512i w = _mm512_castps_si512(words.v);
+  return {_mm512_castsi512_ps(_mm512_srai_epi16(p == 1 ? w : _mm512_slli_epi16(w, 8), 8))};
+}
+TESSERA_INLINE f32x16 multiply_bytes(f32x16 a, f32x16 w, f32x16 c) {
+  const __m512i pairs = _mm512_madd_epi16(_mm512_castps_si512(a.v), _mm512_castps_si512(w.v));
+  return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(c.v), pairs))};
+}
+TESSERA_INLINE void store_for_bytes(float* p, f32x16 a) {
+  const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15));
+  const __m256i v = _mm256_shuffle_epi8(_mm512_cvtepi32_epi16(_mm512_castps_si512(a.v)), order);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
+}
+// The lowest byte of each word.
+TESSERA_INLINE void store_low_bytes(float* p, f32x16 a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_castps_si512(a.v)));
+}
+// Words that are integers: a + n * b, byte p of each with its sign, and floats of them.
+TESSERA_INLINE f32x16 add_product(f32x16 a, std::int32_t n, f32x16 b) {
+  const __m512i product = _mm512_mullo_epi32(_mm512_set1_epi32(n), _mm512_castps_si512(b.v));
+  return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a.v), product))};
+}
+TESSERA_INLINE f32x16 byte_of(f32x16 words, int p) {
+  const __m512i top = _mm512_sll_epi32(_mm512_castps_si512(words.v), _mm_cvtsi32_si128(24 - 8 * p));
+  return {_mm512_castsi512_ps(_mm512_srai_epi32(top, 24))};
+}
+TESSERA_INLINE f32x16 to_float(f32x16 a) { return {_mm512_cvtepi32_ps(_mm512_castps_si512(a.v))}; }
 TESSERA_INLINE bool all_lanes_finite(f32x16 a) {  // |a| < infinity
   return _mm512_cmp_ps_mask(_mm512_abs_ps(a.v), _mm512_set1_ps(__builtin_inff()), _CMP_LT_OQ) == 0xffff;
 }

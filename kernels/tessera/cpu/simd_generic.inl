@@ -54,4 +54,11 @@ TESSERA_INLINE vec v_round_bf16(vec a) {
   const uvec ordered = reinterpret_cast<uvec>(a == a);
   return v_second_of_pairs(reinterpret_cast<vec>((ordered & up) | (~ordered & quiet)));
 }
+TESSERA_INLINE vec v_byte(vec a, int p) {
+  return reinterpret_cast<vec>(reinterpret_cast<ivec>(reinterpret_cast<uvec>(a) << (24 - 8 * p)) >> 24);
+}
+TESSERA_INLINE vec v_add_product(vec a, vec b, vec c) {
+  return reinterpret_cast<vec>(reinterpret_cast<uvec>(a) + reinterpret_cast<uvec>(b) * reinterpret_cast<uvec>(c));
+}
+TESSERA_INLINE vec v_to_float(vec a) { return __builtin_convertvector(reinterpret_cast<ivec>(a), vec); }
 TESSERA_INLINE float sqrt1(float x) { return __builtin_sqrtf(x); }

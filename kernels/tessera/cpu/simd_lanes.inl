@@ -1,6 +1,7 @@
 // f32x16 on an array of narrow vectors. Included inside an ISA namespace that has defined: vec, kWidth, kParts, kTileRows,
 // kTileVecs and v_set1, v_load, v_store, v_add, v_sub, v_mul, v_div, v_fma, v_max, v_min, v_if_less, v_if_ordered, v_abs,
-// v_exponent_bits, v_first_of_pairs, v_second_of_pairs, v_pairs_of, v_round_bf16, sqrt1. The comments of simd_avx512.inl
+// v_exponent_bits, v_first_of_pairs, v_second_of_pairs, v_pairs_of, v_round_bf16, v_byte, v_add_product, v_to_float,
+// sqrt1. The comments of simd_avx512.inl
 // hold.
 struct f32x16 {
   vec v[kParts];
@@ -49,7 +50,29 @@ TESSERA_INLINE f32x16 first_of_pairs(f32x16 a) { TESSERA_EACH(v_first_of_pairs(a
 TESSERA_INLINE f32x16 second_of_pairs(f32x16 a) { TESSERA_EACH(v_second_of_pairs(a.v[i])); }
 TESSERA_INLINE f32x16 pairs_of(f32x16 first, f32x16 second) { TESSERA_EACH(v_pairs_of(first.v[i], second.v[i])); }
 TESSERA_INLINE f32x16 round_bf16(f32x16 a) { TESSERA_EACH(v_round_bf16(a.v[i])); }
+inline constexpr int kByteSteps = 4;  // integers of 32 bits
+TESSERA_INLINE f32x16 byte_of(f32x16 a, int p) { TESSERA_EACH(v_byte(a.v[i], p)); }
+TESSERA_INLINE f32x16 bytes_of(f32x16 a, int p) { return byte_of(a, p); }
+TESSERA_INLINE f32x16 multiply_bytes(f32x16 a, f32x16 w, f32x16 c) { TESSERA_EACH(v_add_product(c.v[i], a.v[i], w.v[i])); }
+TESSERA_INLINE f32x16 add_product(f32x16 a, std::int32_t n, f32x16 b) {
+  const vec v = v_set1(__builtin_bit_cast(float, n));
+  TESSERA_EACH(v_add_product(a.v[i], v, b.v[i]));
+}
+TESSERA_INLINE f32x16 to_float(f32x16 a) { TESSERA_EACH(v_to_float(a.v[i])); }
 #undef TESSERA_EACH
+TESSERA_INLINE void store_for_bytes(float* p, f32x16 a) {
+  std::uint32_t t[16];
+  __builtin_memcpy(t, &a, sizeof t);
+  for (std::uint32_t& x : t) x -= __builtin_bit_cast(std::uint32_t, 0x1.8p23f);
+  __builtin_memcpy(p, t, sizeof t);
+}
+TESSERA_INLINE void store_low_bytes(float* p, f32x16 a) {
+  std::uint32_t t[16];
+  __builtin_memcpy(t, &a, sizeof t);
+  std::uint8_t bytes[16];
+  for (int i = 0; i < 16; ++i) bytes[i] = static_cast<std::uint8_t>(t[i]);
+  __builtin_memcpy(p, bytes, sizeof bytes);
+}
 TESSERA_INLINE bool all_lanes_finite(f32x16 a) {
   float t[16];
   store(t, a);

@@ -30,4 +30,12 @@ TESSERA_INLINE vec v_round_bf16(vec a) {
                    up = vaddq_u32(u, vaddq_u32(odd, vdupq_n_u32(0x7fff))), quiet = vorrq_u32(u, vdupq_n_u32(0x400000));
   return v_second_of_pairs(vreinterpretq_f32_u32(vbslq_u32(vceqq_f32(a, a), up, quiet)));
 }
+TESSERA_INLINE vec v_byte(vec a, int p) {
+  const int32x4_t w = vreinterpretq_s32_f32(a);
+  return vreinterpretq_f32_s32(vshrq_n_s32(vshlq_s32(w, vdupq_n_s32(24 - 8 * p)), 24));
+}
+TESSERA_INLINE vec v_add_product(vec a, vec b, vec c) {
+  return vreinterpretq_f32_s32(vmlaq_s32(vreinterpretq_s32_f32(a), vreinterpretq_s32_f32(b), vreinterpretq_s32_f32(c)));
+}
+TESSERA_INLINE vec v_to_float(vec a) { return vcvtq_f32_s32(vreinterpretq_s32_f32(a)); }
 TESSERA_INLINE float sqrt1(float x) { return vget_lane_f32(vsqrt_f32(vdup_n_f32(x)), 0); }

@@ -1,13 +1,14 @@
 // What a matrix product says to the register tiles, which may be of another instruction set than itself.
 #pragma once
-#include <tessera/core/dtype.hpp>
+#include <tessera/tables/gemm.hpp>
 
 namespace tessera::kernels {
 
-/// Some rows of A as tiles take them, `ld` words apart.
+/// Some rows of A as tiles take them, `ld` words apart, and how each was rounded, or null.
 struct TileRows {
   const float* data;
   index_t ld;
+  const RowRounding* rounding;
 };
 
 /// Words [k0, k1) of rows of A by slices of W, `stride` words apart, into t.
@@ -21,5 +22,26 @@ struct TileArgs {
   const char* ahead;  ///< fetched on the way, `step` bytes further each time
   index_t step;
 };
+
+/// How gemm() goes about a product. The sixteen columns of a slice of W have `head` words each before those of k; where
+/// there are any, tiles sum integers, of which the head and the rounding of the row of A make floats.
+struct Tiling {
+  int numbers;    ///< that make a word
+  int rows;       ///< the most that tiles() takes
+  bool balanced;  ///< the rows of a block are shared out evenly
+  index_t align;  ///< a part of k is a multiple of so many words
+  index_t head;
+  void (*tiles)(index_t rows, index_t slices, TileArgs args);
+  /// A row of A as tiles take it, row_ld(k) words apart. Null where rows are taken as they are.
+  RowRounding (*round_row)(const float* from, index_t k, float* to);
+  index_t (*row_ld)(index_t k);
+  std::int32_t (*number_at)(const float* row, index_t k);  ///< of a row that is integers
+};
+inline constexpr int kMostTileRows = 32;
+/// Words of a rounded row of k numbers, `numbers` in a word, whole sixteens of numbers. Rows that are a power of two apart
+/// would share their places in the first-level cache. Inlined always, or units of one instruction set would emit it for all.
+[[gnu::always_inline]] constexpr index_t row_words(index_t k, index_t numbers) noexcept {
+  return ((k + 15) / 16 * 16 + (k % 256 == 0 ? 16 : 0)) / numbers;
+}
 
 }  // namespace tessera::kernels

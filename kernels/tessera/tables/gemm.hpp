@@ -1,5 +1,6 @@
 // Matrix products over packed panels. Panels: W [N, K] as [ceil(N / 16)][K][16], output channels beyond N zero; in bf16 as
-// [ceil(N / 16)][ceil(K / 2)][16][2], an odd K filled up with a zero. A word is 32 bits: an f32, or a pair of bf16.
+// [ceil(N / 16)][ceil(K / 2)][16][2], in int8 as [ceil(N / 16)][4 + ceil(K / 4)][16][4], K filled up with zeros. A word is
+// 32 bits: an f32, a pair of bf16, four int8. The first four words of a column of int8 are a head.
 #pragma once
 #include <tessera/tables/activation.hpp>
 
@@ -20,18 +21,25 @@ inline constexpr index_t kGemmSums = kRowBlock * kGroupPanels * kPanel;
 [[gnu::always_inline]] constexpr index_t rows_of_block(index_t words) noexcept {
   return words > kDepth ? kRowBlock : kRowBlock * kDepth / words;
 }
-/// Words of a rounded row of k at most: two for each pair of bf16, in whole vectors. Rows that are a power of two apart
-/// would share their places in the first-level cache.
-[[gnu::always_inline]] constexpr index_t row_words(index_t k) noexcept {
-  return (k + 15) / 16 * 16 + (k % 256 == 0 ? 16 : 0);
-}
+/// Words of a column of int8 before those of k, each a row of a slice: its weights are scale * q, but one of them, scale *
+/// (q + excess). f32, then int32.
+inline constexpr index_t kInt8Scale = 0, kInt8Sum = 1, kInt8Excess = 2, kInt8Outlier = 3, kInt8Head = 4;
+/// K that int8 may have, and how many steps an outlier of A and one of W may be from 0: sums of 255 * 127 K, and what
+/// outliers add to them, then fit into 32 bits.
+inline constexpr index_t kInt8MostK = 56 * 1024, kInt8MostSteps = index_t{1} << 16, kInt8MostWeightSteps = index_t{1} << 12;
 /// Room is for rows in groups of so many, so that tiles may read whole ones.
 inline constexpr index_t kRowGroup = 32;
 
-/// Rows [begin, end) of A, rounded to bf16. The caller's room for one lane: what is in it serves the next call of one
-/// product.
+/// How a row of A was rounded to bytes: its numbers are scale * (q - zero), but one of them, scale * (q - zero + excess).
+struct RowRounding {
+  float scale = 0;
+  std::int32_t zero = 0, excess = 0;
+  std::int32_t outlier = 0;  ///< which
+};
+/// Rows [begin, end) of A, rounded. The caller's room for one lane: what is in it serves the next call of one product.
 struct RoundedRows {
-  float* data;  ///< [rows_of_block() in whole groups, row_words()], 64-byte aligned
+  float* data;            ///< [rows_of_block() in whole groups, row_ld()], 64-byte aligned
+  RowRounding* rounding;  ///< [rows_of_block() in whole groups]
   index_t begin, end;
 };
 
@@ -50,7 +58,7 @@ struct GemmArgs {
   Activation act = Activation::identity;
   bool glu = false;
   float* sums = nullptr;  ///< [kGemmSums], 64-byte aligned: what chains of more than kDepth words wait in (not glu), or null
-  RoundedRows* rows = nullptr;  ///< for bf16
+  RoundedRows* rows = nullptr;  ///< but for f32
   index_t stride = 1;           ///< the caller's next panel after p1 - 1 is that many further: it is fetched ahead
 };
 
@@ -67,12 +75,22 @@ struct GemmTable {
   int peak_chains;  ///< chains of peak()
 };
 
-/// The same for weights of bf16: rows of A are rounded to bf16 (to nearest even), sums are f32.
-struct Bf16GemmTable {
-  /// Each element is the chain of vdpbf16ps from 0: for each pair of k ascending, fma of its second element, then of its
-  /// first, subnormal inputs and results counting as zero.
+/// Products whose rows of A are rounded before.
+struct RoundedGemm {
   void (*gemm)(const GemmArgs& args, index_t m0, index_t m1, index_t p0, index_t p1) noexcept;
   void (*pack)(const float* w, index_t ldw, index_t n, index_t k, index_t s0, index_t s1, float* dst) noexcept;
+  index_t (*row_ld)(index_t k);  ///< words from one rounded row to the next
+};
+/// Weights of bf16: A is rounded to bf16 (to nearest even), sums are f32. Each element is the chain of vdpbf16ps from 0: for
+/// each pair of k ascending, fma of its second element, then of its first, subnormal inputs and results counting as zero.
+struct Bf16GemmTable : RoundedGemm {};
+/// The same with sums in whatever order the machine is fastest.
+struct FastBf16GemmTable : RoundedGemm {};
+/// Weights of int8, a scale for each output channel, and A rounded to bytes, a scale and a zero for each row; sums are
+/// exact.
+struct Int8GemmTable : RoundedGemm {
+  /// What rounding moved the weights of slices [s0, s1) by and what they are: sums of squares, two for each slice.
+  void (*rounding)(const float* slices, index_t k, index_t s0, index_t s1, double* out) noexcept;
 };
 
 }  // namespace tessera::kernels

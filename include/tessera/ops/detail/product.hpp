@@ -4,22 +4,41 @@
 
 namespace tessera::ops::detail {
 
-/// Words of a packed row of k numbers: floats, or pairs of bf16.
-inline index_t packed_words(DType packed, index_t k) { return packed == DType::bf16 ? (k + 1) / 2 : k; }
+constexpr bool packs(DType t) noexcept { return t == DType::f32 || t == DType::bf16 || t == DType::i8; }
 
-inline auto gemm_for(Context& ctx, DType weight) {
-  return weight == DType::bf16 ? table<kernels::Bf16GemmTable>(ctx).gemm : table<kernels::GemmTable>(ctx).gemm;
+/// Words of k numbers of a packed row: floats, pairs of bf16, or four int8.
+inline index_t product_words(DType packed, index_t k) {
+  const index_t numbers = packed == DType::bf16 ? 2 : packed == DType::i8 ? 4 : 1;
+  return (k + numbers - 1) / numbers;
+}
+/// Words of a packed row.
+inline index_t packed_words(DType packed, index_t k) {
+  return product_words(packed, k) + (packed == DType::i8 ? kernels::kInt8Head : 0);
 }
 
-/// Where each lane rounds rows of A for weights of bf16; null for f32.
-inline kernels::RoundedRows* carve_rounded(Arena& arena, DType weight, int lanes, index_t rows, index_t k) {
+/// Kernels for weights of a type other than f32, for which null.
+inline const kernels::RoundedGemm* rounded_gemm(Context& ctx, DType weight) {
+  if (weight == DType::i8) return &table<kernels::Int8GemmTable>(ctx);
   if (weight != DType::bf16) return nullptr;
-  const index_t most = kernels::rows_of_block(packed_words(weight, k));
+  if (ctx.fast()) return &table<kernels::FastBf16GemmTable>(ctx);
+  return &table<kernels::Bf16GemmTable>(ctx);
+}
+inline auto gemm_for(Context& ctx, DType weight) {
+  const kernels::RoundedGemm* const rounded = rounded_gemm(ctx, weight);
+  return rounded ? rounded->gemm : table<kernels::GemmTable>(ctx).gemm;
+}
+
+/// Where each lane rounds rows of A for weights that are not f32; else null.
+inline kernels::RoundedRows* carve_rounded(Context& ctx, Arena& arena, DType weight, index_t rows, index_t k) {
+  const kernels::RoundedGemm* const product = rounded_gemm(ctx, weight);
+  if (!product) return nullptr;
+  const index_t most = kernels::rows_of_block(product_words(weight, k)), lanes = ctx.threads();
   constexpr index_t kGroup = kernels::kRowGroup;
-  const index_t words = ((rows < most ? rows : most) + kGroup - 1) / kGroup * kGroup * kernels::row_words(k);
+  const index_t held = ((rows < most ? rows : most) + kGroup - 1) / kGroup * kGroup, words = held * product->row_ld(k);
   auto* const rounded = arena.carve<kernels::RoundedRows>(lanes);
   float* const data = arena.carve<float>(lanes * words);
-  for (index_t i = 0; i < lanes && !arena.is_counting(); ++i) rounded[i] = {data + i * words, 0, 0};
+  auto* const rounding = arena.carve<kernels::RowRounding>(lanes * held);
+  for (index_t i = 0; i < lanes && !arena.is_counting(); ++i) rounded[i] = {data + i * words, rounding + i * held, 0, 0};
   return rounded;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <string>
+#include <type_traits>
 
 #include <tessera/cpu/cpu.hpp>
 #include <tessera/ops/detail/tables.hpp>
@@ -7,10 +8,19 @@
 namespace tessera::ops::detail {
 
 template <class Table>
+inline constexpr bool needs_matrix_unit =
+    std::is_same_v<Table, kernels::Int8GemmTable> || std::is_same_v<Table, kernels::FastBf16GemmTable>;
+
+template <class Table>
 const Table& table(Context& ctx) noexcept {
   switch (ctx.isa()) {
 #if TESSERA_BUILT_AMX
-    case Isa::amx: return kernels::amx_table<Table>();
+    case Isa::amx:
+      if (needs_matrix_unit<Table> && !tessera::detail::permit_amx()) return kernels::avx512_vnni_table<Table>();
+      return kernels::amx_table<Table>();
+#endif
+#if TESSERA_BUILT_AVX512_VNNI
+    case Isa::avx512_vnni: return kernels::avx512_vnni_table<Table>();
 #endif
 #if TESSERA_BUILT_AVX512_BF16_VNNI
     case Isa::avx512_bf16_vnni: return kernels::avx512_bf16_vnni_table<Table>();

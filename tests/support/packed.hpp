@@ -1,4 +1,4 @@
-// Linear layers with weights of bf16, for the tests of them on each instruction set.
+// Linear layers with weights that are not f32, for the tests of them on each instruction set.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -14,11 +14,12 @@ struct LinearShape {
   index_t t, k, n;
 };
 
-inline PackedWeight packed_bf16(Context& ctx, const Matrix& w) {
+inline PackedWeight packed_as(Context& ctx, const Matrix& w, DType type) {
   WeightView v = w.in();
-  v.packed = DType::bf16;
+  v.packed = type;
   return ops::pack_weight(ctx, v);
 }
+inline PackedWeight packed_bf16(Context& ctx, const Matrix& w) { return packed_as(ctx, w, DType::bf16); }
 
 /// What lies in the scratch of the calls to come is NaN.
 inline void poison_arena(Context& ctx) {
@@ -30,15 +31,15 @@ inline void poison_arena(Context& ctx) {
 }
 
 /// All rows on one thread have the bits that they have on others, and that each has alone.
-inline void expect_no_other_bits(Isa isa, const LinearShape& s) {
-  Context ctx(isa, 1);
+inline void expect_no_other_bits(Isa isa, const LinearShape& s, DType type, bool fast = false) {
+  Context ctx(ContextOptions{.threads = 1, .isa = &isa, .fast = fast});
   const Matrix x = filled(s.t, s.k, {.seed = 8}), w = filled(s.n, s.k, {.seed = 9});
-  const PackedWeight weight = packed_bf16(ctx, w);
+  const PackedWeight weight = packed_as(ctx, w, type);
   Matrix one = poisoned(s.t, s.n, 2);
   ops::linear(ctx, x.in(), weight, {}, one.out());
   EXPECT_TRUE(written_exactly(one));
   for (int threads = 2; threads <= 5; ++threads) {
-    Context many(isa, threads);
+    Context many(ContextOptions{.threads = threads, .isa = &isa, .fast = fast});
     Matrix out = poisoned(s.t, s.n, 2);
     ops::linear(many, x.in(), weight, {}, out.out());
     EXPECT_EQ(one.bits(), out.bits()) << s.t << "x" << s.k << "x" << s.n << ", " << threads << " threads";

@@ -1,12 +1,11 @@
-// Linear layers with weights of bf16 on the matrix unit: outside the promise over instruction sets, with an order of its
-// own, the same whatever the batch and the threads. Where there is none they are skipped and say so, and it is tested
-// instead that amx is refused.
+// Linear layers with weights of bf16 in a fast context: on the matrix unit they have an order of their own, the same
+// whatever the batch and the threads. Where there is none those tests are skipped and say so.
 #include <cmath>
 
 #include <tessera/ops.hpp>
 #include "reference/linear.hpp"
-#include "support/bf16.hpp"
 #include "support/errors.hpp"
+#include "support/packed.hpp"
 #include "support/random.hpp"
 #include "support/tolerance.hpp"
 
@@ -15,11 +14,20 @@ namespace {
 using namespace tessera;
 using namespace tessera::test;
 
+bool has_amx() {
+  for (const Isa isa : available_isas())
+    if (isa == Isa::amx) return true;
+  return false;
+}
 struct Amx : testing::Test {
   void SetUp() override {
-    if (fast_isas().count == 0) GTEST_SKIP() << "no matrix unit on this machine";
+    if (!has_amx()) GTEST_SKIP() << "no matrix unit on this machine";
   }
 };
+Context fast_context(int threads) {
+  static constexpr Isa kAmx = Isa::amx;
+  return Context(ContextOptions{.threads = threads, .isa = &kAmx, .fast = true});
+}
 
 float upper_half(float x) { return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, x) & 0xffff0000U); }
 Matrix numbers(index_t rows, index_t columns, std::uint64_t seed) {  // that are bf16 as they stand
@@ -46,7 +54,7 @@ constexpr LinearShape kShapes[] = {{1, 1, 1},     {1, 17, 16},  {2, 32, 15},  {1
                                    {25, 257, 48}, {241, 5, 20}, {490, 3, 70}, {60, 2050, 70}, {250, 4100, 100}};
 
 TEST_F(Amx, IsTheOrderOfTheInstruction) {
-  Context ctx(Isa::amx, 1);
+  Context ctx = fast_context(1);
   for (const LinearShape& s : kShapes) {
     poison_arena(ctx);
     const Matrix x = numbers(s.t, s.k, 3), w = numbers(s.n, s.k, 4);
@@ -58,7 +66,7 @@ TEST_F(Amx, IsTheOrderOfTheInstruction) {
   }
 }
 TEST_F(Amx, EpiloguesGatesAndRoundedRows) {
-  Context ctx(Isa::amx, 2);
+  Context ctx = fast_context(2);
   for (const bool glu : {false, true})
     for (const Activation act : {Activation::identity, Activation::gelu_erf}) {
       const Matrix x = numbers(37, 70, 1), w = numbers(90, 70, 2), up = numbers(90, 70, 3),
@@ -76,27 +84,27 @@ TEST_F(Amx, EpiloguesGatesAndRoundedRows) {
 }
 TEST_F(Amx, ThreadsAndRowsAloneChangeNoBit) {
   for (const LinearShape s : {LinearShape{1000, 3, 70}, {293, 40, 100}, {1, 20, 300}, {50, 7, 1}, {130, 4100, 640}})
-    expect_no_other_bits(Isa::amx, s);
+    expect_no_other_bits(Isa::amx, s, DType::bf16, true);
 }
-TEST_F(Amx, WeightsOfF32KeepThePromise) {
-  Context usual(1), fast(Isa::amx, 1);
+TEST_F(Amx, OnlyWeightsOfBf16MayHaveOtherBits) {
+  Context usual(Isa::avx512, 1), exact(Isa::amx, 1), fast = fast_context(1);
   const Matrix x = filled(37, 70, {.seed = 1}), w = filled(90, 70, {.seed = 2});
-  Matrix a = poisoned(37, 90), b = poisoned(37, 90);
-  ops::linear(usual, x.in(), ops::pack_weight(usual, w.in()), {.act = Activation::gelu_erf}, a.out());
-  ops::linear(fast, x.in(), ops::pack_weight(fast, w.in()), {.act = Activation::gelu_erf}, b.out());
-  EXPECT_EQ(a.bits(), b.bits());
-  EXPECT_EQ(Context(ContextOptions{.threads = 1, .fast = true}).isa(), Isa::amx);
-}
-TEST(FastIsas, AreNoneOfTheOthersAndTheUsualWhereThereAreNone) {
-  for (const Isa fast : fast_isas())
-    for (const Isa isa : available_isas()) EXPECT_NE(fast, isa);
-  const Context ctx(ContextOptions{.threads = 1, .fast = true});
-  const IsaList fast = fast_isas();
-  if (fast.count == 0) {
-    TESSERA_EXPECT_ERROR(Code::kUnsupported, "'amx'", Context(Isa::amx, 1));
-    TESSERA_EXPECT_ERROR(Code::kUnsupported, "'amx'", (void)isa_from_name("amx"));
+  for (const DType type : {DType::f32, DType::bf16, DType::i8}) {
+    const PackedWeight weight = packed_as(usual, w, type);
+    Matrix a = poisoned(37, 90), b = poisoned(37, 90), c = poisoned(37, 90);
+    ops::linear(usual, x.in(), weight, {.act = Activation::gelu_erf}, a.out());
+    ops::linear(exact, x.in(), weight, {.act = Activation::gelu_erf}, b.out());
+    ops::linear(fast, x.in(), weight, {.act = Activation::gelu_erf}, c.out());
+    EXPECT_EQ(a.bits(), b.bits());
+    EXPECT_EQ(a.bits() == c.bits(), type != DType::bf16);
   }
-  EXPECT_EQ(ctx.isa(), fast.count > 0 ? fast.isa[fast.count - 1] : default_isa());
+}
+TEST(FastContext, HasTheUsualIsaAndItsLanesAreFast) {
+  Context usual(2), fast(ContextOptions{.threads = 2, .fast = true});
+  EXPECT_EQ(usual.isa(), fast.isa());
+  EXPECT_FALSE(usual.fast() || usual.lane(1).fast());
+  EXPECT_TRUE(fast.fast() && fast.lane(1).fast());
+  if (!has_amx()) TESSERA_EXPECT_ERROR(Code::kUnsupported, "'amx'", Context(Isa::amx, 1));
 }
 
 }  // namespace
