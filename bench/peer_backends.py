@@ -75,6 +75,25 @@ def torch_module(model, attention):
     return LastHidden().eval()
 
 
+def quantized(module):
+    """Linear layers in int8: scales for each output channel, of activations for the whole of each call."""
+    import torch
+    from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
+    return quantize_dynamic(module, {torch.nn.Linear: per_channel_dynamic_qconfig})
+
+
+def onnx_in_int8(path, to):
+    """Products in int8 by ONNX Runtime's dynamic quantisation, scales for each output channel."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    quantize_dynamic(str(path), str(to), op_types_to_quantize=["MatMul", "Gemm", "Attention"], per_channel=True, weight_type=QuantType.QInt8)
+
+
+def openvino_in_int8(model, samples):
+    """Products in int8 by NNCF, activations by what these samples need."""
+    import nncf
+    return nncf.quantize(model, nncf.Dataset(samples), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(samples))
+
+
 class Torch:
     static = False
 
@@ -82,7 +101,8 @@ class Torch:
         import torch
         torch.set_num_threads(threads)
         self.torch, self.kind = torch, backend
-        self.module = torch_module(model, "eager" if backend == "reference" else "sdpa").to({"f32": torch.float32, "bf16": torch.bfloat16}[dtype])
+        self.module = torch_module(model, "eager" if backend == "reference" else "sdpa")
+        self.module = quantized(self.module) if dtype == "int8" else self.module.to({"f32": torch.float32, "bf16": torch.bfloat16}[dtype])
         self.notes = {"torch": torch.__version__, "cpu_capability": torch.backends.cpu.get_cpu_capability()}
         if "compile" in backend:
             import torch._inductor.config as inductor
@@ -121,8 +141,8 @@ def without_mask(model):
     return wrapped.model
 
 
-def export(model, work):
-    """m.onnx (exported), fused.onnx and fused-nomask.onnx (by ONNX Runtime's transformer optimiser), m.xml; done once."""
+def export(model, work, dtype):
+    """m.onnx (exported), fused.onnx and fused-nomask.onnx (by ONNX Runtime's transformer optimiser), m.xml, and in int8; done once."""
     import onnx
     import openvino as ov
     import torch
@@ -140,6 +160,11 @@ def export(model, work):
     for port, name in zip(traced.inputs, names):
         port.get_tensor().set_names({name})
     ov.save_model(traced, str(work / "m.xml"), compress_to_fp16=False)
+    if dtype == "int8":
+        rng = np.random.default_rng(0)
+        texts = [rng.integers(5, config["vocab_size"], (1, 64)) for _ in range(32)]
+        small = openvino_in_int8(ov.Core().read_model(str(work / "m.xml")), [{"input_ids": x, "attention_mask": np.ones_like(x)} for x in texts])
+        ov.save_model(small, str(work / "m-int8.xml"), compress_to_fp16=False)
     fused = optimizer.optimize_model(plain, model_type="bert", num_heads=config["num_attention_heads"], hidden_size=config["hidden_size"], opt_level=0)
     counts = {k: v for k, v in fused.get_fused_operator_statistics().items() if v}
     layers = config["num_hidden_layers"]
@@ -147,21 +172,25 @@ def export(model, work):
     missing = {k: v for k, v in wanted.items() if counts.get(k, 0) < v}
     fused.save_model_to_file(str(work / "fused.onnx"))
     onnx.save(without_mask(fused.model), str(work / "fused-nomask.onnx"))
+    if dtype == "int8":
+        for name in ("m", "fused", "fused-nomask"):
+            onnx_in_int8(work / f"{name}.onnx", work / f"{name}-int8.onnx")
     (work / "export.json").write_text(json.dumps({"fused": counts, "not_fused": missing}))
 
 
 class Ort:
     static = False
 
-    def __init__(self, backend, model, work, threads, _dtype):
+    def __init__(self, backend, model, work, threads, dtype):
         import onnxruntime as ort
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        load = lambda name: ort.InferenceSession(str(work / name), options, providers=["CPUExecutionProvider"])
-        self.masked = load("fused.onnx" if backend == "ort-fused" else "m.onnx")
-        self.plain = load("fused-nomask.onnx") if backend == "ort-fused" else self.masked
+        ending = "-int8.onnx" if dtype == "int8" else ".onnx"
+        load = lambda name: ort.InferenceSession(str(work / (name + ending)), options, providers=["CPUExecutionProvider"])
+        self.masked = load("fused" if backend == "ort-fused" else "m")
+        self.plain = load("fused-nomask") if backend == "ort-fused" else self.masked
         self.takes_mask = backend != "ort-fused"
         self.notes = {"onnxruntime": ort.__version__}
         if backend == "ort-fused":
@@ -188,8 +217,8 @@ class OpenVino:
         import openvino as ov
         self.ov, self.core = ov, ov.Core()
         self.static = backend == "openvino-static"
-        self.source = work / ("m.onnx" if backend == "openvino-onnx" else "m.xml")
-        self.options = {"INFERENCE_PRECISION_HINT": dtype, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
+        self.source = work / ("m.onnx" if backend == "openvino-onnx" else "m-int8.xml" if dtype == "int8" else "m.xml")
+        self.options = {"INFERENCE_PRECISION_HINT": "f32" if dtype == "int8" else dtype, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
         self.notes = {"openvino": ov.__version__}
         self.dynamic = None if self.static else self.compile(None)
 
@@ -227,7 +256,7 @@ def main():
     answer = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # exporters chatter on the standard output
     if backend == "export":
-        export(model, work)
+        export(model, work, dtype)
         print("done", file=answer)
         return
     peer = build(backend, model, work, threads, dtype)

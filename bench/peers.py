@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Time tessera and what a user would pick instead, on the same model folders and token ids, in fp32 or bf16.
+"""Time tessera and what a user would pick instead, on the same model folders and token ids, in fp32, bf16 or int8.
 
     python bench/peers.py [NAME=]MODEL_DIR... [--tessera PATH] [--cells b1,b32,mixed] [--threads 1,2] [--backends ...] [--rounds 15] [--quick]
-                          [--dtype bf16 [--fast]]
+                          [--dtype bf16 [--fast] | --dtype int8]
 
 Peers: eager PyTorch (SDPA), compiled PyTorch (frozen; also with autotuned GEMM templates), ONNX Runtime (as exported; and fused by its
 transformer optimiser, without masks where nothing is padded), OpenVINO (f32 hint; dynamic shapes, static shapes, and from ONNX).
@@ -12,7 +12,8 @@ each time; a measurement with more than 2 % stolen time is made again. A peer th
 first passes, or twice after three rounds, is dropped and keeps its row. Without --tessera, the peers run alone.
 
 In bf16 PyTorch holds the whole model in it and OpenVINO has its precision hint; ONNX Runtime has no bf16 on a CPU and stays away.
---fast is the tool's.
+--fast is the tool's. In int8 PyTorch and ONNX Runtime quantise dynamically, OpenVINO as NNCF does with 32 random texts (pip install
+nncf); compiled PyTorch has no such mode of its own. Attention and norms are then what each peer makes of them.
 
 Cells: b1 and b32 are batches of 1 and 32 texts of 128 tokens; mixed is bench/lengths.txt, where tessera gets the texts packed
 and each peer is timed padded, sorted into sub-batches, and one text at a time: its best counts.
@@ -41,8 +42,9 @@ import peer_backends
 import peer_stats
 
 HERE = pathlib.Path(__file__).resolve().parent
-# Of the row's largest value, to fp32: fp32 peers differ by 1e-6 to 1e-5; a bf16 path hidden in one, or asked for, by 1e-2.
-TOLERANCE = {"f32": 1e-4, "bf16": 0.1}
+# Of the row's largest value, to fp32: fp32 peers differ by 1e-6 to 1e-5; a bf16 path hidden in one, or asked for, by 1e-2;
+# int8 ones by 1e-1 on random weights.
+TOLERANCE = {"f32": 1e-4, "bf16": 0.1, "int8": 0.4}
 
 
 def cell_lengths(name):
@@ -221,7 +223,7 @@ def run_model(a, label, model, root, report, log):
     config = json.loads((model / "config.json").read_text())
     work = root / label
     work.mkdir(parents=True, exist_ok=True)
-    exported = subprocess.run(backend_command("export", model, work, 1, "f32"), stdout=subprocess.PIPE, stderr=log, env=dict(os.environ, HF_HUB_OFFLINE="1"))
+    exported = subprocess.run(backend_command("export", model, work, 1, a.dtype), stdout=subprocess.PIPE, stderr=log, env=dict(os.environ, HF_HUB_OFFLINE="1"))
     if exported.returncode != 0:
         sys.exit(f"{model}: export to ONNX and OpenVINO failed; see {log.name}")
     fusion = json.loads((work / "export.json").read_text())
@@ -283,7 +285,8 @@ def add_precision(parser):
 def settle_precision(a, backends):
     """The tool's options, the peers that have this precision, and what a report's name says of it."""
     a.precision = ["--dtype", a.dtype] + ["--fast"] * a.fast
-    a.backends = a.backends or [b for b in backends if a.dtype == "f32" or not b.startswith("ort")]
+    without = {"f32": (), "bf16": ("ort",), "int8": ("torch-compile", "openvino-onnx")}[a.dtype]
+    a.backends = a.backends or [b for b in backends if not b.startswith(without)]
     return f"-{a.dtype}" * (a.dtype != "f32") + "-fast" * a.fast
 
 

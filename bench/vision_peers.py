@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Time image models beside PyTorch, ONNX Runtime and OpenVINO, in fp32 or bf16, on the same folders and pixels.
+"""Time image models beside PyTorch, ONNX Runtime and OpenVINO, in fp32, bf16 or int8, on the same folders and pixels.
 
     python bench/vision_peers.py [NAME=]MODEL_DIR... --tessera PATH [--batches 1,8] [--threads 2] [--rounds 9] [--quick]
-                                 [--dtype bf16 [--fast]]
+                                 [--dtype bf16 [--fast] | --dtype int8]
 
 As peers.py does it: a process each, outputs compared with fp32 eager PyTorch before anything is timed, rounds interleaved in a new
 order each time, stolen time watched, every contender in the dated report. A pass is the last hidden state of an image model; of CLIP
@@ -26,6 +26,7 @@ import time
 
 import numpy as np
 
+import peer_backends
 import peer_stats
 import peers
 
@@ -63,6 +64,8 @@ def bind(backend, model, work, threads, pixels, dtype):
         module, x = module_of(model, "eager" if backend == "reference" else "sdpa"), torch.from_numpy(pixels)
         if dtype == "bf16" and backend != "reference":
             module, x = module.to(torch.bfloat16), x.to(torch.bfloat16)
+        if dtype == "int8" and backend != "reference":
+            module = peer_backends.quantized(module)
         if backend == "torch-compile":
             import torch._inductor.config as inductor
             inductor.freezing = True
@@ -81,13 +84,19 @@ def bind(backend, model, work, threads, pixels, dtype):
         import onnxruntime as ort
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        if dtype == "int8":
+            peer_backends.onnx_in_int8(path, work / "m-int8.onnx")
+            path = work / "m-int8.onnx"
         session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         return lambda: session.run(None, {"pixel_values": pixels})[0]
     import openvino as ov
     core = ov.Core()
     read = core.read_model(path)
     read.reshape({read.inputs[0]: ov.PartialShape(list(pixels.shape))})
-    request = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": dtype, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}).create_infer_request()
+    if dtype == "int8":
+        rng = np.random.default_rng(0)
+        read = peer_backends.openvino_in_int8(read, [rng.standard_normal(pixels.shape, np.float32) for _ in range(32 // len(pixels))])
+    request = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32" if dtype == "int8" else dtype, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}).create_infer_request()
     return lambda: request.infer([pixels], share_inputs=True, share_outputs=True)[0]
 
 

@@ -116,9 +116,7 @@ struct RunOptions {
   auto load(tessera::Context& ctx, const F& f) const {
     using namespace tessera;
     const auto kept = cache.empty() ? nullptr : or_exit(kOther, [&] { return open_cache(cache); });
-    const models::LoadOptions options{.allow_nonfinite = allow_nonfinite,
-                                      .cache = kept.get(),
-                                      .weights = weights_of(dtype)};
+    const models::LoadOptions options{.allow_nonfinite = allow_nonfinite, .cache = kept.get(), .weights = weights_of(dtype)};
     auto loaded = or_refuse([&] { return f(options); });
     if (kept) {
       try {

@@ -30,7 +30,7 @@ struct Bf16ByInstruction {
     return {};
   }
   static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Bf16ByInstruction>(rows, slices, g); }
-  static constexpr Tiling kTiling{2, kTileRows, true, 1, 0, tiles, round_row, row_ld, nullptr};
+  static constexpr Tiling kTiling{.numbers = 2, .rows = kTileRows, .tiles = tiles, .round_row = round_row, .row_ld = row_ld};
 };
 
 template <class Table>

@@ -21,7 +21,13 @@ struct Int8ByInstruction {
   static index_t row_ld(index_t k) { return row_words(k, 4); }
   static RowRounding round_row(const float* from, index_t k, float* to) { return round_to_bytes(from, k, to); }
   static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Int8ByInstruction>(rows, slices, g); }
-  static constexpr Tiling kTiling{4, kTileRows, true, 1, kInt8Head, tiles, round_row, row_ld, byte_at};
+  static constexpr Tiling kTiling{.numbers = 4,
+                                  .rows = kTileRows,
+                                  .head = kInt8Head,
+                                  .tiles = tiles,
+                                  .round_row = round_row,
+                                  .row_ld = row_ld,
+                                  .number_at = byte_at};
 };
 
 template <class Table>

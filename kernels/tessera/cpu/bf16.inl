@@ -51,7 +51,7 @@ struct Bf16ByFma {
     const FlushSubnormals mode;
     run_tile<Bf16ByFma>(rows, slices, g);
   }
-  static constexpr Tiling kTiling{2, kTileRows, true, 1, 0, tiles, round_row, row_ld, nullptr};
+  static constexpr Tiling kTiling{.numbers = 2, .rows = kTileRows, .tiles = tiles, .round_row = round_row, .row_ld = row_ld};
 };
 
 // Rows [16 s, 16 s + 16) of W become slice s: dst[s][k / 2][16][2].

@@ -8,7 +8,7 @@ struct Float32 {
   TESSERA_INLINE static f32x16 part(const float* p, int) { return load(p); }
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) { return fma(a, w, c); }
   static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Float32>(rows, slices, g); }
-  static constexpr Tiling kTiling{1, kTileRows, true, 1, 0, tiles, nullptr, nullptr, nullptr};
+  static constexpr Tiling kTiling{.numbers = 1, .rows = kTileRows, .tiles = tiles};
 };
 
 // What makes floats of the sums of a tile that are integers; null rows: they are floats.
@@ -186,6 +186,7 @@ inline void multiply(const Tiling& how, const GemmArgs& g, index_t m0, index_t m
   // A part of k of all rows of a block stays in L2 while a group of panels passes.
   const index_t parts = g.sums ? (k + kDepth - 1) / kDepth : 1, group = g.sums ? kGroupPanels : 1;
   const index_t most = rows_of_block(k), blocks = (m1 - m0 + most - 1) / most;
+  if (how.begin) how.begin();
   for (index_t b = 0; b < blocks; ++b) {
     const index_t block = m0 + (m1 - m0) * b / blocks, rows = m0 + (m1 - m0) * (b + 1) / blocks - block;
     const TileRows a =
@@ -206,6 +207,7 @@ inline void multiply(const Tiling& how, const GemmArgs& g, index_t m0, index_t m
       }
     }
   }
+  if (how.end) how.end();
 }
 
 template <class Product>

@@ -127,7 +127,13 @@ struct Int8ByParts {
     return quad[(k % 2 * 2 + k / 2 % 2) % 4];
   }
   static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Int8ByParts>(rows, slices, g); }
-  static constexpr Tiling kTiling{4, kTileRows, true, 1, kInt8Head, tiles, round_row, row_ld, number_at};
+  static constexpr Tiling kTiling{.numbers = 4,
+                                  .rows = kTileRows,
+                                  .head = kInt8Head,
+                                  .tiles = tiles,
+                                  .round_row = round_row,
+                                  .row_ld = row_ld,
+                                  .number_at = number_at};
 };
 
 struct ColumnRounding {

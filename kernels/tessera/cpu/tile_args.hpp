@@ -26,16 +26,17 @@ struct TileArgs {
 /// How gemm() goes about a product. The sixteen columns of a slice of W have `head` words each before those of k; where
 /// there are any, tiles sum integers, of which the head and the rounding of the row of A make floats.
 struct Tiling {
-  int numbers;    ///< that make a word
-  int rows;       ///< the most that tiles() takes
-  bool balanced;  ///< the rows of a block are shared out evenly
-  index_t align;  ///< a part of k is a multiple of so many words
-  index_t head;
+  int numbers;           ///< that make a word
+  int rows;              ///< the most that tiles() takes
+  bool balanced = true;  ///< the rows of a block are shared out evenly
+  index_t align = 1;     ///< a part of k is a multiple of so many words
+  index_t head = 0;
   void (*tiles)(index_t rows, index_t slices, TileArgs args);
   /// A row of A as tiles take it, row_ld(k) words apart. Null where rows are taken as they are.
-  RowRounding (*round_row)(const float* from, index_t k, float* to);
-  index_t (*row_ld)(index_t k);
-  std::int32_t (*number_at)(const float* row, index_t k);  ///< of a row that is integers
+  RowRounding (*round_row)(const float* from, index_t k, float* to) = nullptr;
+  index_t (*row_ld)(index_t k) = nullptr;
+  std::int32_t (*number_at)(const float* row, index_t k) = nullptr;  ///< of a row that is integers
+  void (*begin)() = nullptr, (*end)() = nullptr;                     ///< around all tiles, or null
 };
 inline constexpr int kMostTileRows = 32;
 /// Words of a rounded row of k numbers, `numbers` in a word, whole sixteens of numbers. Rows that are a power of two apart
