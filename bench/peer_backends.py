@@ -84,8 +84,10 @@ def quantized(module):
 
 def onnx_in_int8(path, to):
     """Products in int8 by ONNX Runtime's dynamic quantisation, scales for each output channel."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
-    quantize_dynamic(str(path), str(to), op_types_to_quantize=["MatMul", "Gemm", "Attention"], per_channel=True, weight_type=QuantType.QInt8)
+    unknown = {"DefaultTensorType": onnx.TensorProto.FLOAT}  # what fused operators give
+    quantize_dynamic(str(path), str(to), op_types_to_quantize=["MatMul", "Gemm", "Attention"], per_channel=True, weight_type=QuantType.QInt8, extra_options=unknown)
 
 
 def openvino_in_int8(model, samples):

@@ -13,7 +13,7 @@ import tempfile
 from tree import INCLUDE_ROOTS, ROOT, finish
 
 # Units that use what another one has too may emit the weak symbols of that one, which mean the same code in both.
-units = {"x86_64": {"avx2": [], "avx512": [], "avx512_vnni": ["avx512"], "avx512_bf16_vnni": ["avx512"], "amx": ["avx512"]}, "aarch64": {}}.get(platform.machine(), {})  # NEON is every aarch64's baseline
+units = {"x86_64": {"avx2": [], "avx512": [], "avx512_vnni": ["avx512"], "avx512_bf16_vnni": ["avx512"], "amx": ["avx512"]}, "aarch64": {"neon_dotprod": ["neon"]}}.get(platform.machine(), {})  # NEON is every aarch64's baseline
 problems, checked = [], 0
 for compiler in sys.argv[1:]:
     for level in ("-O0", "-O2"):

@@ -3,6 +3,7 @@
 #include <cpuid.h>
 #endif
 #if defined(__linux__)
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -24,6 +25,17 @@ inline bool machine_has_amx() noexcept {
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & kAll) != kAll) return false;
   asm("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return (low & kTileState) == kTileState;
+}
+#endif
+
+#if defined(__aarch64__) && !defined(TESSERA_STATIC_ISA)
+inline bool machine_has_dotprod() noexcept {
+#if defined(__linux__)
+  constexpr unsigned long kAsimdDp = 1UL << 20;  // HWCAP_ASIMDDP
+  return (getauxval(AT_HWCAP) & kAsimdDp) != 0;
+#else
+  return true;  // every Apple processor of this architecture
+#endif
 }
 #endif
 
@@ -51,6 +63,8 @@ inline IsaList available_isas() noexcept {
 #endif
 #elif defined(TESSERA_STATIC_ISA) && defined(__AVX2__) && defined(__FMA__)
   return {{Isa::avx2}, 1};
+#elif defined(TESSERA_STATIC_ISA) && defined(__ARM_FEATURE_DOTPROD)
+  return {{Isa::neon_dotprod}, 1};
 #elif defined(TESSERA_STATIC_ISA) && defined(__aarch64__)
   return {{Isa::neon}, 1};
 #elif defined(TESSERA_STATIC_ISA)
@@ -75,7 +89,8 @@ inline IsaList available_isas() noexcept {
   if (bf16 && detail::machine_has_amx()) add(Isa::amx);
   return list;
 #elif defined(__aarch64__)
-  return {{Isa::generic, Isa::neon}, 2};
+  const bool dotprod = detail::machine_has_dotprod();
+  return {{Isa::generic, Isa::neon, Isa::neon_dotprod}, dotprod ? 3 : 2};
 #else
   return {{Isa::generic}, 1};
 #endif

@@ -5,8 +5,8 @@
 namespace tessera {
 
 /// Every one gives the same bits. avx512_vnni is avx512 with an instruction for int8, avx512_bf16_vnni that with one for
-/// bf16, amx is avx512_vnni with the matrix unit.
-enum class Isa : unsigned char { generic, avx2, avx512, avx512_vnni, avx512_bf16_vnni, amx, neon };
+/// bf16, amx is avx512_vnni with the matrix unit; neon_dotprod is neon with an instruction for int8.
+enum class Isa : unsigned char { generic, avx2, avx512, avx512_vnni, avx512_bf16_vnni, amx, neon, neon_dotprod };
 
 constexpr const char* isa_name(Isa isa) noexcept {
   switch (isa) {
@@ -17,6 +17,7 @@ constexpr const char* isa_name(Isa isa) noexcept {
     case Isa::avx512_bf16_vnni: return "avx512_bf16_vnni";
     case Isa::amx: return "amx";
     case Isa::neon: return "neon";
+    case Isa::neon_dotprod: return "neon_dotprod";
   }
   return "unknown";
 }

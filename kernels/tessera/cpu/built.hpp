@@ -9,6 +9,7 @@
 #define TESSERA_BUILT_AVX512_BF16_VNNI 0
 #define TESSERA_BUILT_AMX 0
 #define TESSERA_BUILT_NEON 0
+#define TESSERA_BUILT_NEON_DOTPROD 0
 
 #if !defined(TESSERA_STATIC_ISA)
 #undef TESSERA_BUILT_GENERIC
@@ -27,6 +28,8 @@
 #elif defined(__aarch64__)
 #undef TESSERA_BUILT_NEON
 #define TESSERA_BUILT_NEON 1
+#undef TESSERA_BUILT_NEON_DOTPROD
+#define TESSERA_BUILT_NEON_DOTPROD 1
 #endif
 #elif defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 #undef TESSERA_BUILT_AVX512
@@ -45,6 +48,10 @@
 #elif defined(__aarch64__)
 #undef TESSERA_BUILT_NEON
 #define TESSERA_BUILT_NEON 1
+#if defined(__ARM_FEATURE_DOTPROD)
+#undef TESSERA_BUILT_NEON_DOTPROD
+#define TESSERA_BUILT_NEON_DOTPROD 1
+#endif
 #else
 #undef TESSERA_BUILT_GENERIC
 #define TESSERA_BUILT_GENERIC 1

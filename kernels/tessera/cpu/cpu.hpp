@@ -26,6 +26,9 @@
 #if TESSERA_BUILT_NEON
 #include <tessera/cpu/neon.hpp>
 #endif
+#if TESSERA_BUILT_NEON_DOTPROD
+#include <tessera/cpu/neon_dotprod.hpp>
+#endif
 #else
 namespace tessera::kernels {
 template <class Table>
@@ -42,5 +45,7 @@ template <class Table>
 const Table& amx_table() noexcept;
 template <class Table>
 const Table& neon_table() noexcept;
+template <class Table>
+const Table& neon_dotprod_table() noexcept;
 }  // namespace tessera::kernels
 #endif

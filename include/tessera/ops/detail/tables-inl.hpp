@@ -31,6 +31,9 @@ const Table& table(Context& ctx) noexcept {
 #if TESSERA_BUILT_AVX2
     case Isa::avx2: return kernels::avx2_table<Table>();
 #endif
+#if TESSERA_BUILT_NEON_DOTPROD
+    case Isa::neon_dotprod: return kernels::neon_dotprod_table<Table>();
+#endif
 #if TESSERA_BUILT_NEON
     case Isa::neon: return kernels::neon_table<Table>();
 #endif

@@ -1,0 +1,65 @@
+// Kernels for NEON with dot products (Armv8.2's DotProd): those of neon.hpp, but for products of int8, which have an
+// instruction.
+#pragma once
+#include <tessera/cpu/neon.hpp>
+
+#if defined(__aarch64__)
+#if defined(__clang__)
+TESSERA_PUSH_TARGET("dotprod")
+#else
+TESSERA_PUSH_TARGET("+dotprod")
+#endif
+namespace tessera::kernels::inline TESSERA_BASE::neon_dotprod {
+TESSERA_PUSH_BITS
+using namespace neon;
+#include <tessera/cpu/tile.inl>
+
+// By sdot, which multiplies signed bytes: rows of A have 128 taken off, and so have their zeros. Called from kernels of
+// neon, into which nothing of this can be inlined.
+struct Int8ByInstruction {
+  static constexpr int kSteps = 1;
+  static constexpr bool kEveryWidth = false;
+  TESSERA_INLINE static f32x16 part(const float* p, int) { return load(p); }
+  TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) {
+    TESSERA_UNROLL
+    for (int i = 0; i < kParts; ++i)  // older compilers hide the intrinsic unless the whole unit has the instruction
+      asm("sdot %0.4s, %1.16b, %2.16b" : "+w"(c.v[i]) : "w"(w.v[i]), "w"(a.v[i]));
+    return c;
+  }
+  static index_t row_ld(index_t k) { return row_words(k, 4); }
+  static RowRounding round_row(const float* from, index_t k, float* to) {
+    const f32x16 flip = set1(-128.0f);  // (in the low bits of floats it is subtracted exactly)
+    RowRounding r = round_row_to(from, k, [&](index_t i, f32x16 v) { store_low_bytes(to + i / 4, add(v, flip)); });
+    r.zero -= 128;
+    return r;
+  }
+  static std::int32_t number_at(const float* row, index_t k) { return byte_at(row, k) - (byte_at(row, k) > 127 ? 256 : 0); }
+  static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Int8ByInstruction>(rows, slices, g); }
+  static constexpr Tiling kTiling{.numbers = 4,
+                                  .rows = kTileRows,
+                                  .head = kInt8Head,
+                                  .tiles = tiles,
+                                  .round_row = round_row,
+                                  .row_ld = row_ld,
+                                  .number_at = number_at};
+};
+
+template <class Table>
+struct Family : neon::Family<Table> {};
+template <>
+struct Family<Int8GemmTable> {
+  static constexpr Int8GemmTable kTable{{neon::gemm<Int8ByInstruction>, neon::pack_int8, Int8ByInstruction::row_ld},
+                                        neon::int8_rounding};
+};
+TESSERA_POP_BITS
+}  // namespace tessera::kernels::inline TESSERA_BASE::neon_dotprod
+TESSERA_POP_TARGET
+#if !defined(TESSERA_COMPILED)
+namespace tessera::kernels::inline TESSERA_BASE {
+template <class Table>
+const Table& neon_dotprod_table() noexcept {
+  return neon_dotprod::Family<Table>::kTable;
+}
+}  // namespace tessera::kernels::inline TESSERA_BASE
+#endif
+#endif
