@@ -15,7 +15,6 @@ using namespace avx512;
 // second ones, both from 0, subnormal numbers counting as zero (found by trying).
 struct Bf16Tiles {
   static constexpr index_t kNumbers = 2, kHead = 0;
-  static constexpr std::int32_t (*number_at)(const float*, index_t) = nullptr;
   template <int Rows, int Slices>
   TESSERA_INLINE static void multiply() {
     _tile_dpbf16ps(0, 4, 6);
@@ -23,8 +22,10 @@ struct Bf16Tiles {
     if (Rows > 16) _tile_dpbf16ps(2, 5, 6);
     if (Rows > 16 && Slices > 1) _tile_dpbf16ps(3, 5, 7);
   }
-  static RowRounding round_row(const float* from, index_t k, float* to) {
-    return avx512_bf16_vnni::Bf16ByInstruction::round_row(from, k, to);
+  template <class To>
+  TESSERA_INLINE static RowRounding round_row(const float* from, index_t k, const To& to) {
+    avx512_bf16_vnni::Bf16ByInstruction::round_pairs(from, k, to);
+    return {};
   }
 };
 struct Int8Tiles {
@@ -36,8 +37,10 @@ struct Int8Tiles {
     if (Rows > 16) _tile_dpbusd(2, 5, 6);
     if (Rows > 16 && Slices > 1) _tile_dpbusd(3, 5, 7);
   }
-  static RowRounding round_row(const float* from, index_t k, float* to) { return round_to_bytes(from, k, to); }
-  static constexpr std::int32_t (*number_at)(const float*, index_t) = byte_at;
+  template <class To>
+  TESSERA_INLINE static RowRounding round_row(const float* from, index_t k, const To& to) {
+    return round_row_to(from, k, [&](index_t i, f32x16 v) { store_low_bytes(to(i), v); });
+  }
 };
 
 template <class Kind>
@@ -53,17 +56,25 @@ struct ByMatrix {
     std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
   };
 
+  static constexpr index_t kStep = kAlign * Kind::kNumbers;
   // Words of a row in whole instructions.
-  static index_t whole(index_t k) {
-    constexpr index_t kStep = kAlign * Kind::kNumbers;
-    return (k + kStep - 1) / kStep * kAlign;
+  static index_t row_ld(index_t k) { return (k + kStep - 1) / kStep * kAlign; }
+  // Rows lie in sixteens, and of these first what the first instruction takes: each tile is one piece of memory.
+  static float* place_of(const TileRows& rows, index_t row, index_t k) {
+    const index_t group = row / 16 * 16 * rows.ld, line = row % 16 * kAlign;
+    return const_cast<float*>(rows.data) + group + k / kStep * 16 * kAlign + line + k % kStep / Kind::kNumbers;
   }
-  // Whole lines, an odd number of them, so that the rows of a tile lie in different sets of the cache.
-  static index_t row_ld(index_t k) { return whole(k) | kAlign; }
-  static RowRounding round_row(const float* from, index_t k, float* to) {
-    constexpr index_t kPart = 16 / Kind::kNumbers;
-    for (index_t i = (k + 15) / 16 * kPart; i < whole(k); ++i) to[i] = 0;
+  static RowRounding round_row(const float* from, index_t k, float* rows, index_t row) {
+    const TileRows all{rows, row_ld(k), nullptr};
+    const auto to = [&](index_t i) { return place_of(all, row, i); };
+    for (index_t i = (k + 15) / 16 * 16; i < all.ld * Kind::kNumbers; i += 16)
+      for (index_t j = 0; j < 16 / Kind::kNumbers; ++j) to(i)[j] = 0;
     return Kind::round_row(from, k, to);
+  }
+  static std::int32_t number_at(const TileRows& a, index_t row, index_t k) {
+    std::uint8_t byte;
+    __builtin_memcpy(&byte, reinterpret_cast<const char*>(place_of(a, row, k)) + k % 4, 1);
+    return byte;
   }
 
   // Compilers do not know that tiles are loaded from memory.
@@ -72,7 +83,7 @@ struct ByMatrix {
   // 32 or 16 rows by 32 columns, or 16 where no second slice is left.
   template <int Rows, int Slices>
   TESSERA_INLINE static void sums(const TileArgs& g, const char*& ahead) {
-    const index_t lda = g.lda * 4, ldt = g.ldt * 4;
+    const index_t ldt = g.ldt * 4;
     const auto* const w1 = Slices > 1 ? g.w + g.stride : g.w;
     const float* const a1 = g.a + 16 * g.lda;
     float* const t1 = g.t + 16 * g.ldt;
@@ -101,10 +112,10 @@ struct ByMatrix {
       TESSERA_UNROLL
       for (int i = 0; i < 8; ++i, ahead += g.step) prefetch_l2(ahead);
       // All loads first: between the products they would wait for them.
-      _tile_loadd(4, g.a + k, lda);
+      _tile_loadd(4, g.a + 16 * k, 64);
       _tile_loadd(6, b0, 64);
       if (Slices > 1) _tile_loadd(7, b1, 64);
-      if (Rows > 16) _tile_loadd(5, a1 + k, lda);
+      if (Rows > 16) _tile_loadd(5, a1 + 16 * k, 64);
       Kind::template multiply<Rows, Slices>();
     }
     _tile_stored(0, g.t, ldt);
@@ -139,7 +150,7 @@ struct ByMatrix {
                                   .tiles = tiles,
                                   .round_row = round_row,
                                   .row_ld = row_ld,
-                                  .number_at = Kind::number_at,
+                                  .number_at = number_at,
                                   .begin = begin,
                                   .end = end};
 };

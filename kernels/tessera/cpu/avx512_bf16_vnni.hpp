@@ -20,14 +20,19 @@ struct Bf16ByInstruction {
     return {_mm512_dpbf16_ps(c.v, reinterpret_cast<__m512bh>(a.v), reinterpret_cast<__m512bh>(w.v))};
   }
   static index_t row_ld(index_t k) { return row_words(k, 2); }
-  // In whole steps of 16 numbers, the last one filled up with zeros.
-  static RowRounding round_row(const float* from, index_t k, float* to) {
+  static RowRounding round_row(const float* from, index_t k, float* rows, index_t row) {
+    float* const to = rows + row * row_ld(k);
+    round_pairs(from, k, [&](index_t i) { return to + i / 2; });
+    return {};
+  }
+  // Numbers [i, i + 16) become pairs at to(i), the last ones filled up with zeros.
+  template <class To>
+  TESSERA_INLINE static void round_pairs(const float* from, index_t k, const To& to) {
     for (index_t i = 0; i < k; i += 16) {
       const f32x16 a = round_bf16(load_n(from + i, k - i, 0.0f));
       const __m256i pairs = _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(a.v), 16));
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i / 2), pairs);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to(i)), pairs);
     }
-    return {};
   }
   static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Bf16ByInstruction>(rows, slices, g); }
   static constexpr Tiling kTiling{.numbers = 2, .rows = kTileRows, .tiles = tiles, .round_row = round_row, .row_ld = row_ld};

@@ -19,7 +19,15 @@ struct Int8ByInstruction {
         _mm512_dpbusd_epi32(_mm512_castps_si512(c.v), _mm512_castps_si512(a.v), _mm512_castps_si512(w.v)))};
   }
   static index_t row_ld(index_t k) { return row_words(k, 4); }
-  static RowRounding round_row(const float* from, index_t k, float* to) { return round_to_bytes(from, k, to); }
+  static RowRounding round_row(const float* from, index_t k, float* rows, index_t row) {
+    float* const to = rows + row * row_ld(k);
+    return round_row_to(from, k, [&](index_t i, f32x16 v) { store_low_bytes(to + i / 4, v); });
+  }
+  static std::int32_t number_at(const TileRows& a, index_t row, index_t k) {
+    std::uint8_t byte;
+    __builtin_memcpy(&byte, reinterpret_cast<const char*>(a.data + row * a.ld) + k, 1);
+    return byte;
+  }
   static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Int8ByInstruction>(rows, slices, g); }
   static constexpr Tiling kTiling{.numbers = 4,
                                   .rows = kTileRows,
@@ -27,7 +35,7 @@ struct Int8ByInstruction {
                                   .tiles = tiles,
                                   .round_row = round_row,
                                   .row_ld = row_ld,
-                                  .number_at = byte_at};
+                                  .number_at = number_at};
 };
 
 template <class Table>

@@ -43,7 +43,8 @@ struct Bf16ByFma {
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) { return fma(a, w, c); }
   // Rounded, and f32 again: nothing of that is left to the tiles.
   static index_t row_ld(index_t k) { return row_words(k, 1); }
-  static RowRounding round_row(const float* from, index_t k, float* to) {
+  static RowRounding round_row(const float* from, index_t k, float* rows, index_t row) {
+    float* const to = rows + row * row_ld(k);
     for (index_t i = 0; i < k; i += 16) store(to + i, round_bf16(load_n(from + i, k - i, 0.0f)));
     return {};
   }

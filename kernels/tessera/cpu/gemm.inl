@@ -91,15 +91,15 @@ struct Outliers {
       }
   }
   // To the sums t of so many rows of A.
-  void add_to(float* t, const Tiling& how, const float* a, index_t lda, const RowRounding* rounding, index_t rows) const {
+  void add_to(float* t, const Tiling& how, const TileRows& a, index_t begin, index_t rows) const {
     for (index_t i = 0; i < rows; ++i)
       for (index_t c = 0; c < count; ++c) {
-        const RowRounding& r = rounding[i];
+        const RowRounding& r = a.rounding[begin + i];
         const std::int32_t apart = r.outlier == of[c].place ? r.excess : 0;
         float* const at = t + i * kPanel + of[c].column;
         std::uint32_t sum;
         __builtin_memcpy(&sum, at, sizeof sum);
-        sum += static_cast<std::uint32_t>(of[c].excess * (how.number_at(a + i * lda, of[c].place) - r.zero + apart));
+        sum += static_cast<std::uint32_t>(of[c].excess * (how.number_at(a, begin + i, of[c].place) - r.zero + apart));
         __builtin_memcpy(at, &sum, sizeof sum);
       }
   }
@@ -159,8 +159,8 @@ inline void gemm_pass(const Tiling& how, const GemmArgs& g, const Pass& pass) no
     TileScales by{nullptr, heads, heads + size, pass.words};
     if (how.head > 0) {
       by.rows = pass.a.rounding + at;
-      if (outliers.count > 0) outliers.add_to(sums, how, args.a, args.lda, by.rows, rows);
-      if (up_outliers.count > 0) up_outliers.add_to(u, how, args.a, args.lda, by.rows, rows);
+      if (outliers.count > 0) outliers.add_to(sums, how, pass.a, at, rows);
+      if (up_outliers.count > 0) up_outliers.add_to(u, how, pass.a, at, rows);
     }
     if (g.n - column >= kPanel)
       epilogue<true>(g, by, sums, g.glu ? u : nullptr, row, rows, column);
@@ -174,8 +174,7 @@ inline TileRows rounded_rows(const Tiling& how, const GemmArgs& g, index_t begin
   RoundedRows& to = *g.rows;
   const index_t ld = how.row_ld(g.k);
   if (to.begin != begin || to.end != end)
-    for (index_t r = begin; r < end; ++r)
-      to.rounding[r - begin] = how.round_row(g.a + r * g.lda, g.k, to.data + (r - begin) * ld);
+    for (index_t r = begin; r < end; ++r) to.rounding[r - begin] = how.round_row(g.a + r * g.lda, g.k, to.data, r - begin);
   to.begin = begin, to.end = end;
   return {to.data, ld, to.rounding};
 }

@@ -100,15 +100,6 @@ TESSERA_INLINE RowRounding round_row_to(const float* x, index_t k, const Put& pu
   }
   return r;
 }
-TESSERA_INLINE RowRounding round_to_bytes(const float* from, index_t k, float* to) {
-  return round_row_to(from, k, [&](index_t i, f32x16 v) { store_low_bytes(to + i / 4, v); });
-}
-
-inline std::int32_t byte_at(const float* row, index_t k) {
-  unsigned char byte;
-  __builtin_memcpy(&byte, reinterpret_cast<const unsigned char*>(row) + k, 1);
-  return byte;
-}
 
 // By the multiplications that every machine has.
 struct Int8ByParts {
@@ -117,13 +108,15 @@ struct Int8ByParts {
   TESSERA_INLINE static f32x16 part(const float* p, int i) { return bytes_of(load(p), i); }
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) { return multiply_bytes(a, w, c); }
   static index_t row_ld(index_t k) { return row_words(k, 4 / kByteSteps); }
-  static RowRounding round_row(const float* from, index_t k, float* to) {
+  static RowRounding round_row(const float* from, index_t k, float* rows, index_t row) {
+    float* const to = rows + row * row_ld(k);
     return round_row_to(from, k, [&](index_t i, f32x16 v) { store_for_bytes(to + i / 4 * kByteSteps, v); });
   }
-  static std::int32_t number_at(const float* row, index_t k) {
-    if constexpr (kByteSteps == 4) return __builtin_bit_cast(std::int32_t, row[k]);
+  static std::int32_t number_at(const TileRows& a, index_t row, index_t k) {
+    const float* const from = a.data + row * a.ld;
+    if constexpr (kByteSteps == 4) return __builtin_bit_cast(std::int32_t, from[k]);
     std::int16_t quad[4];  // numbers 0, 2, 1, 3
-    __builtin_memcpy(quad, row + k / 4 * 2, sizeof quad);
+    __builtin_memcpy(quad, from + k / 4 * 2, sizeof quad);
     return quad[(k % 2 * 2 + k / 2 % 2) % 4];
   }
   static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Int8ByParts>(rows, slices, g); }

@@ -27,13 +27,18 @@ struct Int8ByInstruction {
     return c;
   }
   static index_t row_ld(index_t k) { return row_words(k, 4); }
-  static RowRounding round_row(const float* from, index_t k, float* to) {
+  static RowRounding round_row(const float* from, index_t k, float* rows, index_t row) {
+    float* const to = rows + row * row_ld(k);
     const f32x16 flip = set1(-128.0f);  // (in the low bits of floats it is subtracted exactly)
     RowRounding r = round_row_to(from, k, [&](index_t i, f32x16 v) { store_low_bytes(to + i / 4, add(v, flip)); });
     r.zero -= 128;
     return r;
   }
-  static std::int32_t number_at(const float* row, index_t k) { return byte_at(row, k) - (byte_at(row, k) > 127 ? 256 : 0); }
+  static std::int32_t number_at(const TileRows& a, index_t row, index_t k) {
+    std::int8_t byte;
+    __builtin_memcpy(&byte, reinterpret_cast<const char*>(a.data + row * a.ld) + k, 1);
+    return byte;
+  }
   static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Int8ByInstruction>(rows, slices, g); }
   static constexpr Tiling kTiling{.numbers = 4,
                                   .rows = kTileRows,

@@ -32,11 +32,11 @@ struct Tiling {
   index_t align = 1;     ///< a part of k is a multiple of so many words
   index_t head = 0;
   void (*tiles)(index_t rows, index_t slices, TileArgs args);
-  /// A row of A as tiles take it, row_ld(k) words apart. Null where rows are taken as they are.
-  RowRounding (*round_row)(const float* from, index_t k, float* to) = nullptr;
+  /// Row `row` of rows that tiles take, row_ld(k) words for each, from one of A. Null where they take those of A.
+  RowRounding (*round_row)(const float* from, index_t k, float* rows, index_t row) = nullptr;
   index_t (*row_ld)(index_t k) = nullptr;
-  std::int32_t (*number_at)(const float* row, index_t k) = nullptr;  ///< of a row that is integers
-  void (*begin)() = nullptr, (*end)() = nullptr;                     ///< around all tiles, or null
+  std::int32_t (*number_at)(const TileRows& a, index_t row, index_t k) = nullptr;  ///< of rows that are integers
+  void (*begin)() = nullptr, (*end)() = nullptr;                                   ///< around all tiles, or null
 };
 inline constexpr int kMostTileRows = 32;
 /// Words of a rounded row of k numbers, `numbers` in a word, whole sixteens of numbers. Rows that are a power of two apart
