@@ -4,26 +4,28 @@
 #include <tessera/cpu/neon.hpp>
 
 #if defined(__aarch64__)
-#if defined(__clang__)
-TESSERA_PUSH_TARGET("dotprod")
-#else
-TESSERA_PUSH_TARGET("+dotprod")
-#endif
 namespace tessera::kernels::inline TESSERA_BASE::neon_dotprod {
 TESSERA_PUSH_BITS
 using namespace neon;
 #include <tessera/cpu/tile.inl>
 
-// By sdot, which multiplies signed bytes: rows of A have 128 taken off, and so have their zeros. Called from kernels of
-// neon, into which nothing of this can be inlined.
+// By sdot, which multiplies signed bytes: rows of A have 128 taken off, and so have their zeros. It is written out, with a
+// word that lets the assembler take it, and stands in no target region: compilers hide the intrinsic in units that have not
+// the instruction everywhere, and a region would name an architecture, which the unit's own may exceed. Called from kernels
+// of neon, into which nothing of this can be inlined.
+#if defined(__ARM_FEATURE_DOTPROD)
+#define TESSERA_SDOT "sdot %0.4s, %1.16b, %2.16b"
+#else
+#define TESSERA_SDOT ".arch armv8.6-a+crypto+sve\n\tsdot %0.4s, %1.16b, %2.16b"
+#endif
 struct Int8ByInstruction {
   static constexpr int kSteps = 1;
   static constexpr bool kEveryWidth = false;
   TESSERA_INLINE static f32x16 part(const float* p, int) { return load(p); }
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) {
     TESSERA_UNROLL
-    for (int i = 0; i < kParts; ++i)  // older compilers hide the intrinsic unless the whole unit has the instruction
-      asm("sdot %0.4s, %1.16b, %2.16b" : "+w"(c.v[i]) : "w"(w.v[i]), "w"(a.v[i]));
+    for (int i = 0; i < kParts; ++i)
+      asm(TESSERA_SDOT : "+w"(c.v[i]) : "w"(w.v[i]), "w"(a.v[i]));
     return c;
   }
   static index_t row_ld(index_t k) { return row_words(k, 4); }
@@ -49,6 +51,8 @@ struct Int8ByInstruction {
                                   .number_at = number_at};
 };
 
+#undef TESSERA_SDOT
+
 template <class Table>
 struct Family : neon::Family<Table> {};
 template <>
@@ -58,7 +62,6 @@ struct Family<Int8GemmTable> {
 };
 TESSERA_POP_BITS
 }  // namespace tessera::kernels::inline TESSERA_BASE::neon_dotprod
-TESSERA_POP_TARGET
 #if !defined(TESSERA_COMPILED)
 namespace tessera::kernels::inline TESSERA_BASE {
 template <class Table>
