@@ -24,8 +24,7 @@ struct Int8ByInstruction {
   TESSERA_INLINE static f32x16 part(const float* p, int) { return load(p); }
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) {
     TESSERA_UNROLL
-    for (int i = 0; i < kParts; ++i)
-      asm(TESSERA_SDOT : "+w"(c.v[i]) : "w"(w.v[i]), "w"(a.v[i]));
+    for (int i = 0; i < kParts; ++i) asm(TESSERA_SDOT : "+w"(c.v[i]) : "w"(w.v[i]), "w"(a.v[i]));
     return c;
   }
   static index_t row_ld(index_t k) { return row_words(k, 4); }

@@ -59,7 +59,9 @@ TESSERA_INLINE f32x16 bytes_of(f32x16 words, int p) {
 }
 TESSERA_INLINE f32x16 multiply_bytes(f32x16 a, f32x16 w, f32x16 c) {
   const __m512i pairs = _mm512_madd_epi16(_mm512_castps_si512(a.v), _mm512_castps_si512(w.v));
-  return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(c.v), pairs))};
+  // Written out: left to g++, sums wander, and half of them to the stack.
+  __asm__ volatile("vpaddd %1, %0, %0" : "+v"(c.v) : "v"(pairs));
+  return c;
 }
 TESSERA_INLINE void store_for_bytes(float* p, f32x16 a) {
   const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15));

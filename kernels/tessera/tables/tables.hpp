@@ -10,9 +10,8 @@
 #include <tessera/tables/rotary.hpp>
 
 /// F(Table) for each of them.
-#define TESSERA_EACH_TABLE(F)                                                                                     \
-  F(GemmTable)                                                                                                    \
-  F(Bf16GemmTable)                                                                                                \
-  F(FastBf16GemmTable)                                                                                            \
-  F(Int8GemmTable) F(NormTable) F(ActivationTable) F(AttentionTable) F(EmbedTable) F(MergeTable) F(ResampleTable) \
-      F(RotaryTable)
+// clang-format off
+#define TESSERA_EACH_TABLE(F)                                                      \
+  F(GemmTable) F(Bf16GemmTable) F(FastBf16GemmTable) F(Int8GemmTable) F(NormTable) \
+  F(ActivationTable) F(AttentionTable) F(EmbedTable) F(MergeTable) F(ResampleTable) F(RotaryTable)
+// clang-format on
