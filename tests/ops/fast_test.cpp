@@ -21,7 +21,7 @@ bool has_amx() {
 }
 struct Amx : testing::Test {
   void SetUp() override {
-    if (!has_amx()) GTEST_SKIP() << "no matrix unit on this machine";
+    if (!has_amx() || !detail::permit_amx()) GTEST_SKIP() << "no matrix unit on this machine, or none for this process";
   }
 };
 Context fast_context(int threads) {
