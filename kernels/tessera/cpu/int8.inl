@@ -83,7 +83,7 @@ TESSERA_INLINE RowRounding round_row_to(const float* x, index_t k, const Put& pu
   float rest = scale_of(up ? e.second_largest : e.largest, up ? e.least : e.second_least);
   rest = rest < least_step ? least_step : rest;
   const bool apart = rest * kMuchWider < all && rest >= kAsGoodAsZero;
-  RowRounding r;
+  RowRounding r{};
   r.scale = apart ? rest : all;
   const float least = apart && !up ? e.second_least : e.least;
   const float inverse = r.scale >= kAsGoodAsZero ? 1 / r.scale : 0;

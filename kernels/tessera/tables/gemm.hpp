@@ -32,9 +32,9 @@ inline constexpr index_t kRowGroup = 32;
 
 /// How a row of A was rounded to bytes: its numbers are scale * (q - zero), but one of them, scale * (q - zero + excess).
 struct RowRounding {
-  float scale = 0;
-  std::int32_t zero = 0, excess = 0;
-  std::int32_t outlier = 0;  ///< which
+  float scale;
+  std::int32_t zero, excess;
+  std::int32_t outlier;  ///< which
 };
 /// Rows [begin, end) of A, rounded. The caller's room for one lane: what is in it serves the next call of one product.
 struct RoundedRows {
