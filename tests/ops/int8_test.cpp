@@ -112,6 +112,11 @@ TEST_P(Int8, EachNumberOfARowIsTheNearestOne) {
       if (i == 7) x(r, i) = 0;
       x(r, i) = std::ldexp(x(r, i), static_cast<int>(r) * 3 - 90);
     }
+  for (index_t r = 4; r < x.rows; r += 5) {  // a quarter wider by one number: enough to set it apart
+    float least = 0, most = 0;
+    for (index_t i = 0; i < k; ++i) least = std::min(least, x(r, i)), most = std::max(most, x(r, i));
+    x(r, 21) = most + (most - least) / 4;
+  }
   Matrix out = poisoned(60, k);
   ops::linear(ctx, x.in(), packed_int8(ctx, unit), {}, out.out());
   for (index_t r = 0; r < x.rows; ++r) {
@@ -207,6 +212,21 @@ TEST_P(Int8, RowsOfNothingAndOfWhatIsNotFinite) {
         ASSERT_EQ(out(t, n), 0.f) << t << " " << n;
       }
     }
+}
+TEST_P(Int8, OneTinyNumberAloneIsNotLost) {  // set apart, it would leave a step that counts as zero
+  const Matrix big = exact_rows(2, 40, 1, false);
+  Matrix x(2, 40, 0), w(20, 40, 0);
+  for (index_t i = 0; i < 40; ++i) {
+    x(0, i) = i == 9 ? 1e-27f : 0.f, x(1, i) = i == 11 ? -1e-27f : 0.f;
+    for (index_t n = 0; n < 20; ++n) w(n, i) = i == 9 + n % 3 ? (n % 2 == 0 ? 1e-27f : 1.f) : 0.f;
+  }
+  Matrix tiny = poisoned(2, 20), out = poisoned(2, 20);
+  const PackedWeight weight = packed_int8(ctx, w);
+  ops::linear(ctx, x.in(), weight, {}, tiny.out());
+  ops::linear(ctx, big.in(), weight, {}, out.out());
+  EXPECT_NEAR(tiny(0, 3) * 1e27f, 1.f, 1e-5f);
+  EXPECT_NEAR(tiny(1, 5) * 1e27f, -1.f, 1e-5f);
+  for (index_t n = 0; n < 20; n += 2) EXPECT_NEAR(out(1, n) * 1e27f, big(1, 9 + n % 3), 1e-3f) << n;
 }
 TEST_P(Int8, ThreadsAndRowsAloneChangeNoBit) {
   for (const LinearShape s :
