@@ -59,7 +59,7 @@ MUTATIONS = [  # file, text, what it becomes
     (CPU + "gemm.inl", "sum(u + kPanel * i, s.up, j)", "sum(u + kPanel * i, s.w, j)"),
     (CPU + "gemm.inl", "(g.bias || s.rows) && j < width", "g.bias && j < width"),
     (CPU + "gemm.inl", "if (up_outliers.count > 0)", "if (up_outliers.count > 64)"),
-    (CPU + "gemm.inl", "- r.zero + apart)", "- r.zero)"),
+    (CPU + "gemm.inl", "- r.zero + apart)", "- r.zero - apart)"),
     (CPU + "gemm.inl", "r.outlier == of[c].place ? r.excess : 0", "r.outlier <= of[c].place ? r.excess : 0"),
     (CPU + "gemm.inl", "pass.a.rounding + at", "pass.a.rounding"),
     (CPU + "gemm.inl", "kSlice * s + j, 0, 0", "j, 0, 0"),
