@@ -41,8 +41,8 @@ struct Layer {
   }
 };
 
-void run(benchmark::State& state, Isa isa, int threads, const Layer& l, const ops::Epilogue& e, DType weights) {
-  Context ctx(isa, threads);
+void run(benchmark::State& state, Isa isa, int threads, const Layer& l, const ops::Epilogue& e, DType weights, bool fast) {
+  Context ctx(ContextOptions{.threads = threads, .isa = &isa, .fast = fast});
   WeightView gate = l.w.input(), up = l.up.input();
   gate.packed = up.packed = weights;
   const PackedWeight w = e.glu ? ops::pack_weight_glu(ctx, gate, up) : ops::pack_weight(ctx, gate);
@@ -72,13 +72,14 @@ constexpr struct {
     {"scale_residual", true, Activation::identity, false, true, true},
 };
 
-void add_rows_of(const Rows& rows, const char* dtype, DType weights) {
+void add_rows_of(const Rows& rows, const char* dtype, DType weights, bool fast = false) {
   for_machines("linear", dtype, [&](Isa isa, int threads, const std::string& prefix) {
+    if (fast && isa != Isa::amx) return;
     for (const auto& s : kEpilogues)
       rows.add(prefix + "197x768x3072/" + s.name, weights == DType::f32 && isa != Isa::generic,
                [=](benchmark::State& state) {
                  const Layer l(197, 3072, 768, s.glu);
-                 run(state, isa, threads, l, l.epilogue(s.bias, s.act, s.glu, s.scale, s.residual), weights);
+                 run(state, isa, threads, l, l.epilogue(s.bias, s.act, s.glu, s.scale, s.residual), weights, fast);
                });
     for (const EncoderShape& s : kEncoders)
       for (const LinearShape& shape : linear_shapes(s).layer)
@@ -88,7 +89,8 @@ void add_rows_of(const Rows& rows, const char* dtype, DType weights) {
           rows.add(prefix + s.name + "/" + shape.name + "/m" + std::to_string(m), main_row, [=](benchmark::State& state) {
             const Layer l(m, shape.n, shape.k, false);
             const Activation act = shape.tail == Tail::bias_act ? s.act : Activation::identity;
-            run(state, isa, threads, l, l.epilogue(true, act, false, false, shape.tail == Tail::bias_residual), weights);
+            run(state, isa, threads, l, l.epilogue(true, act, false, false, shape.tail == Tail::bias_residual), weights,
+                fast);
           });
         }
   });
@@ -96,6 +98,7 @@ void add_rows_of(const Rows& rows, const char* dtype, DType weights) {
 void add_rows(const Rows& rows) {
   add_rows_of(rows, "f32", DType::f32);
   add_rows_of(rows, "bf16", DType::bf16);
+  add_rows_of(rows, "bf16_fast", DType::bf16, true);
   add_rows_of(rows, "int8", DType::i8);
 }
 const Family kFamily(add_rows);

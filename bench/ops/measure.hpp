@@ -13,6 +13,7 @@
 #include <tessera/ops/peak.hpp>
 
 #include "copy_probe.hpp"
+#include "tests/support/isas.hpp"
 
 namespace tessera::bench {
 
@@ -50,7 +51,8 @@ struct Family {
 /// Calls f(isa, threads, prefix) for "<op>/<dtype>/<isa>/t<threads>/".
 template <class F>
 void for_machines(const char* op, const char* dtype, const F& f) {
-  for (const Isa isa : available_isas())
+  const std::string_view type = dtype;
+  for (const Isa isa : test::isas(type == "int8" ? DType::i8 : type.starts_with("bf16") ? DType::bf16 : DType::f32))
     for (const int threads : {1, 2})
       f(isa, threads, std::string(op) + "/" + dtype + "/" + isa_name(isa) + "/t" + std::to_string(threads) + "/");
 }

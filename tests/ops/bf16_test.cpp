@@ -6,10 +6,8 @@
 #include <vector>
 
 #include <tessera/ops.hpp>
-#include "reference/linear.hpp"
 #include "support/backends.hpp"
 #include "support/packed.hpp"
-#include "support/tolerance.hpp"
 
 namespace {
 
@@ -109,30 +107,8 @@ TEST_P(Bf16, RoundsToEvenAndKeepsInfinityAndNan) {
   }
 }
 TEST_P(Bf16, EpiloguesAreThoseOfF32) {
-  int i = 0;
-  for (const bool glu : {false, true})
-    for (int parts = 0; parts < 8; ++parts)
-      for (const Activation act : {Activation::identity, Activation::gelu_erf, Activation::silu}) {
-        const index_t t = 9, k = 40, n = 70;
-        const Matrix x = rounded(filled(t, k, {.seed = 1})), w = rounded(filled(n, k, {.seed = 2})),
-                     up = rounded(filled(n, k, {.seed = 3})), bias = filled(1, glu ? 2 * n : n, {.seed = 4}),
-                     scale = filled(1, n, {.seed = 5}), residual = filled(t, n, {.seed = 6, .pad = 3});
-        ops::Epilogue e;
-        e.act = act, e.glu = glu;
-        if (parts & 1) e.bias = bias.row();
-        if (parts & 2) e.channel_scale = scale.row();
-        if (parts & 4) e.residual = residual.in();
-        WeightView gate = w.in(), other = up.in();
-        gate.packed = other.packed = DType::bf16;
-        const PackedWeight weight = glu ? ops::pack_weight_glu(ctx, gate, other) : ops::pack_weight(ctx, gate);
-        EXPECT_EQ(weight.dtype(), DType::bf16);
-        Matrix out = poisoned(t, n, 2);
-        ops::linear(ctx, x.in(), weight, e, out.out());
-        ref::LinearArgs a{.x = x.in(), .w = w.in(), .bias = e.bias, .act = act};
-        a.channel_scale = e.channel_scale, a.residual = e.residual;
-        if (glu) a.up = up.in();
-        EXPECT_TRUE(close("linear", out, ref::linear(a))) << i++;
-      }
+  const auto drawn = [](index_t rows, std::uint64_t seed) { return rounded(filled(rows, 40, {.seed = seed})); };
+  expect_epilogues_of_f32(ctx, DType::bf16, drawn(9, 1), drawn(70, 2), drawn(70, 3));
 }
 TEST_P(Bf16, ThreadsAndRowsAloneChangeNoBit) {
   for (const LinearShape s :

@@ -7,10 +7,8 @@
 #include <vector>
 
 #include <tessera/ops.hpp>
-#include "reference/linear.hpp"
 #include "support/backends.hpp"
 #include "support/packed.hpp"
-#include "support/tolerance.hpp"
 
 namespace {
 
@@ -168,32 +166,11 @@ TEST_P(Int8, WeightsAreTheNearestOnes) {
   }
 }
 TEST_P(Int8, EpiloguesAreThoseOfF32) {
-  for (const bool glu : {false, true})
-    for (int parts = 0; parts < 8; ++parts)
-      for (const Activation act : {Activation::identity, Activation::gelu_erf, Activation::silu}) {
-        const index_t t = 9, k = 40, n = 70;
-        Matrix x = exact_rows(t, k, 3, true), w = exact_weights(n, k, 4, true), up = exact_weights(n, k, 5, true);
-        for (Matrix* m : {&x, &w, &up})
-          for (index_t r = 0; r < m->rows; ++r)
-            for (index_t i = 0; i < k; ++i) (*m)(r, i) = std::ldexp((*m)(r, i), -8);
-        const Matrix bias = filled(1, glu ? 2 * n : n, {.seed = 4}), scale = filled(1, n, {.seed = 5}),
-                     residual = filled(t, n, {.seed = 6, .pad = 3});
-        ops::Epilogue e;
-        e.act = act, e.glu = glu;
-        if (parts & 1) e.bias = bias.row();
-        if (parts & 2) e.channel_scale = scale.row();
-        if (parts & 4) e.residual = residual.in();
-        WeightView gate = w.in(), other = up.in();
-        gate.packed = other.packed = DType::i8;
-        const PackedWeight weight = glu ? ops::pack_weight_glu(ctx, gate, other) : ops::pack_weight(ctx, gate);
-        ASSERT_EQ(weight.dtype(), DType::i8);
-        Matrix out = poisoned(t, n, 2);
-        ops::linear(ctx, x.in(), weight, e, out.out());
-        ref::LinearArgs a{.x = x.in(), .w = w.in(), .bias = e.bias, .act = act};
-        a.channel_scale = e.channel_scale, a.residual = e.residual;
-        if (glu) a.up = up.in();
-        EXPECT_TRUE(close("linear", out, ref::linear(a))) << glu << parts;
-      }
+  Matrix x = exact_rows(9, 40, 3, true), w = exact_weights(70, 40, 4, true), up = exact_weights(70, 40, 5, true);
+  for (Matrix* m : {&x, &w, &up})
+    for (index_t r = 0; r < m->rows; ++r)
+      for (index_t i = 0; i < m->columns; ++i) (*m)(r, i) = std::ldexp((*m)(r, i), -8);
+  expect_epilogues_of_f32(ctx, DType::i8, x, w, up);
 }
 TEST_P(Int8, RowsOfNothingAndOfWhatIsNotFinite) {
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();

@@ -5,8 +5,10 @@
 #include <limits>
 
 #include <tessera/ops/gemm.hpp>
+#include "reference/linear.hpp"
 #include "support/poison.hpp"
 #include "support/random.hpp"
+#include "support/tolerance.hpp"
 
 namespace tessera::test {
 
@@ -20,6 +22,32 @@ inline PackedWeight packed_as(Context& ctx, const Matrix& w, DType type) {
   return ops::pack_weight(ctx, v);
 }
 inline PackedWeight packed_bf16(Context& ctx, const Matrix& w) { return packed_as(ctx, w, DType::bf16); }
+
+/// Every epilogue, gated or not, of rows and weights that the type holds exactly.
+inline void expect_epilogues_of_f32(Context& ctx, DType type, const Matrix& x, const Matrix& w, const Matrix& up) {
+  const index_t t = x.rows, n = w.rows;
+  for (const bool glu : {false, true})
+    for (int parts = 0; parts < 8; ++parts)
+      for (const Activation act : {Activation::identity, Activation::gelu_erf, Activation::silu}) {
+        const Matrix bias = filled(1, glu ? 2 * n : n, {.seed = 4}), scale = filled(1, n, {.seed = 5}),
+                     residual = filled(t, n, {.seed = 6, .pad = 3});
+        ops::Epilogue e;
+        e.act = act, e.glu = glu;
+        if (parts & 1) e.bias = bias.row();
+        if (parts & 2) e.channel_scale = scale.row();
+        if (parts & 4) e.residual = residual.in();
+        WeightView gate = w.in(), other = up.in();
+        gate.packed = other.packed = type;
+        const PackedWeight weight = glu ? ops::pack_weight_glu(ctx, gate, other) : ops::pack_weight(ctx, gate);
+        ASSERT_EQ(weight.dtype(), type);
+        Matrix out = poisoned(t, n, 2);
+        ops::linear(ctx, x.in(), weight, e, out.out());
+        ref::LinearArgs a{.x = x.in(), .w = w.in(), .bias = e.bias, .act = act};
+        a.channel_scale = e.channel_scale, a.residual = e.residual;
+        if (glu) a.up = up.in();
+        EXPECT_TRUE(close("linear", out, ref::linear(a))) << "gated " << glu << ", parts " << parts;
+      }
+}
 
 /// What lies in the scratch of the calls to come is NaN.
 inline void poison_arena(Context& ctx) {

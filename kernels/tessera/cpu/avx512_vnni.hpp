@@ -23,11 +23,6 @@ struct Int8ByInstruction {
     float* const to = rows + row * row_ld(k);
     return round_row_to(from, k, [&](index_t i, f32x16 v) { store_low_bytes(to + i / 4, v); });
   }
-  static std::int32_t number_at(const TileRows& a, index_t row, index_t k) {
-    std::uint8_t byte;
-    __builtin_memcpy(&byte, reinterpret_cast<const char*>(a.data + row * a.ld) + k, 1);
-    return byte;
-  }
   static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Int8ByInstruction>(rows, slices, g); }
   static constexpr Tiling kTiling{.numbers = 4,
                                   .rows = kTileRows,
@@ -35,7 +30,7 @@ struct Int8ByInstruction {
                                   .tiles = tiles,
                                   .round_row = round_row,
                                   .row_ld = row_ld,
-                                  .number_at = number_at};
+                                  .number_at = byte_at<std::uint8_t>};
 };
 
 template <class Table>

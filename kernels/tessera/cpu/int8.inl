@@ -5,8 +5,9 @@
 // is set apart (of two such, the one that does more): its byte is the end of the range, and what is missing goes into the
 // sums as an integer. (Dettmers et al., "LLM.int8()", 2022, arXiv 2208.07339, find such numbers in a few channels of all
 // rows.) MiniLM with all layers in int8, cosine to f32 of 250 texts, mean and least: 0.9971 and 0.9806 with a scale alone,
-// 0.9988 and 0.992 with zeros, 0.9994 and 0.9957 with both. Sums of products of integers are exact, so they are the same
-// whoever makes them. Where a number is NaN or infinite the scale is NaN, and so is what comes of it.
+// 0.9988 and 0.9920 with zeros, 0.9994 and 0.9947 with rows' outliers apart as well, 0.9995 and 0.9980 with weights' too.
+// Sums of products of integers are exact, so they are the same whoever makes them. Where a number is NaN or infinite the
+// scale is NaN, and so is what comes of it.
 
 // Adding it leaves the nearest integer (of two the even one) in the low bits of a float, negative ones as complements of
 // two.
@@ -99,6 +100,14 @@ TESSERA_INLINE RowRounding round_row_to(const float* x, index_t k, const Put& pu
     r.outlier = up ? place_of<true>(x, k, outlier) : place_of<false>(x, k, outlier);
   }
   return r;
+}
+
+// Of rows of bytes.
+template <class Byte>
+std::int32_t byte_at(const TileRows& a, index_t row, index_t k) {
+  Byte byte;
+  __builtin_memcpy(&byte, reinterpret_cast<const char*>(a.data + row * a.ld) + k, 1);
+  return byte;
 }
 
 // By the multiplications that every machine has.

@@ -35,11 +35,6 @@ struct Int8ByInstruction {
     r.zero -= 128;
     return r;
   }
-  static std::int32_t number_at(const TileRows& a, index_t row, index_t k) {
-    std::int8_t byte;
-    __builtin_memcpy(&byte, reinterpret_cast<const char*>(a.data + row * a.ld) + k, 1);
-    return byte;
-  }
   static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Int8ByInstruction>(rows, slices, g); }
   static constexpr Tiling kTiling{.numbers = 4,
                                   .rows = kTileRows,
@@ -47,7 +42,7 @@ struct Int8ByInstruction {
                                   .tiles = tiles,
                                   .round_row = round_row,
                                   .row_ld = row_ld,
-                                  .number_at = number_at};
+                                  .number_at = byte_at<std::int8_t>};
 };
 
 #undef TESSERA_SDOT
