@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "reference/attention.hpp"
+#include "reference/bf16.hpp"
 #include "support/backends.hpp"
 #include "support/jobs.hpp"
 #include "support/tolerance.hpp"
@@ -14,7 +15,9 @@ using namespace tessera;
 using namespace tessera::test;
 
 struct Attention : OpsTest {};
-TESSERA_ON_EVERY_ISA(Attention);
+TESSERA_ON_EVERY_ISA_OF(Attention, kernels::Bf16AttentionTable);
+
+constexpr DType kTypes[] = {DType::f32, DType::bf16};
 
 struct Shape {
   std::vector<index_t> cu_q, cu_k;
@@ -35,11 +38,15 @@ struct Problem {
                    out.heads_out(s.heads));
     return out;
   }
+  /// In bf16 of inputs that are rounded; that the exponentials are too, the tolerance knows.
   ref::Result expected(const ops::AttentionParams& p = {}, ref::Result* probabilities = nullptr) const {
     std::vector<float> weights;
     for (index_t i = 0; i < p.key_weights.extent[0]; ++i) weights.push_back(p.key_weights(i));
-    return ref::attention({q.heads(s.heads), k.heads(s.kv_heads), v.heads(s.kv_heads), s.cu_q, s.cu_k, p.scale, p.causal,
-                           p.window_left, p.window_right, weights},
+    Problem of = *this;
+    for (Matrix* m : {&of.q, &of.k, &of.v})
+      for (float& x : m->memory) x = p.compute == DType::bf16 ? ref::rounded(x) : x;
+    return ref::attention({of.q.heads(s.heads), of.k.heads(s.kv_heads), of.v.heads(s.kv_heads), s.cu_q, s.cu_k, p.scale,
+                           p.causal, p.window_left, p.window_right, weights},
                           probabilities);
   }
   index_t most_keys() const {
@@ -70,17 +77,25 @@ std::vector<Shape> shapes() {
           {{0, 5, 9, 13}, {0, 0, 31, 64}, 1, 1, 64, 64},
           {{0, 150}, {0, 150}, 1, 1, 8, 8}};
 }
+const char* name(const ops::AttentionParams& p) { return p.compute == DType::bf16 ? "attention of bf16" : "attention"; }
 std::vector<ops::AttentionParams> params() {
-  return {{},
-          {.scale = 0.3f},
-          {.causal = true},
-          {.window_left = 0, .window_right = 0},
-          {.window_left = 5, .window_right = 2},
-          {.window_left = 20},
-          {.window_right = 17},
-          {.causal = true, .window_left = 9},
-          {.causal = true, .window_right = 4},
-          {.window_left = std::numeric_limits<index_t>::max(), .window_right = std::numeric_limits<index_t>::max()}};
+  std::vector<ops::AttentionParams> all;
+  for (const DType type : kTypes)
+    for (ops::AttentionParams p : std::vector<ops::AttentionParams>{
+             {},
+             {.scale = 0.3f},
+             {.causal = true},
+             {.window_left = 0, .window_right = 0},
+             {.window_left = 5, .window_right = 2},
+             {.window_left = 20},
+             {.window_right = 17},
+             {.causal = true, .window_left = 9},
+             {.causal = true, .window_right = 4},
+             {.window_left = std::numeric_limits<index_t>::max(), .window_right = std::numeric_limits<index_t>::max()}}) {
+      p.compute = type;
+      all.push_back(p);
+    }
+  return all;
 }
 
 TEST_P(Attention, MatchesReference) {
@@ -88,7 +103,7 @@ TEST_P(Attention, MatchesReference) {
   for (const Shape& s : shapes())
     for (const auto& p : params()) {
       const Problem problem(s, seed++);
-      ASSERT_TRUE(close("attention", problem.run(ctx, p), problem.expected(p))) << "problem " << seed - 1;
+      ASSERT_TRUE(close(name(p), problem.run(ctx, p), problem.expected(p))) << "problem " << seed - 1;
     }
 }
 TEST_P(Attention, WeighsKeysAndGivesProbabilities) {
@@ -104,7 +119,7 @@ TEST_P(Attention, WeighsKeysAndGivesProbabilities) {
       p.probabilities.stride[0] = tq * probabilities.ld, p.probabilities.stride[1] = probabilities.ld;
       ref::Result expected(s.heads * tq, tk);
       const ref::Result out = problem.expected(p, &expected);
-      ASSERT_TRUE(close("attention", problem.run(ctx, p), out)) << "problem " << seed - 1;
+      ASSERT_TRUE(close(name(p), problem.run(ctx, p), out)) << "problem " << seed - 1;
       ASSERT_TRUE(close("probabilities", probabilities, expected)) << "problem " << seed - 1;
     }
 }
@@ -159,27 +174,32 @@ TEST_P(Attention, ThreadsChangeNoBit) {
 TEST_P(Attention, SequencesAndHeadsAloneHaveTheBitsOfTheBatch) {
   const Shape s{{0, 9, 50, 83}, {0, 9, 50, 83}, 2, 2, 20, 20};
   const Problem all(s, 8);
-  const Matrix together = all.run(ctx);
-  for (std::size_t b = 0; b < 3; ++b)
-    for (index_t h = 0; h < 2; ++h) {
-      const index_t t0 = s.cu_q[b], t1 = s.cu_q[b + 1];
-      const std::vector<index_t> cu{0, t1 - t0};
-      const auto head = [&](const Matrix& m) {
-        auto v = m.heads(2).slice(t0, t1);
-        v.data += 20 * h, v.extent[1] = 1;
-        return v;
-      };
-      Matrix out = poisoned(t1 - t0, 20);
-      ops::attention(ctx, head(all.q), head(all.k), head(all.v), offsets(cu), offsets(cu), {}, out.heads_out(1));
-      for (index_t r = 0; r < t1 - t0; ++r)
-        for (index_t c = 0; c < 20; ++c) EXPECT_EQ(out(r, c), together(t0 + r, 20 * h + c));
-    }
+  for (const DType type : kTypes) {
+    const Matrix together = all.run(ctx, {.compute = type});
+    for (std::size_t b = 0; b < 3; ++b)
+      for (index_t h = 0; h < 2; ++h) {
+        const index_t t0 = s.cu_q[b], t1 = s.cu_q[b + 1];
+        const std::vector<index_t> cu{0, t1 - t0};
+        const auto head = [&](const Matrix& m) {
+          auto v = m.heads(2).slice(t0, t1);
+          v.data += 20 * h, v.extent[1] = 1;
+          return v;
+        };
+        Matrix out = poisoned(t1 - t0, 20);
+        ops::attention(ctx, head(all.q), head(all.k), head(all.v), offsets(cu), offsets(cu), {.compute = type},
+                       out.heads_out(1));
+        for (index_t r = 0; r < t1 - t0; ++r)
+          for (index_t c = 0; c < 20; ++c) EXPECT_EQ(out(r, c), together(t0 + r, 20 * h + c));
+      }
+  }
 }
 TEST_P(Attention, QueriesThatSeeNoKeyGiveZero) {
   const Problem p({{0, 4, 9}, {0, 0, 2}, 2, 1, 5, 19}, 2);
-  const Matrix out = p.run(ctx, {.causal = true});
-  for (index_t r = 0; r < 7; ++r)  // 4 of a sequence without keys; 5 queries of 2 keys: the first 3 come before both
-    for (index_t c = 0; c < 38; ++c) EXPECT_EQ(out(r, c), 0.f);
+  for (const DType type : kTypes) {
+    const Matrix out = p.run(ctx, {.causal = true, .compute = type});
+    for (index_t r = 0; r < 7; ++r)  // 4 of a sequence without keys; 5 queries of 2 keys: the first 3 come before both
+      for (index_t c = 0; c < 38; ++c) EXPECT_EQ(out(r, c), 0.f);
+  }
 }
 TEST_P(Attention, EqualScoresGiveTheMeanAndOneKeyItsValue) {
   Problem p({{0, 3}, {0, 8}, 1, 1, 4, 6}, 5);
@@ -193,6 +213,34 @@ TEST_P(Attention, EqualScoresGiveTheMeanAndOneKeyItsValue) {
     for (index_t r = 0; r < 3; ++r) EXPECT_EQ(one(r, c), p.v(r + 5, c));
   }
 }
+// Where all scores are equal every exponential is 1: what is left is the documented chain over the keys that a query sees,
+// and of a pair that is cut the other half is not there.
+TEST_P(Attention, ChainsOfBf16BitForBit) {
+  for (const Shape& s : shapes())
+    for (const auto& p : params()) {
+      if (p.compute != DType::bf16) continue;
+      Problem problem(s, 5);
+      for (float& x : problem.q.memory) x = 0.f;
+      const Matrix out = problem.run(ctx, p);
+      ref::AttentionArgs sight{};
+      sight.causal = p.causal, sight.window_left = p.window_left, sight.window_right = p.window_right;
+      for (std::size_t b = 0; b + 1 < s.cu_q.size(); ++b) {
+        const index_t tq = s.cu_q[b + 1] - s.cu_q[b], tk = s.cu_k[b + 1] - s.cu_k[b];
+        for (index_t i = 0; i < tq; ++i)
+          for (index_t c = 0; c < s.heads * s.dv; ++c) {
+            const index_t of = c / s.dv / (s.heads / s.kv_heads) * s.dv + c % s.dv;
+            float sum = 0, seen = 0;
+            const auto step = [&](index_t j) {
+              if (j >= tk || !ref::sees(sight, i + tk - tq, j)) return;
+              sum = ref::bf16_step(sum, 1.f, problem.v(s.cu_k[b] + j, of));
+              seen += 1;
+            };
+            for (index_t j = 0; j < tk; j += 2) step(j + 1), step(j);
+            ASSERT_EQ(out(s.cu_q[b] + i, c), seen > 0 ? sum * (1.f / seen) : 0.f) << "query " << i << " channel " << c;
+          }
+      }
+    }
+}
 TEST_P(Attention, HugeScoresDoNotOverflow) {
   Problem p({{0, 2}, {0, 20}, 1, 1, 4, 6}, 5);
   for (index_t c = 0; c < 4; ++c) p.q(0, c) *= 1e18f, p.k(11, c) = p.q(0, c);
@@ -201,45 +249,49 @@ TEST_P(Attention, HugeScoresDoNotOverflow) {
 }
 TEST_P(Attention, NonFiniteStaysInItsRow) {
   const Shape s{{0, 23, 40}, {0, 23, 40}, 2, 2, 12, 12};
-  Problem p(s, 6);
-  const ops::AttentionParams causal{.causal = true};
-  const Matrix clean = p.run(ctx), before = p.run(ctx, causal);
-  p.q(7, 3) = std::numeric_limits<float>::quiet_NaN();  // head 0 of one query
-  Matrix out = p.run(ctx);
-  for (index_t r = 0; r < 40; ++r)
-    for (index_t c = 0; c < 24; ++c)
-      if (r == 7 && c < 12) {
-        EXPECT_TRUE(std::isnan(out(r, c)));
-      } else {
-        EXPECT_EQ(out(r, c), clean(r, c));
+  for (const DType type : kTypes) {
+    Problem p(s, 6);
+    const ops::AttentionParams plain{.compute = type}, causal{.causal = true, .compute = type};
+    const Matrix clean = p.run(ctx, plain), before = p.run(ctx, causal);
+    p.q(7, 3) = std::numeric_limits<float>::quiet_NaN();  // head 0 of one query
+    Matrix out = p.run(ctx, plain);
+    for (index_t r = 0; r < 40; ++r)
+      for (index_t c = 0; c < 24; ++c)
+        if (r == 7 && c < 12) {
+          EXPECT_TRUE(std::isnan(out(r, c)));
+        } else {
+          EXPECT_EQ(out(r, c), clean(r, c));
+        }
+    // What a query may not see must not reach it, not even as 0 * infinity.
+    p = Problem(s, 6);
+    p.k(9, 3) = p.v(9, 4) = std::numeric_limits<float>::infinity();
+    p.v(13, 1) = std::numeric_limits<float>::quiet_NaN();
+    out = p.run(ctx, causal);
+    for (index_t r = 0; r < 40; ++r)
+      if (r < 9 || r >= 23) {
+        EXPECT_EQ(out.row_bits(r), before.row_bits(r)) << r;
       }
-  // What a query may not see must not reach it, not even as 0 * infinity.
-  p = Problem(s, 6);
-  p.k(9, 3) = p.v(9, 4) = std::numeric_limits<float>::infinity();
-  p.v(13, 1) = std::numeric_limits<float>::quiet_NaN();
-  out = p.run(ctx, causal);
-  for (index_t r = 0; r < 40; ++r)
-    if (r < 9 || r >= 23) {
-      EXPECT_EQ(out.row_bits(r), before.row_bits(r)) << r;
-    }
-  for (index_t r = 13; r < 23; ++r) EXPECT_TRUE(std::isnan(out(r, 1)));
-  const ops::AttentionParams window{.window_left = 1, .window_right = 1};
-  const Matrix narrow = Problem(s, 6).run(ctx, window), bad = p.run(ctx, window);
-  for (index_t r = 0; r < 40; ++r)
-    if ((r < 8 || r > 10) && (r < 12 || r > 14)) {
-      EXPECT_EQ(bad.row_bits(r), narrow.row_bits(r)) << r;
-    }
+    for (index_t r = 13; r < 23; ++r) EXPECT_TRUE(std::isnan(out(r, 1)));
+    const ops::AttentionParams window{.window_left = 1, .window_right = 1, .compute = type};
+    const Matrix narrow = Problem(s, 6).run(ctx, window), bad = p.run(ctx, window);
+    for (index_t r = 0; r < 40; ++r)
+      if ((r < 8 || r > 10) && (r < 12 || r > 14)) {
+        EXPECT_EQ(bad.row_bits(r), narrow.row_bits(r)) << r;
+      }
+  }
 }
 TEST_P(Attention, NoSequencesIsFine) {
   const Problem p({{0}, {0}, 2, 1, 4, 4}, 1);
   EXPECT_NO_THROW(p.run(ctx));
 }
 TEST_P(Attention, ScratchIsWhatItCarves) {
-  const Problem p({{0, 40}, {0, 70}, 1, 1, 20, 9}, 1);
-  Context many(GetParam(), 3);
-  p.run(many);
-  EXPECT_EQ(many.arena().peak(), ops::attention_scratch(many, 70, 20, 9));
-  EXPECT_EQ(many.arena().used(), 0U);
+  const Problem p({{0, 40}, {0, 71}, 1, 1, 20, 9}, 1);
+  for (const DType type : kTypes) {
+    Context many(GetParam(), 3);
+    p.run(many, {.compute = type});
+    EXPECT_EQ(many.arena().peak(), ops::attention_scratch(many, 71, 20, 9, type));
+    EXPECT_EQ(many.arena().used(), 0U);
+  }
 }
 TEST_P(Attention, RefusesByNameWhatItDoesNotHave) {
   const Problem p({{0, 3}, {0, 3}, 1, 1, 4, 4}, 1);
@@ -262,6 +314,7 @@ TEST_P(Attention, RefusesByNameWhatItDoesNotHave) {
   refused("relative bias", [&](auto& a) { a.relative_bias = View<const float, 2>(&number, 1, 1); });
   refused("ALiBi", [&](auto& a) { a.alibi_slopes = View<const float, 1>(&number, 1); });
   refused("log-sum-exp", [&](auto& a) { a.log_sum_exp = View<float, 2>(&number, 1, 1); });
+  refused("f32 or bf16", [&](auto& a) { a.compute = DType::f16; });
   EXPECT_EQ(out.bits(), before);
 }
 TEST_P(Attention, RefusesWhatDoesNotFitAndLeavesTheOutput) {

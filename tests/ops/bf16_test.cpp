@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <tessera/ops.hpp>
+#include "reference/bf16.hpp"
 #include "support/backends.hpp"
 #include "support/packed.hpp"
 
@@ -17,20 +18,10 @@ using namespace tessera::test;
 struct Bf16 : OpsTest {};
 TESSERA_ON_EVERY_ISA_OF(Bf16, kernels::Bf16GemmTable);
 
-// Round to nearest even by way of the two neighbours, not by the library's addition.
-float rounded(float x) {
-  if (std::isnan(x)) return std::numeric_limits<float>::quiet_NaN();
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  const std::uint32_t down = bits & 0xffff0000U, rest = bits & 0xffffU;
-  const bool up = rest > 0x8000U || (rest == 0x8000U && (down & 0x10000U) != 0);
-  return std::bit_cast<float>(up ? down + 0x10000U : down);
-}
-float flushed(float x) { return std::fabs(x) < std::numeric_limits<float>::min() ? std::copysign(0.f, x) : x; }
-
 Matrix rounded(const Matrix& m) {
   Matrix out(m.rows, m.columns, 0);
   for (index_t r = 0; r < m.rows; ++r)
-    for (index_t c = 0; c < m.columns; ++c) out(r, c) = rounded(m(r, c));
+    for (index_t c = 0; c < m.columns; ++c) out(r, c) = ref::rounded(m(r, c));
   return out;
 }
 
@@ -38,8 +29,7 @@ Matrix rounded(const Matrix& m) {
 float chain(const Matrix& x, index_t t, const Matrix& w, index_t n) {
   float sum = 0;
   const auto step = [&](index_t k) {
-    const float a = k < x.columns ? flushed(rounded(x(t, k))) : 0.f, b = k < x.columns ? flushed(rounded(w(n, k))) : 0.f;
-    sum = flushed(std::fma(a, b, sum));
+    sum = ref::bf16_step(sum, k < x.columns ? x(t, k) : 0.f, k < x.columns ? w(n, k) : 0.f);
   };
   for (index_t k = 0; k < x.columns; k += 2) step(k + 1), step(k);
   return sum;
@@ -101,7 +91,7 @@ TEST_P(Bf16, RoundsToEvenAndKeepsInfinityAndNan) {
   Matrix out = poisoned(count, 17);
   ops::linear(ctx, x.in(), packed_bf16(ctx, w), {}, out.out());
   for (index_t t = 0; t < count; ++t) {
-    const float want = rounded(numbers[t]) + 0.f;
+    const float want = ref::rounded(numbers[t]) + 0.f;
     for (index_t n = 0; n < 17; ++n)
       EXPECT_TRUE(std::isnan(want) ? std::isnan(out(t, n)) : out(t, n) == want) << t << " " << n << " " << out(t, n);
   }

@@ -141,7 +141,8 @@ inline Job attention_job(Random& random, const ops::AttentionParams& params, boo
                                                   wide(tk, kv * dv, random.next(), 9)});
   std::vector<float> counts;
   for (index_t j = 0; weighted && j < tk; ++j) counts.push_back(static_cast<float>(random.in(1, 9)));
-  return {weighted ? "weighted attention" : "attention", [=](Context& ctx) {
+  return {std::string(weighted ? "weighted attention of " : "attention of ") + dtype_name(params.compute),
+          [=](Context& ctx) {
             Matrix out(tq, heads * dv, 2);
             ops::AttentionParams p = params;
             if (weighted) p.key_weights = View<const float, 1>(counts.data(), tk);
@@ -281,7 +282,12 @@ inline std::vector<Job> drawn_jobs(std::uint64_t seed) {
                         {.window_left = 4, .window_right = 3},
                         {.causal = true, .window_left = 20},
                         {.window_right = 0}})
-    for (const bool weighted : {false, true}) jobs.push_back(attention_job(random, p, weighted));
+    for (const bool weighted : {false, true})
+      for (const DType type : {DType::f32, DType::bf16}) {
+        ops::AttentionParams of = p;
+        of.compute = type;
+        jobs.push_back(attention_job(random, of, weighted));
+      }
   for (int i = 0; i < 3; ++i) join(merge_jobs(random));
   for (const Filter f : {Filter::box, Filter::bilinear, Filter::hamming, Filter::bicubic, Filter::lanczos})
     jobs.push_back(resample_job(random, f, ops::ResampleArithmetic::pillow));

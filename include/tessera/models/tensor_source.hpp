@@ -29,8 +29,8 @@ class WeightCache {
 struct LoadOptions {
   bool allow_nonfinite = false;  ///< accept NaN and infinity in weights
   WeightCache* cache = nullptr;  ///< outlives the load; not used together with allow_nonfinite
-  /// What matrices are packed as: f32, or bf16, for which the inputs of linear layers are rounded too (see ops::linear);
-  /// embeddings, norms, biases, attention and the residual stream stay f32.
+  /// What matrices are packed as: f32, or bf16 or int8, for which the inputs of linear layers are rounded too (see
+  /// ops::linear) and attention multiplies in bf16; embeddings, norms, biases and the residual stream stay f32.
   DType weights = DType::f32;
 };
 

@@ -69,7 +69,11 @@ inline Transformer::Transformer(Context& ctx, const TransformerConfig& config, c
   if (config_.final_norm)
     final_norm_ = {keep("final norm", -1, t.final_norm, c), keep("final norm bias", -1, t.final_norm_bias, c)};
   blocks_.resize(static_cast<std::size_t>(config_.layers));
-  for (index_t layer = 0; layer < config_.layers; ++layer) pack_layer(ctx, t.layer(layer), layer);
+  for (index_t layer = 0; layer < config_.layers; ++layer) {
+    const LayerTensors tensors = t.layer(layer);
+    if (tensors.q.packed != DType::f32) config_.block.attention.compute = DType::bf16;
+    pack_layer(ctx, tensors, layer);
+  }
 }
 
 inline void Transformer::pack_layer(Context& ctx, const LayerTensors& t, index_t layer) {

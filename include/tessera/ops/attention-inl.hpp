@@ -15,6 +15,12 @@ inline void refuse_unsupported(const AttentionParams& p) {
   if (p.relative_bias.data) fail(Code::kUnsupported, kOp, "relative bias is not available on the cpu backend yet");
   if (p.alibi_slopes.data) fail(Code::kUnsupported, kOp, "ALiBi is not available on the cpu backend yet");
   if (p.log_sum_exp.data) fail(Code::kUnsupported, kOp, "log-sum-exp is not available on the cpu backend yet");
+  if (p.compute != DType::f32 && p.compute != DType::bf16) fail(Code::kUnsupported, kOp, "products are of f32 or bf16");
+}
+
+inline const kernels::AttentionTable& attention_table(Context& ctx, DType compute) {
+  if (compute == DType::bf16) return table<kernels::Bf16AttentionTable>(ctx);
+  return table<kernels::AttentionTable>(ctx);
 }
 
 inline void check_weights(View<const float, 1> weights, index_t rows) {
@@ -43,8 +49,8 @@ inline void check_offsets(const char* what, View<const index_t, 1> cu, index_t r
 
 }  // namespace detail
 
-inline std::size_t attention_scratch(Context& ctx, index_t max_tk, index_t d, index_t dv) {
-  const index_t floats = (detail::table<kernels::AttentionTable>(ctx).scratch_floats(max_tk, d, dv) + 15) / 16 * 16;
+inline std::size_t attention_scratch(Context& ctx, index_t max_tk, index_t d, index_t dv, DType compute) {
+  const index_t floats = (detail::attention_table(ctx, compute).scratch_floats(max_tk, d, dv) + 15) / 16 * 16;
   return static_cast<std::size_t>(floats * ctx.threads()) * sizeof(float);
 }
 
@@ -75,8 +81,8 @@ inline void attention(Context& ctx, View<const float, 3> q, View<const float, 3>
   for (index_t b = 0; b < batch; ++b) max_tk = cu_k(b + 1) - cu_k(b) > max_tk ? cu_k(b + 1) - cu_k(b) : max_tk;
   check_weights(p.key_weights, k.extent[0]);
   check_probabilities(p.probabilities, heads, q.extent[0], max_tk);
-  const auto head = table<kernels::AttentionTable>(ctx).head;
-  const std::size_t need = attention_scratch(ctx, max_tk, d, dv);
+  const auto head = attention_table(ctx, p.compute).head;
+  const std::size_t need = attention_scratch(ctx, max_tk, d, dv, p.compute);
   Arena& arena = ctx.arena();
   if (arena.used() == 0) arena.reserve(need);
   const ArenaScope scope(arena);

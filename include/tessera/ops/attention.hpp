@@ -19,6 +19,8 @@ struct AttentionParams {
   View<const float, 1> key_weights = {};    ///< [sum Tk] > 0: log added to scores (proportional attention)
   View<float, 3> probabilities = {};        ///< out, optional: [H, sum Tq, max Tk], zeros where unseen
   View<float, 2> log_sum_exp = {};          ///< out, optional: [sum Tq, H]
+  /// Of both products: f32, or bf16, to which q, k, v and the exponentials are then rounded (to nearest even), sums f32.
+  DType compute = DType::f32;
 };
 
 /// out[t,h,:] = sum_s softmax_s(scale * q[t,h,:] . k[s,h/g,:]) v[s,h/g,:] within each sequence; g = H / Hkv (GQA).
@@ -27,8 +29,9 @@ struct AttentionParams {
 /// \param cu_q [B + 1] query offsets.  \param cu_k [B + 1] key offsets; may be cu_q.
 /// \param out  [sum Tq, H, Dv], disjoint from the inputs. A query that sees no key gets 0.
 /// \throws Error kShapeMismatch, kBadStride, kBadArgument, kUnsupported, with `out` untouched.
-/// Numerics: exact row maximum, exp2, f32 sums, one division; no online rescaling. Key weights multiply the exponentials, so
-/// that weights of 1 give the bits of none; they are counts of tokens, not meant to span more than 2^24.
+/// Numerics: exact row maximum, exp2, f32 sums, one division; no online rescaling. In bf16 products sum as ops::linear's do,
+/// pairs counted from channel 0 and key 0; the sum of the exponentials is that before rounding. Key weights multiply the
+/// exponentials, so that weights of 1 give the bits of none; they are counts of tokens, not meant to span more than 2^24.
 /// Determinism: same bits for any batch, thread count, ISA.
 /// Source: Vaswani et al., arXiv:1706.03762, section 3.2; GQA: Ainslie et al., arXiv:2305.13245; proportional attention:
 /// Bolya et al., arXiv:2210.09461, section 3.2.
@@ -36,7 +39,7 @@ void attention(Context& ctx, View<const float, 3> q, View<const float, 3> k, Vie
                View<const index_t, 1> cu_q, View<const index_t, 1> cu_k, const AttentionParams& params, View<float, 3> out);
 
 /// Scratch bytes that attention() carves from the context's arena for keys of at most max_tk.
-std::size_t attention_scratch(Context& ctx, index_t max_tk, index_t d, index_t dv);
+std::size_t attention_scratch(Context& ctx, index_t max_tk, index_t d, index_t dv, DType compute = DType::f32);
 
 }  // namespace tessera::ops
 

@@ -1,19 +1,53 @@
-// out = softmax(scale * Q K^T) V for one head of one sequence, with the tile of gemm.inl for both products.
+// out = softmax(scale * Q K^T) V for one head of one sequence, with the tiles of a matrix product for both products.
 //
 // K and V are packed once into slices; then strips of kTileRows queries keep their scores [rows, tk] in cache: exact row
 // maximum, exponentials, sum, product with V, one division. No online rescaling, so the bits depend on the row alone.
-// Included inside an ISA namespace.
+// Included inside an ISA namespace, after gemm.inl and bf16.inl.
 
 TESSERA_INLINE index_t round16(index_t n) { return (n + 15) / 16 * 16; }
 
-inline index_t attention_scratch(index_t tk, index_t d, index_t dv) noexcept {
-  return round16(tk) * d + round16(dv) * tk + kTileRows * (round16(tk) + round16(dv) + 16);
+// Where the parts of attention()'s scratch begin, in floats. Words are the product's: floats, or pairs of bf16.
+struct AttentionRoom {
+  index_t words_d, words_tk;          // of a query or key, of a row of scores
+  index_t ld, ldt, ld_query, ld_row;  // of scores, of sums, of a rounded query and a rounded row of scores
+  index_t values, scores, sums, queries, rows, word, end;
+
+  AttentionRoom(const Tiling& how, index_t tk, index_t d, index_t dv)
+      : words_d((d + how.numbers - 1) / how.numbers),
+        words_tk((tk + how.numbers - 1) / how.numbers),
+        ld(round16(tk) + 16),
+        ldt(round16(dv)),
+        ld_query(how.round_row ? how.row_ld(d) : 0),
+        ld_row(how.round_row ? how.row_ld(tk) : 0) {
+    values = round16(tk) * words_d;
+    scores = values + ldt * words_tk;
+    sums = scores + kTileRows * ld;
+    queries = sums + kTileRows * ldt;
+    rows = queries + round16(kTileRows * ld_query);
+    word = rows + round16(kTileRows * ld_row);
+    end = word + (how.numbers > 1 ? ldt : 0);
+  }
+};
+
+template <class Product>
+index_t attention_scratch(index_t tk, index_t d, index_t dv) noexcept {
+  return AttentionRoom(Product::kTiling, tk, d, dv).end;
 }
 
-// V [tk, dv] to slices [dv / 16][tk][16], channels beyond dv zero. By rows: they lie pages apart.
-TESSERA_INLINE void pack_values(const float* v, index_t ldv, index_t tk, index_t dv, float* dst) {
-  for (index_t i = 0; i < tk; ++i)
-    for (index_t j = 0; j < dv; j += 16) store(dst + 16 * i + tk * j, load_n(v + i * ldv + j, dv - j, 0.0f));
+// V [tk, dv] to slices [dv / 16][words of tk][16], channels beyond dv and a last key's missing partner zero. By rows: they
+// lie pages apart.
+TESSERA_INLINE void pack_values(index_t numbers, const float* v, index_t ldv, index_t tk, index_t dv, float* dst) {
+  const index_t words = (tk + numbers - 1) / numbers;
+  for (index_t i = 0; i < words; ++i)
+    for (index_t j = 0; j < dv; j += 16) {
+      const float* const from = v + i * numbers * ldv + j;
+      f32x16 word = load_n(from, dv - j, 0.0f);
+      if (numbers == 2) {
+        const f32x16 second = 2 * i + 1 < tk ? load_n(from + ldv, dv - j, 0.0f) : set1(0.0f);
+        word = pairs_of(round_bf16(word), round_bf16(second));
+      }
+      store(dst + 16 * i + words * j, word);
+    }
 }
 
 // The largest of s[lo, hi). What lies below lo in its group of 16 is overwritten: below every maximum.
@@ -64,16 +98,44 @@ TESSERA_NOINLINE void keep_probabilities(const float* s, index_t lo, index_t hi,
   for (index_t j = lo; j < hi; j += 16) store_n(p + j, hi - j, mul(load_n(s + j, hi - j, 0.0f), share));
 }
 
-inline void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float* scratch) noexcept {
-  const index_t ld = round16(g.tk) + 16, slices_k = (g.tk + 15) / 16, slices_v = (g.dv + 15) / 16;
+// One row of scores by keys [lo, hi) of V, onto what its sums hold. A key outside is not multiplied by 0 but left out, also
+// where it shares a word with one inside: an infinity there must not become a NaN here.
+struct RowTimesValues {
+  const Tiling& how;
+  TileArgs args;  // of the row, by whole words
+  index_t slices, tk;
+  float* word;  // [slices][16]: a word of V one half of which is 0
+
+  void add(index_t lo, index_t hi) const {
+    const index_t n = how.numbers, begin = (lo + n - 1) / n, end = hi == tk ? (tk + n - 1) / n : hi / n;
+    if (lo % n != 0) half(begin - 1, false);
+    if (begin < end) {
+      TileArgs g = args;
+      g.k0 = begin, g.k1 = end;
+      how.tiles(1, slices, g);
+    }
+    if (hi % n != 0 && hi < tk) half(end, true);
+  }
+  void half(index_t k, bool first) const {
+    const f32x16 none = set1(0.0f);
+    for (index_t j = 0; j < slices; ++j) {
+      const f32x16 both = load(args.w + args.stride * j + kSlice * k);
+      store(word + kSlice * j, first ? pairs_of(first_of_pairs(both), none) : pairs_of(none, second_of_pairs(both)));
+    }
+    TileArgs g = args;
+    g.w = word - kSlice * k, g.stride = kSlice, g.k0 = k, g.k1 = k + 1;
+    how.tiles(1, slices, g);
+  }
+};
+
+inline void attend(const Tiling& how, const AttentionArgs& g, index_t q0, index_t q1, float* scratch) noexcept {
+  const AttentionRoom room(how, g.tk, g.d, g.dv);
+  const index_t slices_k = (g.tk + 15) / 16, slices_v = (g.dv + 15) / 16, ld = room.ld, ldt = room.ldt;
   const float scale = g.scale != 0.0f ? g.scale : 1.0f / sqrt1(static_cast<float>(g.d));
-  float* keys = scratch;
-  float* values = keys + round16(g.tk) * g.d;
-  float* s = values + round16(g.dv) * g.tk;
-  float* t = s + kTileRows * ld;
-  const index_t ldt = 16 * slices_v;
-  pack(g.k, g.ldk, g.tk, g.d, 0, slices_k, keys);
-  pack_values(g.v, g.ldv, g.tk, g.dv, values);
+  float *const keys = scratch, *const values = scratch + room.values, *const s = scratch + room.scores;
+  float *const t = scratch + room.sums, *const queries = scratch + room.queries, *const rounded = scratch + room.rows;
+  (how.numbers == 2 ? pack_bf16 : pack)(g.k, g.ldk, g.tk, g.d, 0, slices_k, keys);
+  pack_values(how.numbers, g.v, g.ldv, g.tk, g.dv, values);
   const char* idle = reinterpret_cast<const char*>(t);
   const index_t strips = (q1 - q0 + kTileRows - 1) / kTileRows, shift = g.tk - g.tq;
   for (index_t z = 0; z < strips; ++z) {
@@ -90,7 +152,11 @@ inline void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float
       common = common < hi[i] ? common : hi[i];
       any = any > hi[i] ? any : hi[i];
     }
-    run_tile<Float32>(rows, (any + 15) / 16, {g.q + q * g.ldq, g.ldq, keys, kSlice * g.d, 0, g.d, s, ld, idle, 0});
+    const bool rounds = how.round_row != nullptr;
+    for (index_t i = 0; rounds && i < rows; ++i) how.round_row(g.q + (q + i) * g.ldq, g.d, queries + i * room.ld_query, 0);
+    how.tiles(rows, (any + 15) / 16,
+              {rounds ? queries : g.q + q * g.ldq, rounds ? room.ld_query : g.ldq, keys, kSlice * room.words_d, 0,
+               room.words_d, s, ld, idle, 0});
     // All maxima, then all exponentials: rows do not wait for one another's reductions.
     float top[kTileRows], sum[kTileRows];
     for (index_t i = 0; i < rows; ++i) top[i] = hi[i] > lo[i] ? row_maximum(s + i * ld, lo[i], hi[i]) : 0.0f;
@@ -99,19 +165,17 @@ inline void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float
       if (hi[i] <= lo[i]) continue;
       sum[i] = g.key_weights ? exponentials<true>(s + i * ld, lo[i], hi[i], top[i], scale, g.key_weights)
                              : exponentials<false>(s + i * ld, lo[i], hi[i], top[i], scale, nullptr);
+      if (rounds) how.round_row(s + i * ld, hi[i], rounded + i * room.ld_row, 0);
     }
-    // A key outside a row's own range is not multiplied by 0 but left out: an infinity there must not become a NaN here.
-    if (from == 0 && common > 0) {
-      run_tile<Float32>(rows, slices_v, {s, ld, values, kSlice * g.tk, 0, common, t, ldt, idle, 0});
-      for (index_t i = 0; i < rows; ++i)
-        if (hi[i] > common)
-          run_tile<Float32>(1, slices_v, {s + i * ld, ld, values, kSlice * g.tk, common, hi[i], t + i * ldt, ldt, idle, 0});
-    } else {
-      for (index_t i = 0; i < rows; ++i)
-        run_tile<Float32>(
-            1, slices_v,
-            {s + i * ld + lo[i], ld, values + 16 * lo[i], kSlice * g.tk, 0, hi[i] - lo[i], t + i * ldt, ldt, idle, 0});
-    }
+    TileArgs by_values{
+        rounds ? rounded : s, rounds ? room.ld_row : ld, values, kSlice * room.words_tk, 0, 0, t, ldt, idle, 0};
+    // What all rows see at once, as far as it goes from key 0 in whole words; then what each sees beyond.
+    const index_t shared = from > 0 ? 0 : common == g.tk ? room.words_tk : common / how.numbers;
+    by_values.k1 = shared;
+    how.tiles(rows, slices_v, by_values);
+    for (index_t i = 0; i < rows; ++i, by_values.a += by_values.lda, by_values.t += ldt)
+      if (const index_t done = shared > 0 ? shared * how.numbers : lo[i]; done < hi[i])
+        RowTimesValues{how, by_values, slices_v, g.tk, scratch + room.word}.add(done, hi[i]);
     for (index_t i = 0; i < rows; ++i) {
       float* out = g.out + (q + i) * g.ldo;
       const f32x16 share = set1(1.0f / sum[i]), zero = set1(0.0f);
@@ -122,4 +186,9 @@ inline void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float
       if (g.probabilities) keep_probabilities(s + i * ld, lo[i], hi[i], share, g.columns, g.probabilities + (q + i) * g.ldp);
     }
   }
+}
+
+template <class Product>
+void attention_head(const AttentionArgs& g, index_t q0, index_t q1, float* scratch) noexcept {
+  attend(Product::kTiling, g, q0, q1, scratch);
 }

@@ -45,6 +45,11 @@ struct Family<Bf16GemmTable> {
   static constexpr Bf16GemmTable kTable{{avx512::gemm<Bf16ByInstruction>, avx512::pack_bf16, Bf16ByInstruction::row_ld}};
 };
 template <>
+struct Family<Bf16AttentionTable> {
+  static constexpr Bf16AttentionTable kTable{
+      {avx512::attention_head<Bf16ByInstruction>, avx512::attention_scratch<Bf16ByInstruction>}};
+};
+template <>
 struct Family<FastBf16GemmTable> {
   static constexpr FastBf16GemmTable kTable{Family<Bf16GemmTable>::kTable};
 };

@@ -44,7 +44,11 @@ struct Family<ActivationTable> {
 };
 template <>
 struct Family<AttentionTable> {
-  static constexpr AttentionTable kTable{attention_head, attention_scratch};
+  static constexpr AttentionTable kTable{attention_head<Float32>, attention_scratch<Float32>};
+};
+template <>
+struct Family<Bf16AttentionTable> {
+  static constexpr Bf16AttentionTable kTable{{attention_head<Bf16ByFma>, attention_scratch<Bf16ByFma>}};
 };
 template <>
 struct Family<EmbedTable> {

@@ -79,13 +79,17 @@ struct Tiles {
 template <class Product>
 inline constexpr Tiles<Product> kTiles;
 
-// rows <= kTileRows rows x `slices` slices into t, a register tile at a time, of sizes that differ by at most one. Without
-// kEveryWidth there are whole tiles and single slices: `slices` is kTileVecs or less then.
+// rows <= kTileRows rows x `slices` slices into t, a register tile at a time, of sizes that differ by at most one; without
+// kEveryWidth whole tiles, then single slices.
 template <class Product>
 TESSERA_INLINE void run_tile(index_t rows, index_t slices, const TileArgs& g) {
-  const index_t tiles = Product::kEveryWidth || slices >= kTileVecs ? (slices + kTileVecs - 1) / kTileVecs : slices;
+  constexpr index_t kVecs = kTileVecs;
+  const index_t whole = slices / kVecs, tiles = Product::kEveryWidth ? (slices + kVecs - 1) / kVecs : whole + slices % kVecs;
+  const auto begin = [&](index_t i) {
+    return Product::kEveryWidth ? slices * i / tiles : i < whole ? i * kVecs : slices - tiles + i;
+  };
   for (index_t i = 0; i < tiles; ++i) {
-    const index_t from = slices * i / tiles, vecs = slices * (i + 1) / tiles - from;
+    const index_t from = begin(i), vecs = begin(i + 1) - from;
     kTiles<Product>.of[vecs - 1][rows - 1](g.a, g.lda, g.w + g.stride * from, g.stride, g.k0, g.k1, g.t + 16 * from, g.ldt,
                                            g.ahead, g.step);
   }

@@ -24,5 +24,8 @@ struct AttentionTable {
   void (*head)(const AttentionArgs& args, index_t q0, index_t q1, float* scratch) noexcept;
   index_t (*scratch_floats)(index_t tk, index_t d, index_t dv) noexcept;
 };
+/// The same by products of bf16: q, k, v and the exponentials are rounded (to nearest even), the sum of the exponentials is
+/// that before rounding. Both products are chains as Bf16GemmTable has them, pairs of k counted from channel 0 and key 0.
+struct Bf16AttentionTable : AttentionTable {};
 
 }  // namespace tessera::kernels

@@ -13,5 +13,5 @@
 // clang-format off
 #define TESSERA_EACH_TABLE(F)                                                      \
   F(GemmTable) F(Bf16GemmTable) F(FastBf16GemmTable) F(Int8GemmTable) F(NormTable) \
-  F(ActivationTable) F(AttentionTable) F(EmbedTable) F(MergeTable) F(ResampleTable) F(RotaryTable)
+  F(ActivationTable) F(AttentionTable) F(Bf16AttentionTable) F(EmbedTable) F(MergeTable) F(ResampleTable) F(RotaryTable)
 // clang-format on
