@@ -50,7 +50,7 @@ void run(benchmark::State& state, Isa isa, int threads, const Layer& l, const op
   const auto call = [&] { ops::linear(ctx, l.x.input(), w, e, l.out.view()); };
   call();
   if (!accept(state, near(l.m, l.n, bound, l.out, [&](index_t i, index_t j) { return l.want(e, i, j); }))) return;
-  measure_flops(state, ctx, 2.0 * static_cast<double>(l.m * l.k * w.n()), call);
+  measure_flops(state, ctx, 2.0 * static_cast<double>(l.m * l.k * w.n()), call, weights);
 }
 
 constexpr struct {

@@ -97,10 +97,10 @@ inline void report(benchmark::State& state, const Timing& t) {
   state.counters["samples"] = t.samples;
 }
 
-/// For work bound by arithmetic: `flops` of one call against the multiply-add peak of this ISA and these threads.
+/// For work bound by arithmetic: `flops` of one call against the peak of such multiply-adds on this ISA and these threads.
 template <class F>
-void measure_flops(benchmark::State& state, Context& ctx, double flops, const F& call) {
-  const double peak = ops::flop_peak(ctx);
+void measure_flops(benchmark::State& state, Context& ctx, double flops, const F& call, DType type = DType::f32) {
+  const double peak = ops::flop_peak(ctx, type);
   const Timing t = sample(settings().seconds, call);
   report(state, t);
   state.counters["GFLOP/s"] = flops / t.best * 1e-9;

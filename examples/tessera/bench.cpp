@@ -9,8 +9,6 @@
 #include <string>
 #include <vector>
 
-#include <tessera/ops/peak.hpp>
-
 #include "breakdown.hpp"
 #include "tool.hpp"
 
@@ -184,7 +182,7 @@ int run_bench(const BenchOptions& o) {
       pass.parts->begin_pass();
       pass.run(options);
     }
-    pass.parts->print(ops::flop_peak(ctx));
+    pass.parts->print(ctx, weights_of(o.run.dtype));
     return kDone;
   }
   std::vector<double> seconds;

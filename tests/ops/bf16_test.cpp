@@ -60,6 +60,8 @@ TEST_P(Bf16, NumbersOfAllSizesAndSubnormalOnes) {
       for (index_t r = 0; r < 50; ++r) w(r, c) *= scale;
     }
     x(0, 3) = 1e-40f, x(1, 4) = -0.f, x(2, 5) = -3e-39f, w(0, 3) = 1e30f, w(7, 5) = 2e-39f, w(8, 0) = 1e38f;
+    x(3, 6) = std::bit_cast<float>(0x007fffffU), w(9, 6) = 1e38f, w(10, 4) = std::bit_cast<float>(0x807fffffU),
+         x(4, 4) = 1e38f;
     Matrix out = poisoned(9, 50), want = poisoned(9, 50);
     ops::linear(ctx, x.in(), packed_bf16(ctx, w), {}, out.out());
     for (index_t t = 0; t < 9; ++t)

@@ -17,9 +17,9 @@ inline float rounded(float x) {
 }
 inline float flushed(float x) { return std::fabs(x) < std::numeric_limits<float>::min() ? std::copysign(0.f, x) : x; }
 
-/// sum + a b as vdpbf16ps has it for one element of a pair: the second one comes first.
+/// sum + a b as vdpbf16ps has it for one element of a pair: the second one comes first. a as vcvtneps2bf16 rounds it.
 inline float bf16_step(float sum, float a, float b) {
-  return flushed(std::fma(flushed(rounded(a)), flushed(rounded(b)), sum));
+  return flushed(std::fma(rounded(flushed(a)), flushed(rounded(b)), sum));
 }
 
 }  // namespace tessera::ref

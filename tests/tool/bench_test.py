@@ -50,13 +50,14 @@ class BenchTest(ToolTest):
         self.assertEqual(done.stderr, "")
 
     def test_breakdown(self):
-        for model, args in ((MODEL, ("--batch", 2, "--seq", 9)), (GOLDENS / "tiny_image" / "vit_p7", ("--kind", "image"))):
+        image = GOLDENS / "tiny_image" / "vit_p7"
+        for model, args in ((MODEL, ("--batch", 2, "--seq", 9)), (image, ("--kind", "image")), (MODEL, ("--dtype", "bf16")), (MODEL, ("--dtype", "int8"))):
             lines = self.tool("bench", "--model", model, *args, "--rounds", 3, "--threads", 1, "--breakdown").stdout.splitlines()
             rows = [re.fullmatch(r"(.{34}) +([\d.]*) +(\d+\.\d{3}) +(\d+\.\d{3}) +(\d+\.\d)%", line) for line in lines[1:7]]
             self.assertTrue(all(rows), lines)
             self.assertEqual([row[1].strip() for row in rows], ["norm, queries, keys, values", "attention", "attention output, residual", "norm, MLP in, activation", "MLP out, residual", "one layer"])
             self.assertAlmostEqual(sum(float(row[3]) for row in rows[:5]), float(rows[5][3]), delta=0.004)
-            self.assertRegex(lines[7], r"\Alimit: \d+ GFLOP/s")
+            self.assertRegex(lines[7], r"\Alimit: \d+ GFLOP/s, attention \d+,")
             self.assertEqual(len(lines), 8)
 
     def test_images_and_both_towers(self):

@@ -142,6 +142,22 @@ struct ByMatrix {
     _tile_loadconfig(&kShapes);
   }
   static void end() { _tile_release(); }
+
+  static float peak(index_t steps) noexcept {
+    begin();
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    _tile_zero(4);
+    _tile_zero(5);
+    _tile_zero(6);
+    _tile_zero(7);
+    for (index_t s = 0; s < steps; ++s) Kind::template multiply<32, 2>();
+    end();
+    return 0;
+  }
+  static constexpr Peak kPeak{peak, 2 * 32 * 32 * kStep};
   static constexpr Tiling kTiling{.numbers = Kind::kNumbers,
                                   .rows = kRows,
                                   .balanced = false,
@@ -160,12 +176,13 @@ struct Family : avx512_vnni::Family<Table> {};
 template <>
 struct Family<FastBf16GemmTable> {
   static constexpr FastBf16GemmTable kTable{
-      {avx512::gemm<ByMatrix<Bf16Tiles>>, avx512::pack_bf16, ByMatrix<Bf16Tiles>::row_ld}};
+      {avx512::gemm<ByMatrix<Bf16Tiles>>, avx512::pack_bf16, ByMatrix<Bf16Tiles>::row_ld, ByMatrix<Bf16Tiles>::kPeak}};
 };
 template <>
 struct Family<Int8GemmTable> {
-  static constexpr Int8GemmTable kTable{{avx512::gemm<ByMatrix<Int8Tiles>>, avx512::pack_int8, ByMatrix<Int8Tiles>::row_ld},
-                                        avx512::int8_rounding};
+  static constexpr Int8GemmTable kTable{
+      {avx512::gemm<ByMatrix<Int8Tiles>>, avx512::pack_int8, ByMatrix<Int8Tiles>::row_ld, ByMatrix<Int8Tiles>::kPeak},
+      avx512::int8_rounding};
 };
 TESSERA_POP_BITS
 }  // namespace tessera::kernels::inline TESSERA_BASE::amx

@@ -10,8 +10,8 @@ TESSERA_PUSH_BITS
 using namespace avx512;
 #include <tessera/cpu/tile.inl>
 
-// vdpbf16ps rounds and flushes as bf16.inl says, whatever the floating-point mode. Called from kernels of avx512, into which
-// nothing of this can be inlined.
+// vdpbf16ps and vcvtneps2bf16 round and flush as bf16.inl says, whatever the floating-point mode. Called from kernels of
+// avx512, into which nothing of this can be inlined.
 struct Bf16ByInstruction {
   static constexpr int kSteps = 1;
   static constexpr bool kEveryWidth = false;
@@ -29,9 +29,8 @@ struct Bf16ByInstruction {
   template <class To>
   TESSERA_INLINE static void round_pairs(const float* from, index_t k, const To& to) {
     for (index_t i = 0; i < k; i += 16) {
-      const f32x16 a = round_bf16(load_n(from + i, k - i, 0.0f));
-      const __m256i pairs = _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(a.v), 16));
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to(i)), pairs);
+      const __m256bh pairs = _mm512_cvtneps_pbh(load_n(from + i, k - i, 0.0f).v);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to(i)), reinterpret_cast<__m256i>(pairs));
     }
   }
   static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Bf16ByInstruction>(rows, slices, g); }
@@ -42,7 +41,8 @@ template <class Table>
 struct Family : avx512_vnni::Family<Table> {};
 template <>
 struct Family<Bf16GemmTable> {
-  static constexpr Bf16GemmTable kTable{{avx512::gemm<Bf16ByInstruction>, avx512::pack_bf16, Bf16ByInstruction::row_ld}};
+  static constexpr Bf16GemmTable kTable{
+      {avx512::gemm<Bf16ByInstruction>, avx512::pack_bf16, Bf16ByInstruction::row_ld, kPeak<Bf16ByInstruction>}};
 };
 template <>
 struct Family<Bf16AttentionTable> {

@@ -37,8 +37,9 @@ template <class Table>
 struct Family : avx512::Family<Table> {};
 template <>
 struct Family<Int8GemmTable> {
-  static constexpr Int8GemmTable kTable{{avx512::gemm<Int8ByInstruction>, avx512::pack_int8, Int8ByInstruction::row_ld},
-                                        avx512::int8_rounding};
+  static constexpr Int8GemmTable kTable{
+      {avx512::gemm<Int8ByInstruction>, avx512::pack_int8, Int8ByInstruction::row_ld, kPeak<Int8ByInstruction>},
+      avx512::int8_rounding};
 };
 TESSERA_POP_BITS
 }  // namespace tessera::kernels::inline TESSERA_BASE::avx512_vnni

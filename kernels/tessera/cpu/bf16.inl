@@ -1,7 +1,8 @@
 // Products of bf16 in the order of vdpbf16ps, by multiply-adds. Included inside an ISA namespace, after gemm.inl.
 //
 // That instruction takes pairs: acc = fma(a1, w1, acc), then fma(a0, w0, acc), each rounded; subnormal numbers count as zero
-// wherever they come or go. Found by trying on Zen 4 and on an Intel Xeon with AMX.
+// wherever they come or go. Found by trying on Zen 4 and on an Intel Xeon with AMX. Rows of A are rounded as vcvtneps2bf16
+// does, to which they count as zero too.
 
 // Subnormal inputs and results of floating-point operations count as zero meanwhile.
 class FlushSubnormals {
@@ -45,7 +46,11 @@ struct Bf16ByFma {
   static index_t row_ld(index_t k) { return row_words(k, 1); }
   static RowRounding round_row(const float* from, index_t k, float* rows, index_t row) {
     float* const to = rows + row * row_ld(k);
-    for (index_t i = 0; i < k; i += 16) store(to + i, round_bf16(load_n(from + i, k - i, 0.0f)));
+    const f32x16 least = set1(std::numeric_limits<float>::min()), zero = set1(0.0f);
+    for (index_t i = 0; i < k; i += 16) {
+      const f32x16 v = load_n(from + i, k - i, 0.0f);
+      store(to + i, round_bf16(if_less(abs(v), least, mul(v, zero), v)));
+    }
     return {};
   }
   static void tiles(index_t rows, index_t slices, TileArgs g) {

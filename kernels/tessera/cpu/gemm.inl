@@ -232,20 +232,3 @@ inline void tile_probe(const float* a, index_t lda, const float* w, index_t k, f
   for (index_t r = 0; r < repeat; ++r)
     run_tile<Float32>(kTileRows, 4, {a, lda, w, kSlice * k, 0, k, t, kPanel, reinterpret_cast<const char*>(t), 0});
 }
-
-// kPeakChains independent chains of f32x16, as many as registers hold: more than latency times throughput on any core that
-// has them. They start apart, so that no compiler may merge them.
-inline float peak(index_t steps) noexcept {
-  f32x16 acc[kPeakChains];
-  for (int i = 0; i < kPeakChains; ++i) acc[i] = set1(static_cast<float>(steps % (i + 2)));
-  const f32x16 x = set1(0.5f), y = set1(1.0f);
-  for (index_t s = 0; s < steps; ++s) {
-    TESSERA_UNROLL
-    for (int i = 0; i < (kPeakChains < 12 ? kPeakChains : 12); ++i) acc[i] = fma(x, acc[i], y);
-    TESSERA_UNROLL
-    for (int i = 12; i < kPeakChains; ++i) acc[i] = fma(x, acc[i], y);
-  }
-  f32x16 sum = set1(0.0f);
-  for (int i = 0; i < kPeakChains; ++i) sum = add(sum, acc[i]);
-  return reduce_add(sum);
-}

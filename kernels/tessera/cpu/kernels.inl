@@ -20,11 +20,11 @@ struct Family;
 
 template <>
 struct Family<GemmTable> {
-  static constexpr GemmTable kTable{gemm<Float32>, pack, tile_probe, peak, kTileRows, kPeakChains};
+  static constexpr GemmTable kTable{gemm<Float32>, pack, tile_probe, kPeak<Float32>, kTileRows};
 };
 template <>
 struct Family<Bf16GemmTable> {
-  static constexpr Bf16GemmTable kTable{{gemm<Bf16ByFma>, pack_bf16, Bf16ByFma::row_ld}};
+  static constexpr Bf16GemmTable kTable{{gemm<Bf16ByFma>, pack_bf16, Bf16ByFma::row_ld, kPeak<Bf16ByFma>}};
 };
 template <>
 struct Family<FastBf16GemmTable> {
@@ -32,7 +32,8 @@ struct Family<FastBf16GemmTable> {
 };
 template <>
 struct Family<Int8GemmTable> {
-  static constexpr Int8GemmTable kTable{{gemm<Int8ByParts>, pack_int8, Int8ByParts::row_ld}, int8_rounding};
+  static constexpr Int8GemmTable kTable{{gemm<Int8ByParts>, pack_int8, Int8ByParts::row_ld, kPeak<Int8ByParts>},
+                                        int8_rounding};
 };
 template <>
 struct Family<NormTable> {

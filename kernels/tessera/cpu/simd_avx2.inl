@@ -1,5 +1,5 @@
 // f32x16 on two ymm registers. Included inside an ISA namespace and target region. The comments of simd_avx512.inl hold.
-inline constexpr int kTileRows = 6, kTileVecs = 1, kPeakChains = 7;
+inline constexpr int kTileRows = 6, kTileVecs = 1;
 struct f32x16 {
   __m256 lo, hi;
 };
@@ -133,6 +133,7 @@ TESSERA_INLINE float reduce_max(f32x16 a) {
   x = _mm_max_ps(x, _mm_movehl_ps(x, x));
   return _mm_cvtss_f32(_mm_max_ss(x, _mm_shuffle_ps(x, x, 1)));
 }
+TESSERA_INLINE void opaque(f32x16& x) { __asm__ volatile("" : "+x"(x.lo), "+x"(x.hi)); }
 TESSERA_INLINE void pin(f32x16& sum, f32x16) { __asm__("" : "+x"(sum.lo), "+x"(sum.hi)); }
 TESSERA_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 TESSERA_INLINE void prefetch_l2(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }

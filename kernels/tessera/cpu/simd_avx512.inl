@@ -1,5 +1,5 @@
 // f32x16 on one zmm register. Included inside an ISA namespace and target region.
-inline constexpr int kTileRows = 6, kTileVecs = 4, kPeakChains = 24;
+inline constexpr int kTileRows = 6, kTileVecs = 4;
 struct f32x16 {
   __m512 v;
 };
@@ -99,6 +99,8 @@ TESSERA_INLINE float reduce_max(f32x16 a) {
   x = _mm_max_ps(x, _mm_movehl_ps(x, x));
   return _mm_cvtss_f32(_mm_max_ss(x, _mm_shuffle_ps(x, x, 1)));
 }
+// Anything, for all that the compiler knows.
+TESSERA_INLINE void opaque(f32x16& x) { __asm__ volatile("" : "+v"(x.v)); }
 // Left alone, g++ puts a sum where its last factor was, and sums wander, some of them to the stack. What prevents it
 // differs.
 TESSERA_INLINE void pin(f32x16&, f32x16 factor) { __asm__ volatile("" : : "v"(factor.v)); }

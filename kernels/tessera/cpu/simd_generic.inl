@@ -1,5 +1,5 @@
 // The 4-lane vocabulary under simd_lanes.inl on the compiler's vector extension: any architecture, every operation IEEE.
-inline constexpr int kTileRows = 2, kTileVecs = 1, kPeakChains = 2, kWidth = 4, kParts = 4;
+inline constexpr int kTileRows = 2, kTileVecs = 1, kWidth = 4, kParts = 4;
 typedef float vec __attribute__((vector_size(16)));
 typedef std::int32_t ivec __attribute__((vector_size(16)));
 typedef std::uint32_t uvec __attribute__((vector_size(16)));

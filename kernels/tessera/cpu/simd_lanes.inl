@@ -94,6 +94,13 @@ TESSERA_INLINE float reduce_max(f32x16 a) {
     for (int i = 0; i < w; ++i) t[i] = t[i] > t[i + w] ? t[i] : t[i + w];
   return t[0];
 }
+TESSERA_INLINE void opaque(f32x16& x) {
+#if defined(__x86_64__)
+  for (auto& part : x.v) __asm__ volatile("" : "+x"(part));
+#elif defined(__aarch64__)
+  for (auto& part : x.v) __asm__ volatile("" : "+w"(part));
+#endif
+}
 TESSERA_INLINE void pin(f32x16&, f32x16) {}
 TESSERA_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
 TESSERA_INLINE void prefetch_l2(const void* p) { __builtin_prefetch(p, 0, 2); }

@@ -1,5 +1,5 @@
 // The 4-lane NEON vocabulary under simd_lanes.inl.
-inline constexpr int kTileRows = 6, kTileVecs = 1, kPeakChains = 7, kWidth = 4, kParts = 4;
+inline constexpr int kTileRows = 6, kTileVecs = 1, kWidth = 4, kParts = 4;
 using vec = float32x4_t;
 TESSERA_INLINE vec v_set1(float x) { return vdupq_n_f32(x); }
 TESSERA_INLINE vec v_load(const float* p) { return vld1q_f32(p); }

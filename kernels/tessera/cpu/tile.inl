@@ -94,3 +94,38 @@ TESSERA_INLINE void run_tile(index_t rows, index_t slices, const TileArgs& g) {
                                            g.ahead, g.step);
   }
 }
+
+// As many chains as a whole tile has, and nothing else: what is added, no compiler knows from one to the next.
+template <class Product>
+float peak(index_t steps) noexcept {
+  alignas(64) float words[2 * kSlice];
+  for (float& w : words) w = 0.25f;
+  f32x16 acc[kTileRows][kTileVecs], x = load(words), sum = set1(0.0f);
+  const f32x16 y = load(words + kSlice);
+  TESSERA_UNROLL
+  for (int i = 0; i < kTileRows; ++i) {
+    TESSERA_UNROLL
+    for (int j = 0; j < kTileVecs; ++j) acc[i][j] = sum;
+  }
+  for (index_t s = 0; s < Product::kSteps * steps; ++s) {
+    TESSERA_UNROLL
+    for (int i = 0; i < kTileRows; ++i) {
+      TESSERA_UNROLL
+      for (int j = 0; j < kTileVecs; ++j) {
+        opaque(x);
+        acc[i][j] = Product::madd(x, y, acc[i][j]);
+      }
+    }
+  }
+  TESSERA_UNROLL
+  for (int i = 0; i < kTileRows; ++i) {
+    TESSERA_UNROLL
+    for (int j = 0; j < kTileVecs; ++j) {
+      opaque(acc[i][j]);
+      sum = add(sum, acc[i][j]);
+    }
+  }
+  return reduce_add(sum);
+}
+template <class Product>
+inline constexpr Peak kPeak{peak<Product>, 2 * kSlice* Product::kTiling.numbers* kTileRows* kTileVecs};

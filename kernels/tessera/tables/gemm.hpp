@@ -62,6 +62,12 @@ struct GemmArgs {
   index_t stride = 1;           ///< the caller's next panel after p1 - 1 is that many further: it is fetched ahead
 };
 
+/// Independent multiply-adds, as many chains as registers hold: the most that the machine can do.
+struct Peak {
+  float (*run)(index_t steps) noexcept;  ///< returns what keeps them alive
+  index_t flops;                         ///< multiplications and additions of a step
+};
+
 struct GemmTable {
   /// Rows [m0, m1) x panels [p0, p1) of C. Each element is one FMA chain over k from 0, whatever the ranges.
   void (*gemm)(const GemmArgs& args, index_t m0, index_t m1, index_t p0, index_t p1) noexcept;
@@ -69,10 +75,8 @@ struct GemmTable {
   void (*pack)(const float* w, index_t ldw, index_t n, index_t k, index_t s0, index_t s1, float* dst) noexcept;
   /// The microkernel alone, `repeat` times on 6 x 64 from L1/L2: for the benchmark's share of peak.
   void (*tile)(const float* a, index_t lda, const float* w, index_t k, float* t, index_t repeat) noexcept;
-  /// `steps` x peak_chains independent f32x16 FMAs: the machine's limit. Returns what keeps them alive.
-  float (*peak)(index_t steps) noexcept;
-  int tile_rows;    ///< rows of the full register tile
-  int peak_chains;  ///< chains of peak()
+  Peak peak;
+  int tile_rows;  ///< rows of the full register tile
 };
 
 /// Products whose rows of A are rounded before.
@@ -80,9 +84,11 @@ struct RoundedGemm {
   void (*gemm)(const GemmArgs& args, index_t m0, index_t m1, index_t p0, index_t p1) noexcept;
   void (*pack)(const float* w, index_t ldw, index_t n, index_t k, index_t s0, index_t s1, float* dst) noexcept;
   index_t (*row_ld)(index_t k);  ///< words from one rounded row to the next
+  Peak peak;
 };
-/// Weights of bf16: A is rounded to bf16 (to nearest even), sums are f32. Each element is the chain of vdpbf16ps from 0: for
-/// each pair of k ascending, fma of its second element, then of its first, subnormal inputs and results counting as zero.
+/// Weights of bf16: A is rounded to bf16 (to nearest even; subnormal numbers to zero), sums are f32. Each element is the
+/// chain of vdpbf16ps from 0: for each pair of k ascending, fma of its second element, then of its first, subnormal inputs
+/// and results counting as zero.
 struct Bf16GemmTable : RoundedGemm {};
 /// The same with sums in whatever order the machine is fastest.
 struct FastBf16GemmTable : RoundedGemm {};
