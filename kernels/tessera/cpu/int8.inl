@@ -57,6 +57,31 @@ inline Extremes extremes_of(const float* x, index_t n) {
   return e;
 }
 
+// The same but for the second ones, which are such of the lanes: nearer to 0 than those of the row, or as near. The search
+// for these costs more than all else that is done to a row.
+inline Extremes rough_extremes_of(const float* x, index_t n) {
+  const f32x16 zero = set1(0.0f);
+  f32x16 most = zero, least = zero, odd = zero;
+  index_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const f32x16 v = load(x + i);
+    most = max(v, most), least = min(v, least), odd = fma(v, zero, odd);
+  }
+  if (i < n) {
+    const f32x16 v = load_n(x + i, n - i, 0.0f);
+    most = max(v, most), least = min(v, least), odd = fma(v, zero, odd);
+  }
+  const auto two_of = [&](f32x16 lanes, float& one, float& two) {
+    one = reduce_max(lanes);
+    two = reduce_max(if_less(lanes, set1(one), lanes, zero));
+  };
+  Extremes e;
+  two_of(most, e.largest, e.second_largest), two_of(sub(zero, least), e.least, e.second_least);
+  const float none = reduce_add(odd);  // 0 or NaN
+  e.largest += none, e.least = none - e.least, e.second_least = -e.second_least;
+  return e;
+}
+
 // Of the one number that is largest, or least.
 template <bool Largest>
 std::int32_t place_of(const float* x, index_t n, float extreme) {
@@ -75,15 +100,20 @@ std::int32_t place_of(const float* x, index_t n, float extreme) {
 // put(i, v): numbers [i, i + 16) of the row, as integers from 0 to 255 in the low bits of floats.
 template <class Put>
 TESSERA_INLINE RowRounding round_row_to(const float* x, index_t k, const Put& put) {
-  const Extremes e = extremes_of(x, k);
-  const bool up = e.largest - e.second_largest >= e.second_least - e.least;
-  const float outlier = up ? e.largest : e.least,
-              least_step = (up ? outlier : -outlier) / static_cast<float>(kInt8MostSteps);
   const auto scale_of = [](float most, float least) { return most / 255 - least / 255; };
+  const auto far = [](float outlier, float rest) {
+    const float least_step = (outlier < 0 ? -outlier : outlier) / static_cast<float>(kInt8MostSteps);
+    return rest < least_step ? least_step : rest;
+  };
+  Extremes e = rough_extremes_of(x, k);
   const float all = scale_of(e.largest, e.least);
-  float rest = scale_of(up ? e.second_largest : e.largest, up ? e.least : e.second_least);
-  rest = rest < least_step ? least_step : rest;
-  const bool apart = rest * kMuchWider < all && rest >= kAsGoodAsZero;
+  const auto without_largest = [&] { return far(e.largest, scale_of(e.second_largest, e.least)); };
+  const auto without_least = [&] { return far(e.least, scale_of(e.largest, e.second_least)); };
+  const bool may_be = without_largest() * kMuchWider < all || without_least() * kMuchWider < all;
+  if (may_be) e = extremes_of(x, k);
+  const bool up = e.largest - e.second_largest >= e.second_least - e.least;
+  const float outlier = up ? e.largest : e.least, rest = up ? without_largest() : without_least();
+  const bool apart = may_be && rest * kMuchWider < all && rest >= kAsGoodAsZero;
   RowRounding r{};
   r.scale = apart ? rest : all;
   const float least = apart && !up ? e.second_least : e.least;
