@@ -15,7 +15,7 @@ In bf16 PyTorch holds the whole model in it and OpenVINO has its precision hint;
 --fast is the tool's. In int8 PyTorch and ONNX Runtime quantise dynamically, OpenVINO as NNCF does with 32 random texts (pip install
 nncf); compiled PyTorch has no such mode of its own. Attention and norms are then what each peer makes of them.
 
-Cells: b1 and b32 are batches of 1 and 32 texts of 128 tokens; mixed is bench/lengths.txt, where tessera gets the texts packed
+Cells: b1, b32 and any other number are batches of so many texts of 128 tokens; mixed is bench/lengths.txt, where tessera gets the texts packed
 and each peer is timed padded, sorted into sub-batches, and one text at a time: its best counts.
 
 Needs: numpy, torch, transformers, safetensors, onnx, onnxruntime, openvino, and a C++ compiler for compiled PyTorch.
@@ -48,7 +48,9 @@ TOLERANCE = {"f32": 1e-4, "bf16": 0.1, "int8": 0.4}
 
 
 def cell_lengths(name):
-    return {"b1": [128], "b32": [128] * 32}.get(name) or [int(x) for x in (HERE / "lengths.txt").read_text().split()]
+    if name == "mixed":
+        return [int(x) for x in (HERE / "lengths.txt").read_text().split()]
+    return [128] * int(name.removeprefix("b"))
 
 
 class Process:
