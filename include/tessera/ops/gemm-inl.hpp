@@ -212,8 +212,9 @@ inline void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, 
   if (lanes == 1 || m >= kLeastRows * lanes) {
     const bool many = lanes > 1 && blocks >= 4 * lanes;
     const index_t parts = many ? blocks : lanes, cuts = many || lanes == 1 || panels < 8 ? 1 : 2;
-    const index_t tile_rows = table<kernels::GemmTable>(ctx).tile_rows, tiles = m / tile_rows;
-    const auto begin = [&](index_t r) { return r < parts ? tiles * r / parts * tile_rows : m; };
+    // Of many blocks all but the last are whole tiles; few parts are of one size, to a row.
+    const index_t unit = many ? table<kernels::GemmTable>(ctx).tile_rows : 1, units = m / unit;
+    const auto begin = [&](index_t r) { return r < parts ? units * r / parts * unit : m; };
     ctx.parallel_for(parts * cuts, [&](index_t i, int lane) {
       const index_t r = i % parts, c = i / parts;
       run(lane, begin(r), begin(r + 1), panels * c / cuts, panels * (c + 1) / cuts);
