@@ -14,7 +14,7 @@ struct Case {
   bool causal = false;
 };
 
-void run(benchmark::State& state, Isa isa, int threads, const Case& c) {
+void run(benchmark::State& state, Isa isa, int threads, const Case& c, DType type) {
   Context ctx(isa, threads);
   const index_t width = c.heads * c.d;
   std::vector<index_t> cu{0};
@@ -32,7 +32,7 @@ void run(benchmark::State& state, Isa isa, int threads, const Case& c) {
   };
   const View<const index_t, 1> offsets(cu.data(), cu.size());
   const View<float, 3> result(out.data(), tokens, c.heads, c.d);
-  const ops::AttentionParams params{.causal = c.causal};
+  const ops::AttentionParams params{.causal = c.causal, .compute = type};
   const auto call = [&] { ops::attention(ctx, heads_of(0), heads_of(1), heads_of(2), offsets, offsets, params, result); };
   call();
   const auto want = [&](index_t i, index_t j) {
@@ -50,15 +50,16 @@ void run(benchmark::State& state, Isa isa, int threads, const Case& c) {
     }
     return value / sum;
   };
-  if (!accept(state, near(tokens, width, 1e-5, out, want))) return;
-  measure_flops(state, ctx, 4.0 * pairs * static_cast<double>(width), call);
+  if (!accept(state, near(tokens, width, type == DType::bf16 ? 2e-2 : 1e-5, out, want))) return;
+  measure_flops(state, ctx, 4.0 * pairs * static_cast<double>(width), call, type);
 }
 
-void add_rows(const Rows& rows) {
-  for_machines("attention", "f32", [&](Isa isa, int threads, const std::string& prefix) {
+void add_rows_of(const Rows& rows, const char* dtype, DType type) {
+  for_machines("attention", dtype, [&](Isa isa, int threads, const std::string& prefix) {
     const auto add = [&](const EncoderShape& s, const char* what, std::vector<index_t> lengths, bool causal) {
       const Case c{s.heads, s.head_dim, std::move(lengths), causal};
-      rows.add(prefix + s.name + "/" + what, is_best(isa), [=](benchmark::State& state) { run(state, isa, threads, c); });
+      rows.add(prefix + s.name + "/" + what, is_best(isa),
+               [=](benchmark::State& state) { run(state, isa, threads, c, type); });
     };
     for (const EncoderShape& s : kEncoders) {
       add(s, "b1", {s.tokens}, false);
@@ -71,6 +72,10 @@ void add_rows(const Rows& rows) {
       add(s, "t512_causal", {512}, true);
     }
   });
+}
+void add_rows(const Rows& rows) {
+  add_rows_of(rows, "f32", DType::f32);
+  add_rows_of(rows, "bf16", DType::bf16);
 }
 const Family kFamily(add_rows);
 

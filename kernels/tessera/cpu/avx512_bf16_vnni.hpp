@@ -28,10 +28,10 @@ struct Bf16ByInstruction {
   // Numbers [i, i + 16) become pairs at to(i), the last ones filled up with zeros.
   template <class To>
   TESSERA_INLINE static void round_pairs(const float* from, index_t k, const To& to) {
-    for (index_t i = 0; i < k; i += 16) {
-      const __m256bh pairs = _mm512_cvtneps_pbh(load_n(from + i, k - i, 0.0f).v);
+    by_sixteens(k, [&](index_t i, auto how) {
+      const __m256bh pairs = _mm512_cvtneps_pbh(how.get(from + i, 0.0f).v);
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(to(i)), reinterpret_cast<__m256i>(pairs));
-    }
+    });
   }
   static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Bf16ByInstruction>(rows, slices, g); }
   static constexpr Tiling kTiling{.numbers = 2, .rows = kTileRows, .tiles = tiles, .round_row = round_row, .row_ld = row_ld};

@@ -47,10 +47,10 @@ struct Bf16ByFma {
   static RowRounding round_row(const float* from, index_t k, float* rows, index_t row) {
     float* const to = rows + row * row_ld(k);
     const f32x16 least = set1(std::numeric_limits<float>::min()), zero = set1(0.0f);
-    for (index_t i = 0; i < k; i += 16) {
-      const f32x16 v = load_n(from + i, k - i, 0.0f);
+    by_sixteens(k, [&](index_t i, auto how) {
+      const f32x16 v = how.get(from + i, 0.0f);
       store(to + i, round_bf16(if_less(abs(v), least, mul(v, zero), v)));
-    }
+    });
     return {};
   }
   static void tiles(index_t rows, index_t slices, TileArgs g) {

@@ -62,15 +62,10 @@ inline Extremes extremes_of(const float* x, index_t n) {
 inline Extremes rough_extremes_of(const float* x, index_t n) {
   const f32x16 zero = set1(0.0f);
   f32x16 most = zero, least = zero, odd = zero;
-  index_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    const f32x16 v = load(x + i);
+  by_sixteens(n, [&](index_t i, auto how) {
+    const f32x16 v = how.get(x + i, 0.0f);
     most = max(v, most), least = min(v, least), odd = fma(v, zero, odd);
-  }
-  if (i < n) {
-    const f32x16 v = load_n(x + i, n - i, 0.0f);
-    most = max(v, most), least = min(v, least), odd = fma(v, zero, odd);
-  }
+  });
   const auto two_of = [&](f32x16 lanes, float& one, float& two) {
     one = reduce_max(lanes);
     two = reduce_max(if_less(lanes, set1(one), lanes, zero));
@@ -122,8 +117,9 @@ TESSERA_INLINE RowRounding round_row_to(const float* x, index_t k, const Put& pu
   const float zero = inverse > 0 ? (kToInteger - least * inverse) - kToInteger : 0;
   r.zero = static_cast<std::int32_t>(zero);
   const f32x16 bottom = set1(kToInteger), top = set1(kToInteger + 255);
-  for (index_t i = 0; i < k; i += 16)
-    put(i, max(min(quantized(load_n(x + i, k - i, 0.0f), inverse, kToInteger + zero), top), bottom));
+  by_sixteens(k, [&](index_t i, auto how) {
+    put(i, max(min(quantized(how.get(x + i, 0.0f), inverse, kToInteger + zero), top), bottom));
+  });
   if (apart) {
     const float q = (outlier * inverse + (kToInteger + zero)) - kToInteger;
     r.excess = static_cast<std::int32_t>(q) - (up ? 255 : 0);

@@ -1,5 +1,24 @@
 // Elementary functions and activations on f32x16. Included inside an ISA namespace. NaN in, NaN out.
 
+// How a loop over a row reads and writes sixteen numbers, and those that are left at its end: a mask for each would cost
+// more than what is done to them.
+struct Sixteen {
+  TESSERA_INLINE f32x16 get(const float* p, float) const { return load(p); }
+  TESSERA_INLINE void put(float* p, f32x16 v) const { store(p, v); }
+};
+struct Fewer {
+  index_t n;
+  TESSERA_INLINE f32x16 get(const float* p, float fill) const { return load_n(p, n, fill); }
+  TESSERA_INLINE void put(float* p, f32x16 v) const { store_n(p, n, v); }
+};
+// f(i, how) for each sixteen of n.
+template <class F>
+TESSERA_INLINE void by_sixteens(index_t n, const F& f) {
+  index_t i = 0;
+  for (; i + 16 <= n; i += 16) f(i, Sixteen{});
+  if (i < n) f(i, Fewer{n - i});
+}
+
 // 2^x for x <= 0, 0 below -126; degree-6 minimax on [-1/2, 1/2], under 1 ulp. Adding the magic number rounds x to the
 // nearest integer n and leaves n + 127 in the low bits, ready to be shifted into the exponent.
 TESSERA_ELEMENTARY f32x16 exp2_nonpositive(f32x16 x) {

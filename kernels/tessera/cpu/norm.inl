@@ -7,28 +7,27 @@ inline void layer_norm(const NormArgs& g, index_t row0, index_t row1) noexcept {
     const float* x = g.x + r * g.ldx;
     float* y = g.y + r * g.ldy;
     f32x16 sum = set1(0.0f), squares = set1(0.0f);
-    for (index_t j = 0; j < g.c; j += 16) sum = add(sum, load_n(x + j, g.c - j, 0.0f));
+    by_sixteens(g.c, [&](index_t j, auto how) { sum = add(sum, how.get(x + j, 0.0f)); });
     const float mean1 = reduce_add(sum) / count;
     const f32x16 mean = set1(mean1);
-    for (index_t j = 0; j < g.c; j += 16) {
-      const f32x16 d = sub(load_n(x + j, g.c - j, mean1), mean);  // tail lanes become 0
+    by_sixteens(g.c, [&](index_t j, auto how) {
+      const f32x16 d = sub(how.get(x + j, mean1), mean);  // what is not there becomes 0
       squares = fma(d, d, squares);
-    }
+    });
     const f32x16 scale = set1(1.0f / sqrt1(reduce_add(squares) / count + g.eps));
-    for (index_t j = 0; j < g.c; j += 16) {
-      const index_t left = g.c - j;
-      const f32x16 unit = mul(sub(load_n(x + j, left, 0.0f), mean), scale);
-      store_n(y + j, left, fma(unit, load_n(g.gamma + j, left, 0.0f), load_n(g.beta + j, left, 0.0f)));
-    }
+    by_sixteens(g.c, [&](index_t j, auto how) {
+      const f32x16 unit = mul(sub(how.get(x + j, 0.0f), mean), scale);
+      how.put(y + j, fma(unit, how.get(g.gamma + j, 0.0f), how.get(g.beta + j, 0.0f)));
+    });
   }
 }
 
 TESSERA_INLINE float sum_of_squares(const float* x, index_t c) {
   f32x16 squares = set1(0.0f);
-  for (index_t j = 0; j < c; j += 16) {
-    const f32x16 v = load_n(x + j, c - j, 0.0f);
+  by_sixteens(c, [&](index_t j, auto how) {
+    const f32x16 v = how.get(x + j, 0.0f);
     squares = fma(v, v, squares);
-  }
+  });
   return reduce_add(squares);
 }
 
@@ -37,8 +36,9 @@ inline void rms_norm(const NormArgs& g, index_t row0, index_t row1) noexcept {
     const float* x = g.x + r * g.ldx;
     float* y = g.y + r * g.ldy;
     const f32x16 scale = set1(1.0f / sqrt1(sum_of_squares(x, g.c) / static_cast<float>(g.c) + g.eps));
-    for (index_t j = 0; j < g.c; j += 16)
-      store_n(y + j, g.c - j, mul(mul(load_n(x + j, g.c - j, 0.0f), scale), load_n(g.gamma + j, g.c - j, 0.0f)));
+    by_sixteens(g.c, [&](index_t j, auto how) {
+      how.put(y + j, mul(mul(how.get(x + j, 0.0f), scale), how.get(g.gamma + j, 0.0f)));
+    });
   }
 }
 
