@@ -182,6 +182,7 @@ MUTATIONS = [  # file, text, what it becomes
     ("include/tessera/ops/gemm-inl.hpp", "w.data + r * w.row_bytes()", "w.data + (r - begin) * w.row_bytes()"),
     ("include/tessera/ops/gemm-inl.hpp", "found.bytes() == slice_bytes(", "1 + found.bytes() != slice_bytes("),
     ("include/tessera/ops/gemm-inl.hpp", "if (end % kPanel != 0) __builtin_memset(", "if (end < 0) __builtin_memset("),
+    ("include/tessera/models/transformer-inl.hpp", "tensors.q.packed != DType::f32", "false"),
     ("include/tessera/models/tensor_source-inl.hpp", "if (store_) store_->keep_checked(v);", ""),
     ("include/tessera/models/tensor_source-inl.hpp", "(store_ && store_->checked(v))", "store_"),
     ("include/tessera/models/tensor_source-inl.hpp", "options.cache && !allow_nonfinite_", "options.cache"),

@@ -44,6 +44,7 @@ TEST_P(RoundedImage, HiddenStatesAreNearTransformersAndTheSameBitsOnEveryIsa) {
   for (const Isa isa : test::isas(type)) {
     Context ctx(isa, 2);
     const ImageModel model = load_image_model(ctx, io::ModelFolder::open(path), {.weights = type});
+    EXPECT_EQ(model.transformer->config().block.attention.compute, DType::bf16);
     const auto cu = model.offsets(images);
     const index_t c = model.channels();
     std::vector<float> hidden(static_cast<std::size_t>(cu.back() * c), NAN);
