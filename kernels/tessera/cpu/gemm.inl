@@ -11,48 +11,48 @@ struct Float32 {
   static constexpr Tiling kTiling{.numbers = 1, .rows = kTileRows, .tiles = tiles};
 };
 
-// What makes floats of the sums of a tile that are integers; null rows: they are floats.
-struct TileScales {
-  const RowRounding* rows;  // of A, from the tile's first
-  const float *w, *up;      // the first slice's of the panel, and of the up panel
-  index_t words;            // of a row of W: so many times 16 from one slice to the next
-};
+// Sums of integers t [rows, 64] become floats: less what the zeros of A's rows add, with what their outliers lack, times
+// both scales. `heads`: of the panel's slices, `words` a row of W.
+TESSERA_NOINLINE void to_floats(float* t, index_t rows, index_t slices, const RowRounding* of, const float* heads,
+                                index_t words) noexcept {
+  for (index_t i = 0; i < rows; ++i) {
+    if (of[i].excess == 0) continue;
+    const float* const outlier = heads + kSlice * (kInt8Head + of[i].outlier / 4);
+    for (index_t j = 0; j < slices; ++j) {
+      float* const at = t + kPanel * i + kSlice * j;
+      const f32x16 w = byte_of(load(outlier + kSlice * words * j), of[i].outlier % 4);
+      store(at, add_product(load(at), of[i].excess, w));
+    }
+  }
+  for (index_t j = 0; j < slices; ++j, heads += kSlice * words) {
+    const f32x16 sum = load(heads + kSlice * kInt8Sum), scale = load(heads + kSlice * kInt8Scale);
+    for (index_t i = 0; i < rows; ++i) {
+      float* const at = t + kPanel * i + kSlice * j;
+      store(at, mul(to_float(add_product(load(at), -of[i].zero, sum)), mul(set1(of[i].scale), scale)));
+    }
+  }
+}
 
 // One tile of C from its accumulators t [rows, 64] (and, gated, those of the up panel, u). The activation passes over t in
 // place, so that this stands twice, for whole tiles and others, and not twice an activation.
 template <bool Whole>
-TESSERA_NOINLINE void epilogue(const GemmArgs& g, const TileScales& s, float* t, const float* u, index_t row, index_t rows,
+TESSERA_NOINLINE void epilogue(const GemmArgs& g, float* t, const float* u, index_t row, index_t rows,
                                index_t column) noexcept {
   const index_t width = Whole ? kPanel : g.n - column;
   const bool active = g.act != Activation::identity;
   const auto get = [&](const float* p, index_t j) { return Whole ? load(p + j) : load_n(p + j, width - j, 0.0f); };
   for (index_t i = 0; i < rows; ++i) {
-    const auto sum = [&](const float* p, const float* scales, index_t j) {
-      const f32x16 v = load(p + j);
-      if (!s.rows) return v;
-      const RowRounding& row_of = s.rows[i];
-      const float* const of = scales + j * s.words;
-      f32x16 sums = add_product(v, -row_of.zero, load(of + kSlice * kInt8Sum));
-      if (row_of.excess != 0) {
-        const f32x16 words = load(of + kSlice * (kInt8Head + row_of.outlier / 4));
-        sums = add_product(sums, row_of.excess, byte_of(words, row_of.outlier % 4));
-      }
-      return mul(to_float(sums), mul(set1(row_of.scale), load(of + kSlice * kInt8Scale)));
-    };
     float* const x = t + kPanel * i;
     float* const c = g.c + (row + i) * g.ldc + column;
     if (active) {
-      for (index_t j = 0; (g.bias || s.rows) && j < width; j += 16) {
-        const f32x16 v = sum(x, s.w, j);
-        store(x + j, g.bias ? add(v, get(g.bias + column, j)) : v);
-      }
+      for (index_t j = 0; g.bias && j < width; j += 16) store(x + j, add(load(x + j), get(g.bias + column, j)));
       activate_row(g.act, x, width);
     }
     for (index_t j = 0; j < width; j += 16) {
-      f32x16 v = active ? load(x + j) : sum(x, s.w, j);
+      f32x16 v = load(x + j);
       if (g.bias && !active) v = add(v, get(g.bias + column, j));
       if (u) {
-        f32x16 up = sum(u + kPanel * i, s.up, j);
+        f32x16 up = load(u + kPanel * i + j);
         if (g.bias) up = add(up, get(g.bias + g.n + column, j));
         v = mul(v, up);
       }
@@ -156,16 +156,17 @@ inline void gemm_pass(const Tiling& how, const GemmArgs& g, const Pass& pass) no
       args.w = w + size, args.t = u, args.ahead += fetches ? 4 * size : 0;
       how.tiles(rows, slices, args);
     }
-    TileScales by{nullptr, heads, heads + size, pass.words};
     if (how.head > 0) {
-      by.rows = pass.a.rounding + at;
+      const RowRounding* const of = pass.a.rounding + at;
       if (outliers.count > 0) outliers.add_to(sums, how, pass.a, at, rows);
+      to_floats(sums, rows, slices, of, heads, pass.words);
       if (up_outliers.count > 0) up_outliers.add_to(u, how, pass.a, at, rows);
+      if (g.glu) to_floats(u, rows, slices, of, heads + size, pass.words);
     }
     if (g.n - column >= kPanel)
-      epilogue<true>(g, by, sums, g.glu ? u : nullptr, row, rows, column);
+      epilogue<true>(g, sums, g.glu ? u : nullptr, row, rows, column);
     else
-      epilogue<false>(g, by, sums, g.glu ? u : nullptr, row, rows, column);
+      epilogue<false>(g, sums, g.glu ? u : nullptr, row, rows, column);
   }
 }
 
