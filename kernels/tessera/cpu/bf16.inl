@@ -46,7 +46,7 @@ struct Bf16ByFma {
   static index_t row_ld(index_t k) { return row_words(k, 1); }
   static RowRounding round_row(const float* from, index_t k, float* rows, index_t row) {
     float* const to = rows + row * row_ld(k);
-    const f32x16 least = set1(std::numeric_limits<float>::min()), zero = set1(0.0f);
+    const f32x16 least = set1(0x1p-126f), zero = set1(0.0f);
     by_sixteens(k, [&](index_t i, auto how) {
       const f32x16 v = how.get(from + i, 0.0f);
       store(to + i, round_bf16(if_less(abs(v), least, mul(v, zero), v)));
