@@ -109,7 +109,11 @@ class TokenizerJson final : public io::detail::StrictJson {
     pieces_.back().score = v;
     return true;
   }
-  bool entry(std::int64_t id) { return vocabulary_.add(token_, id) || bad("a token that stands twice in model.vocab"); }
+  bool entry(std::int64_t id) {
+    if (vocabulary_.find(token_) >= 0) return bad("a token that stands twice in model.vocab");
+    vocabulary_.add(token_, id);
+    return true;
+  }
   Vocabulary& vocabulary_;
   MergeList& merges_;
   HostVector<ScoredPiece>& pieces_;

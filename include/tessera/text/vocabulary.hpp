@@ -24,8 +24,7 @@ class Vocabulary {
     if (slots > slots_.size()) rehash(slots);
   }
   /// \throws Error kFormat for an id outside [0, 2^31 - 1) or one that another token has.
-  /// False where the token was there: it has the new id then.
-  bool add(std::string_view token, std::int64_t id) { return add(token, id, hash(token)); }
+  void add(std::string_view token, std::int64_t id) { add(token, id, hash(token)); }
   /// Adds tokens with the ids 0, 1, 2 ... Each asks for its slot's memory a few tokens ahead: a large table is in no cache.
   void add_all(std::span<const std::string_view> tokens) {
     constexpr std::size_t kAhead = 8;
@@ -36,7 +35,7 @@ class Vocabulary {
     std::size_t hashes[kAhead];
     for (std::size_t i = 0; i < tokens.size() + kAhead; ++i) {
       std::size_t& h = hashes[i % kAhead];
-      if (i >= kAhead) (void)add(tokens[i - kAhead], static_cast<std::int64_t>(i - kAhead), h);
+      if (i >= kAhead) add(tokens[i - kAhead], static_cast<std::int64_t>(i - kAhead), h);
       if (i >= tokens.size()) continue;
       h = hash(tokens[i]);
       __builtin_prefetch(&slots_[h & (slots_.size() - 1)], 1);
@@ -45,7 +44,7 @@ class Vocabulary {
   /// The id, or -1.
   TokenId find(std::string_view token) const noexcept {
     if (slots_.empty()) return -1;
-    const std::uint32_t entry = slots_[find_slot(token, hash(token))].entry;
+    const std::uint32_t entry = slots_[find_slot(token, hash(token))];
     return entry == kFree ? -1 : entries_[entry].id;
   }
   /// The tokens so far are the model's; find_model() looks among them alone, find() also among those added later.
@@ -53,7 +52,7 @@ class Vocabulary {
   std::size_t model_size() const noexcept { return model_; }
   TokenId find_model(std::string_view token) const noexcept {
     if (slots_.empty()) return -1;
-    const std::uint32_t entry = slots_[find_slot(token, hash(token))].entry;
+    const std::uint32_t entry = slots_[find_slot(token, hash(token))];
     return entry == kFree || entry >= model_ ? -1 : entries_[entry].id;
   }
   /// Makes token() usable; call after the last add().
@@ -84,28 +83,22 @@ class Vocabulary {
     TokenId id;
     std::size_t hash;
   };
-  // Of a hash whose lower bits chose the slot the upper ones are there: another token's entry need not be looked at.
-  struct Slot {
-    std::uint32_t entry = kFree, tag = 0;
-  };
-  static std::uint32_t tag(std::size_t h) noexcept { return static_cast<std::uint32_t>(h >> 32); }
-  bool add(std::string_view token, std::int64_t id, std::size_t h) {
+  void add(std::string_view token, std::int64_t id, std::size_t h) {
     constexpr std::int64_t kLargest = 1 << 28;  // ids index tables: a huge one would allocate them
     if (id < 0 || id >= kLargest)
       throw Error(Code::kFormat,
                   {"vocabulary: token '", std::string(token.substr(0, 40)), "' has the id ", std::to_string(id)});
     if (entries_.size() * 2 >= slots_.size()) rehash(slots_.empty() ? 16 : slots_.size() * 2);
-    by_id_valid_ = false;
-    Slot& slot = slots_[find_slot(token, h)];
-    if (slot.entry != kFree) {
-      entries_[slot.entry].id = static_cast<TokenId>(id);
-      return false;
+    const std::size_t slot = find_slot(token, h);
+    if (slots_[slot] != kFree) {
+      entries_[slots_[slot]].id = static_cast<TokenId>(id);
+    } else {
+      slots_[slot] = static_cast<std::uint32_t>(entries_.size());
+      entries_.push_back({pool_.size(), static_cast<std::uint32_t>(token.size()), static_cast<TokenId>(id), h});
+      pool_.append(token);
+      if (token.size() > longest_) longest_ = token.size();
     }
-    slot = {static_cast<std::uint32_t>(entries_.size()), tag(h)};
-    entries_.push_back({pool_.size(), static_cast<std::uint32_t>(token.size()), static_cast<TokenId>(id), h});
-    pool_.append(token);
-    if (token.size() > longest_) longest_ = token.size();
-    return true;
+    by_id_valid_ = false;
   }
   // Eight bytes a step; multiplication and shifts as in wyhash's finish.
   static std::size_t hash(std::string_view s) noexcept {
@@ -131,29 +124,27 @@ class Vocabulary {
   std::size_t find_slot(std::string_view token, std::size_t h) const noexcept {
     const std::size_t mask = slots_.size() - 1;
     for (std::size_t at = h & mask;; at = (at + 1) & mask) {
-      const Slot slot = slots_[at];
-      if (slot.entry == kFree) return at;
-      if (slot.tag != tag(h)) continue;
-      const Entry& entry = entries_[slot.entry];
+      const std::uint32_t e = slots_[at];
+      if (e == kFree) return at;
+      const Entry& entry = entries_[e];
       if (entry.hash == h && entry.size == token.size() &&
           std::memcmp(pool_.data() + entry.begin, token.data(), token.size()) == 0)
         return at;
     }
   }
   void rehash(std::size_t slots) {
-    slots_.assign(slots, Slot{});
+    slots_.assign(slots, kFree);
     const std::size_t mask = slots - 1;
     for (std::size_t i = 0; i < entries_.size(); ++i) {
       std::size_t at = entries_[i].hash & mask;
-      while (slots_[at].entry != kFree) at = (at + 1) & mask;
-      slots_[at] = {static_cast<std::uint32_t>(i), tag(entries_[i].hash)};
+      while (slots_[at] != kFree) at = (at + 1) & mask;
+      slots_[at] = static_cast<std::uint32_t>(i);
     }
   }
 
   std::string pool_;
   HostVector<Entry> entries_;
-  HostVector<Slot> slots_;
-  HostVector<std::uint32_t> by_id_;
+  HostVector<std::uint32_t> slots_, by_id_;
   std::size_t longest_ = 0, model_ = ~std::size_t{0};
   bool by_id_valid_ = false;
 };
