@@ -21,14 +21,13 @@ PRECISIONS = {"f32": ("fp32", "#4c72b0"), "bf16": ("bf16", "#dd8452"), "int8": (
 
 
 def precision(report):
-    """peers.py writes the precision behind the commit."""
-    return (re.search(r"-(bf16|int8)\b", report["commit"]) or [None, "f32"])[1]
+    return (re.search(r"--dtype (\w+)", report["command"]) or [None, "f32"])[1]
 
 
-def cells(paths):
+def cells(reports):
     """{(model, cell, threads, precision): (ratio, low, high, date)}, of the newest report that has it."""
     found = {}
-    for report in sorted((json.loads(pathlib.Path(p).read_text()) for p in paths), key=lambda r: r["date"]):
+    for report in sorted(reports, key=lambda r: r["date"]):
         for c in report["cells"]:
             if c.get("ratio"):
                 r = c["ratio"]
@@ -36,20 +35,21 @@ def cells(paths):
     return found
 
 
-def order(key):
-    model, cell, threads, _ = key
+def order(row):
+    model, cell, threads = row
     return model, cell == "mixed", int(re.sub(r"\D", "", cell) or 0), threads
 
 
 def main():
     if len(sys.argv) < 3 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
-    out, paths = sys.argv[1], sys.argv[2:]
-    found = cells(paths)
-    machines = {json.loads(pathlib.Path(p).read_text())["machine"]["cpu"] for p in paths}
+    out, *paths = sys.argv[1:]
+    reports = [json.loads(pathlib.Path(p).read_text()) for p in paths]
+    found = cells(reports)
+    machines = {r["machine"]["cpu"] for r in reports}
     if len(machines) != 1:
         sys.exit(f"one machine a plot, not {len(machines)}: {', '.join(sorted(machines))}")
-    rows = sorted({k[:3] for k in found}, key=lambda k: order((*k, "")))
+    rows = sorted({k[:3] for k in found}, key=order)
     place, y, last = {}, 0.0, None
     for row in rows:
         y += 1.0 + 0.7 * (last is not None and row[0] != last)

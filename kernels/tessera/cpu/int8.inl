@@ -22,6 +22,11 @@ TESSERA_INLINE f32x16 quantized(f32x16 x, float inverse, float zero) { return ad
 struct Extremes {
   float largest, second_largest, least, second_least;
 };
+// Of magnitudes, and of each number times 0.
+TESSERA_INLINE Extremes with_signs(Extremes e, f32x16 odd) {
+  const float none = reduce_add(odd);  // 0 or NaN
+  return {e.largest + none, e.second_largest, none - e.least, -e.second_least};
+}
 // In each lane, of numbers of one sign, which is turned to be above 0.
 struct TwoLargest {
   f32x16 first, second;
@@ -44,17 +49,15 @@ inline Extremes extremes_of(const float* x, index_t n) {
   const f32x16 zero = set1(0.0f);
   TwoLargest above{zero, zero}, below{zero, zero};
   f32x16 odd = zero;
-  for (index_t i = 0; i < n; i += 16) {
-    const f32x16 v = load_n(x + i, n - i, 0.0f);
+  by_sixteens(n, [&](index_t i, auto how) {
+    const f32x16 v = how.get(x + i, 0.0f);
     above.take(v), below.take(sub(zero, v));
     odd = fma(v, zero, odd);
-  }
+  });
   Extremes e;
   above.reduce(e.largest, e.second_largest);
   below.reduce(e.least, e.second_least);
-  const float none = reduce_add(odd);  // 0 or NaN
-  e.largest += none, e.least = none - e.least, e.second_least = -e.second_least;
-  return e;
+  return with_signs(e, odd);
 }
 
 // The same but for the second ones, which are such of the lanes: nearer to 0 than those of the row, or as near. The search
@@ -72,9 +75,7 @@ inline Extremes rough_extremes_of(const float* x, index_t n) {
   };
   Extremes e;
   two_of(most, e.largest, e.second_largest), two_of(sub(zero, least), e.least, e.second_least);
-  const float none = reduce_add(odd);  // 0 or NaN
-  e.largest += none, e.least = none - e.least, e.second_least = -e.second_least;
-  return e;
+  return with_signs(e, odd);
 }
 
 // Of the one number that is largest, or least.
