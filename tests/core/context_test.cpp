@@ -210,6 +210,9 @@ TEST(Executor, RunsEveryIndexOnce) {
   }
   EXPECT_EQ(count, 3 + 4);  // a single task needs no executor
   EXPECT_EQ(Context(ContextOptions{.threads = 2, .executor = {&count, in_order, 8}}).threads(), 2);
+  EXPECT_FALSE(Context(ContextOptions{.threads = 2, .executor = {&count, in_order, 8}}).has_own_threads());
+  EXPECT_TRUE(Context(2).has_own_threads());
+  EXPECT_FALSE(Context(1).has_own_threads());
   EXPECT_EQ(with(in_order, &count, 0).threads(), 1);
 }
 TEST(Executor, ThatThrowsIsHeardAndTheContextStaysUsable) {

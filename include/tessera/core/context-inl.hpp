@@ -63,6 +63,7 @@ inline Device Context::device() const noexcept { return Device::cpu; }
 inline Isa Context::isa() const noexcept { return state_->isa; }
 inline bool Context::fast() const noexcept { return state_->fast; }
 inline int Context::threads() const noexcept { return state_->threads; }
+inline bool Context::has_own_threads() const noexcept { return state_->pool != nullptr; }
 inline Arena& Context::arena() noexcept { return state_->arena; }
 
 inline Context& Context::lane(int i) {

@@ -45,6 +45,8 @@ class Context {
   Isa isa() const noexcept;
   bool fast() const noexcept;
   int threads() const noexcept;
+  /// Whether it has several threads and they are its own, not an executor's: then a load may use another one for a while.
+  bool has_own_threads() const noexcept;
   /// Scratch of this context; operations carve from it and give back before they return.
   Arena& arena() noexcept;
 

@@ -1,7 +1,9 @@
 #pragma once
+#include <future>
 
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/models/auto_model.hpp>
+#include <tessera/models/families/clip_text.hpp>
 #include <tessera/models/text_encoder.hpp>
 #include <tessera/ops/norm.hpp>
 #include <tessera/ops/similarity.hpp>
@@ -73,10 +75,17 @@ inline void TextEncoder::read_modules(Context& ctx, const io::ModelFolder& folde
   text::LoadOptions text_options;
   const auto limits = detail::read_limits(folder, root);
   if (limits && io::get_bool(*limits, "do_lower_case", false)) text_options.lowercase = true;
+  // What the tokenizer class of SigLIP 2 does, whatever tokenizer.json says.
+  if (inner.has("config.json") && is_siglip2(inner.json("config.json"))) text_options.lowercase = true;
+  // Read while the weights are: of a small model it is half of the time.
+  std::future<text::Tokenizer> tokenizer =
+      std::async(ctx.has_own_threads() ? std::launch::async | std::launch::deferred : std::launch::deferred, [&] {
+        const FpModeScope own_mode;
+        return text::Tokenizer::load(inner.root(), text_options);
+      });
   model_ = load_text_model(ctx, inner, options);
-  if (folder.has("modules.json")) model_.head.reset();            // the modules say what follows the stack
-  if (model_.family == "siglip2") text_options.lowercase = true;  // its tokenizer class does, whatever tokenizer.json says
-  tokenizer_ = std::make_unique<text::Tokenizer>(text::Tokenizer::load(inner.root(), text_options));
+  if (folder.has("modules.json")) model_.head.reset();  // the modules say what follows the stack
+  tokenizer_ = std::make_unique<text::Tokenizer>(tokenizer.get());
   if (model_.head && model_.head->pad >= 0) {
     // Texts are filled up with the tokenizer's token: pad_token_id is 1 by default even where that is not it (SigLIP 2).
     const io::Json config = text::detail::read_config(inner.root());

@@ -55,13 +55,16 @@ inline TextModel load_clip_text(Context& ctx, const io::ModelFolder& folder, con
   return m;
 }
 
+/// By the config.json of a folder: of both towers, or of that for texts.
+inline bool is_siglip2(const io::Json& json) { return io::get_string(json, "model_type", "").starts_with("siglip2"); }
+
 inline TextModel load_siglip_text(Context& ctx, const io::ModelFolder& folder, const io::Json& json,
                                   const LoadOptions& options) {
   const io::Json text = detail::tower_config(json, "text_config");
   const TransformerConfig config = pre_norm_config(text, "gelu_pytorch_tanh", 1e-6, 768, 12);
   TensorSource source(ctx, folder.checkpoint(), {"text_model.", ""}, "embeddings.token_embedding.weight", options);
   TextModel m = detail::text_tower(ctx, config, text, 32000, 64, source);
-  m.family = io::get_string(json, "model_type", "").starts_with("siglip2") ? "siglip2" : "siglip";
+  m.family = is_siglip2(json) ? "siglip2" : "siglip";
   TextHead& head = m.head.emplace();
   head.pad =
       static_cast<std::int32_t>(io::get_int(text, "pad_token_id", 0, std::int64_t{1} << 30, m.family == "siglip2" ? 0 : 1));
