@@ -13,3 +13,4 @@
 #include <tessera/ops/resample.hpp>
 #include <tessera/ops/rotary.hpp>
 #include <tessera/ops/similarity.hpp>
+#include <tessera/ops/topk.hpp>

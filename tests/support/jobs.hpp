@@ -85,6 +85,19 @@ inline std::vector<Job> row_jobs(Random& random) {
          ops::similarity(ctx, x->in(), y->in(), out.out());
          return out;
        }},
+      {"top_k",
+       [=](Context& ctx) {
+         constexpr index_t k = 7;
+         Matrix out(t, 2 * k, 0);  // scores, then ids
+         std::vector<index_t> ids(static_cast<std::size_t>(t * k)), counts(static_cast<std::size_t>(t));
+         ops::TopK found{View<float, 2>(out.data(), t, k), View<index_t, 2>(ids.data(), t, k),
+                         View<index_t, 1>(counts.data(), t)};
+         found.scores.stride[0] = 2 * k;
+         ops::top_k(ctx, x->in(), ops::pack_weight(ctx, y->in()), {}, found);
+         for (index_t b = 0; b < t; ++b)
+           for (index_t i = 0; i < k; ++i) out(b, k + i) = static_cast<float>(found.ids(b, i));
+         return out;
+       }},
       {"contrastive_logits", [=](Context& ctx) {
          Matrix out(t, y->rows, 2);
          ops::contrastive_logits(ctx, x->in(), y->in(), 0.7f, -1.3f, out.out());

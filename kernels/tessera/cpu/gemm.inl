@@ -66,6 +66,32 @@ TESSERA_NOINLINE void epilogue(const GemmArgs& g, float* t, const float* u, inde
   }
 }
 
+// Of a tile of products t [rows, 64] those that reach their rows' floors go into the rows' lists.
+TESSERA_NOINLINE void select(const GemmArgs& g, float* t, index_t row, index_t rows, index_t column) noexcept {
+  const Selection& to = *g.selection;
+  const index_t width = g.n - column < kPanel ? g.n - column : kPanel;
+  std::uint64_t open = width == kPanel ? ~std::uint64_t{0} : (std::uint64_t{1} << width) - 1;
+  if (to.allowed) open &= to.allowed[column / kPanel];
+  for (index_t i = 0; i < rows; ++i) {
+    float* const x = t + kPanel * i;
+    const index_t r = row + i;
+    const f32x16 floor = set1(to.floors[r]);
+    std::uint64_t found = 0;
+    for (index_t j = 0; j < width; j += 16) {
+      f32x16 v = load(x + j);
+      if (g.bias) v = add(v, load_n(g.bias + column + j, width - j, 0.0f));
+      if (g.channel_scale) v = mul(v, load_n(g.channel_scale + column + j, width - j, 0.0f));
+      store(x + j, v);
+      found |= static_cast<std::uint64_t>(not_less(v, floor)) << j;
+    }
+    for (found &= open; found != 0; found &= found - 1) {
+      const int j = __builtin_ctzll(found);
+      if (to.counts[r] == to.capacity) to.shrink(to, r);
+      if (x[j] >= to.floors[r]) to.keys[r * to.capacity + to.counts[r]++] = selection_key(x[j], column + j);
+    }
+  }
+}
+
 // The epilogue's lines arrive while the tile is computed.
 TESSERA_INLINE void fetch_rows(const float* p, index_t ld, index_t rows) {
   for (index_t i = 0; i < rows; ++i)
@@ -116,6 +142,7 @@ struct Pass {
 };
 
 inline void gemm_pass(const Tiling& how, const GemmArgs& g, const Pass& pass) noexcept {
+  if (g.selection && g.selection->allowed && g.selection->allowed[pass.panel] == 0) return;
   alignas(64) float t[kMostTileRows * kPanel], u[kMostTileRows * kPanel];
   const index_t p = pass.panel, column = p * kPanel, size = kPanel * pass.words, depth = pass.k1 - pass.k0;
   const index_t slices = g.n - column < kPanel ? (g.n - column + kSlice - 1) / kSlice : kPanel / kSlice;
@@ -146,7 +173,7 @@ inline void gemm_pass(const Tiling& how, const GemmArgs& g, const Pass& pass) no
                   fetches ? step : 0};
     args.ahead =
         reinterpret_cast<const char*>(fetches ? pass.next + slice * args.stride : t) + (fetches ? from % (depth * 64) : 0);
-    if (last) {
+    if (last && !g.selection) {
       fetch_rows(g.c + row * g.ldc + column, g.ldc, rows);
       if (g.residual) fetch_rows(g.residual + row * g.ldr + column, g.ldr, rows);
     }
@@ -163,7 +190,9 @@ inline void gemm_pass(const Tiling& how, const GemmArgs& g, const Pass& pass) no
       if (up_outliers.count > 0) up_outliers.add_to(u, how, pass.a, at, rows);
       if (g.glu) to_floats(u, rows, slices, of, heads + size, pass.words);
     }
-    if (g.n - column >= kPanel)
+    if (g.selection)
+      select(g, sums, row, rows, column);
+    else if (g.n - column >= kPanel)
       epilogue<true>(g, sums, g.glu ? u : nullptr, row, rows, column);
     else
       epilogue<false>(g, sums, g.glu ? u : nullptr, row, rows, column);

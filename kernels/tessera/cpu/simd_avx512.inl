@@ -27,6 +27,8 @@ TESSERA_INLINE f32x16 if_less(f32x16 a, f32x16 b, f32x16 yes, f32x16 no) {
 TESSERA_INLINE f32x16 if_ordered(f32x16 a, f32x16 b, f32x16 yes, f32x16 no) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_ORD_Q), no.v, yes.v)};
 }
+// Bit i: whether a is b or more in lane i; of NaN it is not.
+TESSERA_INLINE std::uint32_t not_less(f32x16 a, f32x16 b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GE_OQ); }
 TESSERA_INLINE f32x16 abs(f32x16 a) { return {_mm512_abs_ps(a.v)}; }
 // The float whose bits are those of t, shifted left by 23: 2^n from a number whose low mantissa bits hold n + 127.
 TESSERA_INLINE f32x16 exponent_bits(f32x16 t) {

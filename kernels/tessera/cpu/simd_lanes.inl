@@ -46,6 +46,13 @@ TESSERA_INLINE f32x16 if_ordered(f32x16 a, f32x16 b, f32x16 yes, f32x16 no) {
 }
 TESSERA_INLINE f32x16 abs(f32x16 a) { TESSERA_EACH(v_abs(a.v[i])); }
 TESSERA_INLINE f32x16 exponent_bits(f32x16 t) { TESSERA_EACH(v_exponent_bits(t.v[i])); }
+TESSERA_INLINE std::uint32_t not_less(f32x16 a, f32x16 b) {
+  float x[16], y[16];
+  store(x, a), store(y, b);
+  std::uint32_t lanes = 0;
+  for (int i = 0; i < 16; ++i) lanes |= static_cast<std::uint32_t>(x[i] >= y[i]) << i;
+  return lanes;
+}
 TESSERA_INLINE f32x16 first_of_pairs(f32x16 a) { TESSERA_EACH(v_first_of_pairs(a.v[i])); }
 TESSERA_INLINE f32x16 second_of_pairs(f32x16 a) { TESSERA_EACH(v_second_of_pairs(a.v[i])); }
 TESSERA_INLINE f32x16 pairs_of(f32x16 first, f32x16 second) { TESSERA_EACH(v_pairs_of(first.v[i], second.v[i])); }

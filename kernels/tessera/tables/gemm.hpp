@@ -43,6 +43,24 @@ struct RoundedRows {
   index_t begin, end;
 };
 
+/// What is kept of a row of products instead of the row: its largest ones. A key is a score and its column, the score above
+/// and turned so that a larger key is a better one: of equal scores that of the lower column (selection_key()).
+struct Selection {
+  std::uint64_t* keys;           ///< [rows of A, capacity]
+  index_t capacity;              ///< above what shrink() leaves
+  index_t* counts;               ///< [rows of A]: keys there
+  float* floors;                 ///< [rows of A]: lower scores are left out
+  const std::uint64_t* allowed;  ///< [columns / 64] bit j of word i: whether column 64 i + j may be kept; null: all
+  void (*shrink)(const Selection&, index_t row) noexcept;  ///< makes room in a full row, and may raise its floor
+  void* state;
+};
+/// Of a score that is not NaN. The zeros are one. Inlined always, as rows_of_block() is.
+[[gnu::always_inline]] inline std::uint64_t selection_key(float score, index_t column) noexcept {
+  const auto bits = __builtin_bit_cast(std::uint32_t, score + 0.0f);
+  const std::uint32_t turned = bits >> 31 ? ~bits : bits | 0x80000000U;
+  return static_cast<std::uint64_t>(turned) << 32 | (0xffffffffU - static_cast<std::uint32_t>(column));
+}
+
 /// C[m, n] = residual + channel_scale[n] * act(A[m, :] . W[n, :] + bias[n]); with `glu`, act(gate) * up instead of act.
 struct GemmArgs {
   const float* a;
@@ -57,6 +75,7 @@ struct GemmArgs {
   index_t ldr = 0;
   Activation act = Activation::identity;
   bool glu = false;
+  const Selection* selection = nullptr;  ///< instead of C: of (A . W^T + bias) * channel_scale, no activation or residual
   float* sums = nullptr;  ///< [kGemmSums], 64-byte aligned: what chains of more than kDepth words wait in (not glu), or null
   RoundedRows* rows = nullptr;  ///< but for f32
   index_t stride = 1;           ///< the caller's next panel after p1 - 1 is that many further: it is fetched ahead

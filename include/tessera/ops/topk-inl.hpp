@@ -1,0 +1,190 @@
+#pragma once
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <new>
+
+#include <tessera/ops/detail/product.hpp>
+#include <tessera/ops/topk.hpp>
+
+namespace tessera::ops {
+
+namespace detail {
+
+inline float score_of(std::uint64_t key) noexcept {
+  const auto turned = static_cast<std::uint32_t>(key >> 32);
+  return __builtin_bit_cast(float, turned >> 31 ? turned & 0x7fffffffU : ~turned);
+}
+inline index_t column_of(std::uint64_t key) noexcept {
+  return static_cast<index_t>(0xffffffffU - static_cast<std::uint32_t>(key));
+}
+
+/// Room for a list of which k are wanted: what comes in beyond them waits until it is worth a pass.
+inline index_t list_capacity(index_t k) noexcept { return k + std::max<index_t>(k, 64); }
+
+/// The k best keys come first. Returns the score of the last of them.
+inline float keep_best(std::uint64_t* keys, index_t count, index_t k) noexcept {
+  std::nth_element(keys, keys + (k - 1), keys + count, std::greater<>());
+  return score_of(keys[k - 1]);
+}
+
+/// What the lists of all lanes have in common.
+struct SharedFloors {
+  index_t k;
+  std::atomic<float>* of;  ///< [B]: no score below it is among the k best of that query
+
+  void raise(index_t row, float& floor) const noexcept {
+    float common = of[row].load(std::memory_order_relaxed);
+    while (common < floor && !of[row].compare_exchange_weak(common, floor, std::memory_order_relaxed)) {}
+    floor = std::max(floor, common);
+  }
+  static void shrink(const kernels::Selection& list, index_t row) noexcept {
+    const auto& shared = *static_cast<const SharedFloors*>(list.state);
+    list.floors[row] = keep_best(list.keys + row * list.capacity, list.counts[row], shared.k);
+    list.counts[row] = shared.k;
+    shared.raise(row, list.floors[row]);
+  }
+};
+
+/// What top_k() carves: the lists of each lane and query, and a place for each lane where it puts those of a query together.
+struct TopKScratch {
+  std::uint64_t *keys, *together;
+  index_t* counts;
+  float* floors;
+  std::atomic<float>* shared;
+  kernels::RoundedRows* rounded;
+
+  TopKScratch(Context& ctx, Arena& arena, index_t batch, index_t capacity, const PackedWeight& corpus) {
+    const index_t lanes = ctx.threads();
+    keys = arena.carve<std::uint64_t>(lanes * batch * capacity);
+    together = arena.carve<std::uint64_t>(lanes * lanes * capacity);
+    counts = arena.carve<index_t>(lanes * batch);
+    floors = arena.carve<float>(lanes * batch);
+    shared = arena.carve<std::atomic<float>>(batch);
+    rounded = carve_rounded(ctx, arena, corpus.dtype(), batch, corpus.k());
+  }
+};
+
+/// Keys in order to row `row` of the result, and what is missing.
+inline void write_best(std::uint64_t* keys, index_t count, const TopK& out, index_t row) {
+  const index_t k = out.ids.extent[1], found = std::min(count, k);
+  std::partial_sort(keys, keys + found, keys + count, std::greater<>());
+  for (index_t i = 0; i < k; ++i) {
+    out.scores(row, i) = i < found ? score_of(keys[i]) : -__builtin_inff();
+    out.ids(row, i) = i < found ? column_of(keys[i]) : -1;
+  }
+  out.counts(row) = found;
+}
+
+inline void expect_topk(const char* op, index_t batch, index_t n, const TopK& out) {
+  expect(op, "rows of ids", out.ids.extent[0], batch);
+  expect(op, "rows of scores", out.scores.extent[0], batch);
+  expect(op, "columns of scores", out.scores.extent[1], out.ids.extent[1]);
+  expect(op, "counts", out.counts.extent[0], batch);
+  expect_rows(op, out.ids), expect_rows(op, out.scores), expect_rows(op, out.counts);
+  if (out.ids.extent[1] < 1) fail(Code::kBadArgument, op, "k must be positive");
+  if (n >= index_t{1} << 32) fail(Code::kLimit, op, "ids have 32 bits");
+}
+
+}  // namespace detail
+
+inline std::size_t topk_scratch(Context& ctx, index_t batch, index_t k, const PackedWeight& corpus) {
+  Arena need = Arena::counting();
+  (void)detail::TopKScratch(ctx, need, batch, detail::list_capacity(std::min(k, corpus.n())), corpus);
+  return need.peak();
+}
+
+inline void top_k(Context& ctx, View<const float, 2> queries, const PackedWeight& corpus, const TopKOptions& o,
+                  const TopK& out) {
+  using namespace detail;
+  constexpr const char* kOp = "top_k";
+  const index_t batch = queries.extent[0], n = corpus.n(), words = (n + 63) / 64;
+  if (!packs(corpus.dtype())) fail(Code::kUnsupported, kOp, "rows are f32, bf16 or int8");
+  if (corpus.space() != Space::host) fail(Code::kBadArgument, kOp, "rows of another device");
+  if (corpus.gated()) fail(Code::kShapeMismatch, kOp, "a weight of pack_weight_glu");
+  expect(kOp, "channels of the queries", queries.extent[1], corpus.k());
+  expect_rows(kOp, queries);
+  expect_topk(kOp, batch, n, out);
+  if (o.scale.data) expect(kOp, "scales", o.scale.extent[0], n), expect_rows(kOp, o.scale);
+  if (o.bias.data) expect(kOp, "biases", o.bias.extent[0], n), expect_rows(kOp, o.bias);
+  if (o.allowed.data) expect(kOp, "words of allowed", o.allowed.extent[0], words), expect_rows(kOp, o.allowed);
+  if (batch == 0) return;
+
+  const index_t k = std::min(out.ids.extent[1], n), capacity = list_capacity(k), lanes = ctx.threads();
+  Arena& arena = ctx.arena();
+  if (arena.used() == 0) arena.reserve(topk_scratch(ctx, batch, k, corpus));
+  const ArenaScope scope(arena);
+  const TopKScratch s(ctx, arena, batch, capacity, corpus);
+  std::fill_n(s.counts, lanes * batch, index_t{0});
+  std::fill_n(s.floors, lanes * batch, o.least);
+  for (index_t b = 0; b < batch; ++b) new (s.shared + b) std::atomic<float>(o.least);
+  SharedFloors shared{k, s.shared};
+
+  kernels::GemmArgs g{
+      queries.data, queries.stride[0], corpus.k(), reinterpret_cast<const float*>(corpus.data()), n, nullptr, 0};
+  g.bias = o.bias.data;
+  g.channel_scale = o.scale.data;
+  const auto gemm = gemm_for(ctx, corpus.dtype());
+  // Each task takes all queries through some panels, so that rows are read from memory once; a lane goes on with its lists.
+  constexpr index_t kMostPanels = 32;
+  const index_t panels = (n + kernels::kPanel - 1) / kernels::kPanel;
+  const index_t shortest = lanes == 1 ? 1 : std::min(panels, 8 * lanes);
+  const index_t tasks = std::max((panels + kMostPanels - 1) / kMostPanels, shortest);
+  ctx.parallel_for(tasks, [&](index_t i, int lane) {
+    kernels::Selection list{};
+    list.keys = s.keys + lane * batch * capacity, list.capacity = capacity;
+    list.counts = s.counts + lane * batch, list.floors = s.floors + lane * batch;
+    list.allowed = o.allowed.data;
+    list.shrink = SharedFloors::shrink, list.state = &shared;
+    for (index_t b = 0; b < batch && lanes > 1; ++b) shared.raise(b, list.floors[b]);
+    kernels::GemmArgs mine = g;
+    mine.selection = &list;
+    if (s.rounded) mine.rows = s.rounded + lane;
+    gemm(mine, 0, batch, panels * i / tasks, panels * (i + 1) / tasks);
+  });
+  ctx.parallel_for(batch, [&](index_t b, int lane) {
+    std::uint64_t* const all = s.together + lane * lanes * capacity;
+    index_t count = 0;
+    for (index_t from = 0; from < lanes; ++from) {
+      const std::uint64_t* const keys = s.keys + (from * batch + b) * capacity;
+      count = std::copy_n(keys, s.counts[from * batch + b], all + count) - all;
+    }
+    write_best(all, count, out, b);
+  });
+}
+
+inline std::size_t select_scratch(Context& ctx, index_t k) {
+  Arena need = Arena::counting();
+  need.carve<std::uint64_t>(ctx.threads() * detail::list_capacity(k));
+  return need.peak();
+}
+
+inline void select_k(Context& ctx, View<const float, 2> scores, const TopK& out) {
+  using namespace detail;
+  constexpr const char* kOp = "select_k";
+  const index_t batch = scores.extent[0], n = scores.extent[1];
+  expect_rows(kOp, scores);
+  expect_topk(kOp, batch, n, out);
+  const index_t k = std::min(out.ids.extent[1], n), capacity = list_capacity(k), lanes = ctx.threads();
+  Arena& arena = ctx.arena();
+  if (arena.used() == 0) arena.reserve(select_scratch(ctx, k));
+  const ArenaScope scope(arena);
+  std::uint64_t* const lists = arena.carve<std::uint64_t>(lanes * capacity);
+  ctx.parallel_for(batch, [&](index_t b, int lane) {
+    std::uint64_t* const keys = lists + lane * capacity;
+    const float* const row = scores.data + b * scores.stride[0];
+    float floor = -__builtin_inff();
+    index_t count = 0;
+    for (index_t j = 0; j < n; ++j) {
+      if (!(row[j] >= floor)) continue;
+      if (count == capacity) {
+        floor = keep_best(keys, count, k), count = k;
+        if (row[j] < floor) continue;
+      }
+      keys[count++] = kernels::selection_key(row[j], j);
+    }
+    write_best(keys, count, out, b);
+  });
+}
+
+}  // namespace tessera::ops
