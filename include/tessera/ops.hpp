@@ -3,6 +3,7 @@
 #include <tessera/ops/activation.hpp>
 #include <tessera/ops/attention.hpp>
 #include <tessera/ops/block.hpp>
+#include <tessera/ops/certified_topk.hpp>
 #include <tessera/ops/contrastive.hpp>
 #include <tessera/ops/embed.hpp>
 #include <tessera/ops/gemm.hpp>

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "support/backends.hpp"
+#include "support/found.hpp"
 #include "support/packed.hpp"
 
 namespace {
@@ -18,30 +19,6 @@ struct TopK : OpsTest {};
 TESSERA_ON_EVERY_ISA(TopK);
 
 constexpr float kInf = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
-
-/// Results that start as poison, rows padded.
-struct Found {
-  index_t k, ld;
-  std::vector<float> scores;
-  std::vector<index_t> ids, counts;
-  Found(index_t batch, index_t most)
-      : k(most),
-        ld(most + 3),
-        scores(static_cast<std::size_t>(batch * ld), __builtin_bit_cast(float, kPoison)),
-        ids(scores.size(), -77),
-        counts(static_cast<std::size_t>(batch), -77) {}
-  ops::TopK out() {
-    ops::TopK o{View<float, 2>(scores.data(), batch(), k), View<index_t, 2>(ids.data(), batch(), k),
-                View<index_t, 1>(counts.data(), batch())};
-    o.scores.stride[0] = o.ids.stride[0] = ld;
-    return o;
-  }
-  index_t batch() const { return static_cast<index_t>(counts.size()); }
-  bool operator==(const Found& o) const {
-    return ids == o.ids && counts == o.counts && scores.size() == o.scores.size() &&
-           std::memcmp(scores.data(), o.scores.data(), scores.size() * sizeof(float)) == 0;
-  }
-};
 
 /// By sorting everything. Of scores[b][r] those that may be found.
 template <class Score, class Allowed>

@@ -49,7 +49,7 @@ struct SharedFloors {
 /// What top_k() carves: the lists of each lane and query, and a place for each lane where it puts those of a query together.
 struct TopKScratch {
   std::uint64_t *keys, *together;
-  index_t* counts;
+  index_t *counts, *limits;
   float* floors;
   std::atomic<float>* shared;
   kernels::RoundedRows* rounded;
@@ -59,9 +59,25 @@ struct TopKScratch {
     keys = arena.carve<std::uint64_t>(lanes * batch * capacity);
     together = arena.carve<std::uint64_t>(lanes * lanes * capacity);
     counts = arena.carve<index_t>(lanes * batch);
+    limits = arena.carve<index_t>(lanes * batch);
     floors = arena.carve<float>(lanes * batch);
     shared = arena.carve<std::atomic<float>>(batch);
     rounded = carve_rounded(ctx, arena, corpus.dtype(), batch, corpus.k());
+  }
+  void begin(index_t batch, index_t lanes, index_t limit, float least) const {
+    std::fill_n(counts, lanes * batch, index_t{0});
+    std::fill_n(limits, lanes * batch, limit);
+    std::fill_n(floors, lanes * batch, least);
+    for (index_t b = 0; b < batch; ++b) new (shared + b) std::atomic<float>(least);
+  }
+  /// What may still be among the best of query b in the lists of all lanes; returns how many keys.
+  index_t gather(std::uint64_t* to, index_t b, index_t batch, index_t lanes, index_t capacity) const {
+    const float floor = shared[b].load(std::memory_order_relaxed);
+    std::uint64_t* end = to;
+    for (index_t i = b; i < lanes * batch; i += batch)
+      end = std::copy_if(keys + i * capacity, keys + i * capacity + counts[i], end,
+                         [&](std::uint64_t key) { return score_of(key) >= floor; });
+    return end - to;
   }
 };
 
@@ -86,40 +102,25 @@ inline void expect_topk(const char* op, index_t batch, index_t n, const TopK& ou
   if (n >= index_t{1} << 32) fail(Code::kLimit, op, "ids have 32 bits");
 }
 
-}  // namespace detail
-
-inline std::size_t topk_scratch(Context& ctx, index_t batch, index_t k, const PackedWeight& corpus) {
-  Arena need = Arena::counting();
-  (void)detail::TopKScratch(ctx, need, batch, detail::list_capacity(std::min(k, corpus.n())), corpus);
-  return need.peak();
+inline void expect_search(const char* op, View<const float, 2> queries, const PackedWeight& corpus, const TopKOptions& o,
+                          const TopK& out) {
+  const index_t n = corpus.n();
+  if (!packs(corpus.dtype())) fail(Code::kUnsupported, op, "rows are f32, bf16 or int8");
+  if (corpus.space() != Space::host) fail(Code::kBadArgument, op, "rows of another device");
+  if (corpus.gated()) fail(Code::kShapeMismatch, op, "a weight of pack_weight_glu");
+  expect(op, "channels of the queries", queries.extent[1], corpus.k());
+  expect_rows(op, queries);
+  expect_topk(op, queries.extent[0], n, out);
+  if (o.scale.data) expect(op, "scales", o.scale.extent[0], n), expect_rows(op, o.scale);
+  if (o.bias.data) expect(op, "biases", o.bias.extent[0], n), expect_rows(op, o.bias);
+  if (o.allowed.data) expect(op, "words of allowed", o.allowed.extent[0], (n + 63) / 64), expect_rows(op, o.allowed);
 }
 
-inline void top_k(Context& ctx, View<const float, 2> queries, const PackedWeight& corpus, const TopKOptions& o,
-                  const TopK& out) {
-  using namespace detail;
-  constexpr const char* kOp = "top_k";
-  const index_t batch = queries.extent[0], n = corpus.n(), words = (n + 63) / 64;
-  if (!packs(corpus.dtype())) fail(Code::kUnsupported, kOp, "rows are f32, bf16 or int8");
-  if (corpus.space() != Space::host) fail(Code::kBadArgument, kOp, "rows of another device");
-  if (corpus.gated()) fail(Code::kShapeMismatch, kOp, "a weight of pack_weight_glu");
-  expect(kOp, "channels of the queries", queries.extent[1], corpus.k());
-  expect_rows(kOp, queries);
-  expect_topk(kOp, batch, n, out);
-  if (o.scale.data) expect(kOp, "scales", o.scale.extent[0], n), expect_rows(kOp, o.scale);
-  if (o.bias.data) expect(kOp, "biases", o.bias.extent[0], n), expect_rows(kOp, o.bias);
-  if (o.allowed.data) expect(kOp, "words of allowed", o.allowed.extent[0], words), expect_rows(kOp, o.allowed);
-  if (batch == 0) return;
-
-  const index_t k = std::min(out.ids.extent[1], n), capacity = list_capacity(k), lanes = ctx.threads();
-  Arena& arena = ctx.arena();
-  if (arena.used() == 0) arena.reserve(topk_scratch(ctx, batch, k, corpus));
-  const ArenaScope scope(arena);
-  const TopKScratch s(ctx, arena, batch, capacity, corpus);
-  std::fill_n(s.counts, lanes * batch, index_t{0});
-  std::fill_n(s.floors, lanes * batch, o.least);
-  for (index_t b = 0; b < batch; ++b) new (s.shared + b) std::atomic<float>(o.least);
-  SharedFloors shared{k, s.shared};
-
+/// All queries by all rows into the lists. f(list, lane, run) says how a lane's lists shrink, then calls run().
+template <class F>
+void search_panels(Context& ctx, View<const float, 2> queries, const PackedWeight& corpus, const TopKOptions& o,
+                   const TopKScratch& s, const SharedFloors& shared, index_t capacity, const F& f) {
+  const index_t batch = queries.extent[0], n = corpus.n(), lanes = ctx.threads();
   kernels::GemmArgs g{
       queries.data, queries.stride[0], corpus.k(), reinterpret_cast<const float*>(corpus.data()), n, nullptr, 0};
   g.bias = o.bias.data;
@@ -133,23 +134,45 @@ inline void top_k(Context& ctx, View<const float, 2> queries, const PackedWeight
   ctx.parallel_for(tasks, [&](index_t i, int lane) {
     kernels::Selection list{};
     list.keys = s.keys + lane * batch * capacity, list.capacity = capacity;
-    list.counts = s.counts + lane * batch, list.floors = s.floors + lane * batch;
+    list.counts = s.counts + lane * batch, list.limits = s.limits + lane * batch;
+    list.floors = s.floors + lane * batch;
     list.allowed = o.allowed.data;
-    list.shrink = SharedFloors::shrink, list.state = &shared;
-    for (index_t b = 0; b < batch && lanes > 1; ++b) shared.raise(b, list.floors[b]);
+    for (index_t b = 0; b < batch; ++b) shared.raise(b, list.floors[b]);
     kernels::GemmArgs mine = g;
     mine.selection = &list;
     if (s.rounded) mine.rows = s.rounded + lane;
-    gemm(mine, 0, batch, panels * i / tasks, panels * (i + 1) / tasks);
+    f(list, lane, [&] { gemm(mine, 0, batch, panels * i / tasks, panels * (i + 1) / tasks); });
+  });
+}
+
+}  // namespace detail
+
+inline std::size_t topk_scratch(Context& ctx, index_t batch, index_t k, const PackedWeight& corpus) {
+  Arena need = Arena::counting();
+  (void)detail::TopKScratch(ctx, need, batch, detail::list_capacity(std::min(k, corpus.n())), corpus);
+  return need.peak();
+}
+
+inline void top_k(Context& ctx, View<const float, 2> queries, const PackedWeight& corpus, const TopKOptions& o,
+                  const TopK& out) {
+  using namespace detail;
+  expect_search("top_k", queries, corpus, o, out);
+  const index_t batch = queries.extent[0], lanes = ctx.threads();
+  if (batch == 0) return;
+  const index_t k = std::min(out.ids.extent[1], corpus.n()), capacity = list_capacity(k);
+  Arena& arena = ctx.arena();
+  if (arena.used() == 0) arena.reserve(topk_scratch(ctx, batch, k, corpus));
+  const ArenaScope scope(arena);
+  const TopKScratch s(ctx, arena, batch, capacity, corpus);
+  s.begin(batch, lanes, capacity, o.least);
+  SharedFloors shared{k, s.shared};
+  search_panels(ctx, queries, corpus, o, s, shared, capacity, [&](kernels::Selection& list, int, const auto& run) {
+    list.shrink = SharedFloors::shrink, list.state = &shared;
+    run();
   });
   ctx.parallel_for(batch, [&](index_t b, int lane) {
-    std::uint64_t* const all = s.together + lane * lanes * capacity;
-    index_t count = 0;
-    for (index_t from = 0; from < lanes; ++from) {
-      const std::uint64_t* const keys = s.keys + (from * batch + b) * capacity;
-      count = std::copy_n(keys, s.counts[from * batch + b], all + count) - all;
-    }
-    write_best(all, count, out, b);
+    std::uint64_t* const keys = s.together + lane * lanes * capacity;
+    write_best(keys, s.gather(keys, b, batch, lanes, capacity), out, b);
   });
 }
 

@@ -79,6 +79,7 @@ TESSERA_NOINLINE void select(const GemmArgs& g, float* t, index_t row, index_t r
     std::uint64_t found = 0;
     for (index_t j = 0; j < width; j += 16) {
       f32x16 v = load(x + j);
+      if (to.slack) v = add(v, mul(set1(to.slack[r]), load_n(to.slack_of + column + j, width - j, 0.0f)));
       if (g.bias) v = add(v, load_n(g.bias + column + j, width - j, 0.0f));
       if (g.channel_scale) v = mul(v, load_n(g.channel_scale + column + j, width - j, 0.0f));
       store(x + j, v);
@@ -86,7 +87,7 @@ TESSERA_NOINLINE void select(const GemmArgs& g, float* t, index_t row, index_t r
     }
     for (found &= open; found != 0; found &= found - 1) {
       const int j = __builtin_ctzll(found);
-      if (to.counts[r] == to.capacity) to.shrink(to, r);
+      if (to.counts[r] == to.limits[r]) to.shrink(to, r);
       if (x[j] >= to.floors[r]) to.keys[r * to.capacity + to.counts[r]++] = selection_key(x[j], column + j);
     }
   }

@@ -61,6 +61,19 @@ inline void dot(const float* a, const float* rows, index_t ld, index_t n, index_
   }
 }
 
+// Sixteen rows at once, turned so that each is a lane.
+inline void chains(const float* a, const float* const* rows, index_t n, index_t c, float* out) noexcept {
+  f32x16 sums = set1(0.0f);
+  for (index_t j = 0; j < c; j += 16) {
+    alignas(64) float t[256], turned[256];
+    const index_t left = c - j < 16 ? c - j : 16;
+    for (index_t r = 0; r < 16; ++r) store(t + 16 * r, load_n(rows[r < n ? r : 0] + j, left, 0.0f));
+    transpose16(t, 16, turned);
+    for (index_t i = 0; i < left; ++i) sums = fma(set1(a[j + i]), load(turned + 16 * i), sums);
+  }
+  store_n(out, n, sums);
+}
+
 inline bool all_finite(const float* x, index_t n) noexcept {
   // x - x is 0 for finite x and NaN otherwise, and a sum keeps a NaN: one test at the end of a stretch.
   constexpr index_t kStretch = 4096;

@@ -46,13 +46,16 @@ struct RoundedRows {
 /// What is kept of a row of products instead of the row: its largest ones. A key is a score and its column, the score above
 /// and turned so that a larger key is a better one: of equal scores that of the lower column (selection_key()).
 struct Selection {
-  std::uint64_t* keys;           ///< [rows of A, capacity]
-  index_t capacity;              ///< above what shrink() leaves
-  index_t* counts;               ///< [rows of A]: keys there
-  float* floors;                 ///< [rows of A]: lower scores are left out
+  std::uint64_t* keys;  ///< [rows of A, capacity]
+  index_t capacity;
+  index_t* counts;  ///< [rows of A]: keys there
+  index_t* limits;  ///< [rows of A]: so many at most, up to capacity, and more than shrink() leaves
+  float* floors;    ///< [rows of A]: lower scores are left out
+  /// What is added to products at first: slack[row of A] * slack_of[column]; null: nothing. Both are 0 or more.
+  const float *slack, *slack_of;
   const std::uint64_t* allowed;  ///< [columns / 64] bit j of word i: whether column 64 i + j may be kept; null: all
   void (*shrink)(const Selection&, index_t row) noexcept;  ///< makes room in a full row, and may raise its floor
-  void* state;
+  const void* state;
 };
 /// Of a score that is not NaN. The zeros are one. Inlined always, as rows_of_block() is.
 [[gnu::always_inline]] inline std::uint64_t selection_key(float score, index_t column) noexcept {

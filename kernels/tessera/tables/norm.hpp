@@ -24,6 +24,8 @@ struct NormTable {
   void (*l2_normalize)(const NormArgs& args, index_t row0, index_t row1) noexcept;
   /// out[j] = a . rows[j, :] for j < n
   void (*dot)(const float* a, const float* rows, index_t ld, index_t n, index_t c, float* out) noexcept;
+  /// out[j] = a . rows[j] for j < n <= 16, each one FMA chain over c from 0, as a matrix product of f32 has it.
+  void (*chains)(const float* a, const float* const* rows, index_t n, index_t c, float* out) noexcept;
   /// Whether all n numbers are finite.
   bool (*all_finite)(const float* x, index_t n) noexcept;
 };
