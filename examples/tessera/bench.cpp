@@ -1,14 +1,16 @@
-// tessera bench: seconds of a forward pass over random token ids or pixels.
+// tessera bench: seconds of a forward pass over random token ids or pixels, or of a search.
 #include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "bench_search.hpp"
 #include "breakdown.hpp"
 #include "tool.hpp"
 
@@ -18,11 +20,14 @@ namespace {
 
 using namespace tessera;
 
+constexpr long kMostPasses = std::numeric_limits<long>::max();
+
 struct BenchOptions {
   RunOptions run;
   std::string kind = "text", lengths;
   long batch = 1, seq = 0, size = 0, rounds = 15;
-  bool stdio = false, breakdown = false;
+  bool stdio = false, breakdown = false, search = false;
+  SearchBenchOptions searched;
 
   bool images() const { return kind == "image" || kind == "clip-image"; }
   bool head() const { return kind.starts_with("clip-"); }  // through the projection into the common space
@@ -151,31 +156,65 @@ Pass image_pass(Context& ctx, const BenchOptions& o) {
   return pass;
 }
 
+/// "ready", then for each line 'go N' what go(N) returns.
+int answer(const std::function<double(long)>& go, long most) {
+  print_line("ready");
+  finish_stdout();
+  char line[64];
+  while (std::fgets(line, sizeof line, stdin)) {
+    long n = 0;
+    if (std::sscanf(line, "go %ld", &n) != 1 || n < 1 || n > most)
+      throw Failure{kUsage, "--stdio: expected a line 'go N' with N from 1" +
+                                (most == kMostPasses ? std::string() : " to " + std::to_string(most))};
+    std::printf("%.9f\n", go(n));
+    finish_stdout();
+  }
+  return kDone;
+}
+
+/// Seconds of one pass, the shortest first: as many as fit into a fifth of a second are measured together.
+std::vector<double> sorted_rounds(long rounds, const std::function<double(long)>& passes) {
+  std::vector<double> seconds;
+  const long each = std::max(1L, static_cast<long>(0.2 / passes(1)));
+  for (long r = 0; r < rounds; ++r) seconds.push_back(passes(each) / static_cast<double>(each));
+  std::sort(seconds.begin(), seconds.end());
+  return seconds;
+}
+
+/// Seconds that f() takes `times` times.
+template <class F>
+double seconds_of(long times, const F& f) {
+  const auto start = std::chrono::steady_clock::now();
+  for (long i = 0; i < times; ++i) f();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+int run_search_bench(const BenchOptions& o) {
+  if (!o.run.model.empty() || o.breakdown) throw Failure{kUsage, "--search takes no model, and has no breakdown"};
+  Context ctx = o.run.context();
+  SearchBench search(ctx, o.searched, o.run.dtype);
+  search.run(search.batch());
+  if (o.stdio) return answer([&](long batch) { return seconds_of(1, [&] { search.run(batch); }); }, search.batch());
+  const long batch = std::min(o.batch, search.batch());
+  const auto seconds = sorted_rounds(o.rounds, [&](long times) { return seconds_of(times, [&] { search.run(batch); }); });
+  const double median = seconds[seconds.size() / 2];
+  std::printf("%s, %d threads, %ld queries of %ld rows of %ld: median %.3f ms, least %.3f ms, %.0f queries/s\n",
+              isa_name(ctx.isa()), ctx.threads(), batch, o.searched.n, o.searched.d, 1e3 * median, 1e3 * seconds.front(),
+              static_cast<double>(batch) / median);
+  return kDone;
+}
+
 int run_bench(const BenchOptions& o) {
+  if (o.search) return run_search_bench(o);
+  if (o.run.model.empty()) throw Failure{kUsage, "--model is required, but for --search"};
   if (o.images() && (o.seq > 0 || !o.lengths.empty()))
     throw Failure{kUsage, "--seq and --lengths are for texts, --size is for images"};
   if (!o.images() && o.size > 0) throw Failure{kUsage, "--size is for images, --seq for texts"};
   Context ctx = o.run.context();
   const Pass pass = o.images() ? image_pass(ctx, o) : text_pass(ctx, o);
-  const auto forward = [&](long times) {
-    const auto start = std::chrono::steady_clock::now();
-    for (long i = 0; i < times; ++i) pass.run({});
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
+  const auto forward = [&](long times) { return seconds_of(times, [&] { pass.run({}); }); };
   forward(3);
-  if (o.stdio) {
-    print_line("ready");
-    finish_stdout();
-    char line[64];
-    while (std::fgets(line, sizeof line, stdin)) {
-      long times = 0;
-      if (std::sscanf(line, "go %ld", &times) != 1 || times < 1)
-        throw Failure{kUsage, "--stdio: expected a line 'go N' with N from 1"};
-      std::printf("%.9f\n", forward(times));
-      finish_stdout();
-    }
-    return kDone;
-  }
+  if (o.stdio) return answer(forward, kMostPasses);
   if (o.breakdown) {
     const models::ForwardOptions options{.taps = &pass.parts->taps()};
     for (long r = 0; r < o.rounds; ++r) {
@@ -185,10 +224,7 @@ int run_bench(const BenchOptions& o) {
     pass.parts->print(ctx, weights_of(o.run.dtype));
     return kDone;
   }
-  std::vector<double> seconds;
-  const long each = std::max(1L, static_cast<long>(0.2 / forward(1)));
-  for (long r = 0; r < o.rounds; ++r) seconds.push_back(forward(each) / static_cast<double>(each));
-  std::sort(seconds.begin(), seconds.end());
+  const auto seconds = sorted_rounds(o.rounds, forward);
   const double median = seconds[seconds.size() / 2];
   std::printf("%s, %d threads, %s: median %.3f ms, least %.3f ms, %.0f %s/s\n", isa_name(ctx.isa()), ctx.threads(),
               pass.what.c_str(), 1e3 * median, 1e3 * seconds.front(), pass.count / median, pass.unit);
@@ -200,10 +236,11 @@ int run_bench(const BenchOptions& o) {
 void add_bench(CLI::App& app, int& exit) {
   auto o = std::make_shared<BenchOptions>();
   o->run.add_to(app);
+  app.get_option("--model")->required(false);
   app.add_option("--kind", o->kind,
                  "what to run: hidden states of text or image, or clip-text and clip-image up to the common space")
       ->check(CLI::IsMember({"text", "image", "clip-text", "clip-image"}));
-  app.add_option("--batch", o->batch, "sequences, or images")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--batch", o->batch, "sequences, images or queries")->check(CLI::Range(1, 1 << 20));
   app.add_option("--seq", o->seq, "tokens of each; by default 128, of clip-text all positions")
       ->check(CLI::Range(1, 1 << 20));
   app.add_option("--size", o->size, "height and width of each image; by default the model's own")
@@ -213,6 +250,10 @@ void add_bench(CLI::App& app, int& exit) {
   auto* stdio = app.add_flag("--stdio", o->stdio, "print 'ready'; then, for each line 'go N', the seconds of N passes");
   app.add_flag("--breakdown", o->breakdown, "print the time of each part of a layer beside the least possible")
       ->excludes(stdio);
+  app.add_flag("--search", o->search,
+               "a search instead of a model: the best rows of a corpus for each query; with --stdio 'go B'"
+               " searches for the first B queries");
+  o->searched.add_to(app);
   app.callback([o, &exit] { exit = run_bench(*o); });
 }
 

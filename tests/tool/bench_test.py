@@ -1,6 +1,7 @@
 """tessera bench: the protocol that side-by-side runs speak, and a line for people."""
 
 import re
+import struct
 import time
 import unittest
 
@@ -87,6 +88,36 @@ class BenchTest(ToolTest):
         ):
             self.mistake(code, "bench", "--model", tiny / model, "--kind", kind, *args, says=[says])
         self.mistake(2, "bench", "--model", MODEL, "--kind", "clip-text", says=["no space of images"])
+
+    def test_search(self):
+        rows, d = 130, 9
+        self.file("rows", struct.pack(f"<{rows * d}f", *(((i * 7919) % 101 - 50) / 50 for i in range(rows * d))))
+        self.file("queries", struct.pack(f"<{5 * d}f", *(((i * 31) % 17 - 8) / 8 for i in range(5 * d))))
+        command = ("bench", "--search", "--n", rows, "--d", d, "--corpus", "rows", "--queries", "queries")
+        for args in ((), ("--dtype", "bf16"), ("--dtype", "int8", "--certified", "--k", 3, "--threads", 2)):
+            process = self.start(*command, "--stdio", *args)
+            self.assertEqual(process.stdout.readline(), b"ready\n")
+            for batch in (1, 5):
+                self.assertRegex(self.ask(process, f"go {batch}"), r"\A\d+\.\d{9}\n\Z")
+            process.stdin.close()
+            self.assertEqual((process.wait(), process.stdout.read(), process.stderr.read()), (0, b"", b""))
+        done = self.tool(*command, "--batch", 2, "--rounds", 1, "--threads", 1)
+        self.assertRegex(done.stdout, r"\A[a-z0-9_]+, 1 threads, 2 queries of 130 rows of 9: median \d+\.\d{3} ms, least \d+\.\d{3} ms, \d+ queries/s\n\Z")
+        done = self.tool(*command, "--stdio", stdin=b"go 6\n", code=2)
+        self.assertEqual(done.stderr, "tessera: --stdio: expected a line 'go N' with N from 1 to 5\n")
+        for code, says, args in (
+            (2, "takes no model", (*command, "--model", MODEL)),
+            (2, "--n and --d", ("bench", "--search", "--corpus", "rows", "--queries", "queries")),
+            (2, "--corpus is required", ("bench", "--search", "--n", 3, "--d", 3, "--queries", "queries")),
+            (2, "--dtype bf16 or --dtype int8", (*command, "--certified")),
+            (1, "rows: 4680 bytes, expected 4716", (*command[:3], rows + 1, *command[4:])),
+            (1, "queries: 180 bytes, not queries of 4680", ("bench", "--search", "--n", 1, "--d", rows * d, *command[6:])),
+            (1, "none", (*command[:-1], "none")),
+        ):
+            with self.subTest(says):
+                self.mistake(code, *args, says=[says])
+        self.file("rows", struct.pack(f"<{rows * d}f", *[0.5] * 20, float("inf"), *[0.5] * (rows * d - 21)))
+        self.mistake(1, *command, "--certified", "--dtype", "int8", says=["row 2 holds NaN or infinity"])
 
     def test_mistakes(self):
         for line in ("stop", "go", "go 0", "go -1", "", "go x"):

@@ -69,6 +69,7 @@ class Use(MistakeTest):
             (["search", "--model", PLAIN, "--image", "a.png"], ["--text"]),
             (["attention", "--model", PLAIN, "--image", "a.png"], ["--out"]),
             (["attention", "--model", PLAIN, "--image", "a.png", "-o", "a"], ["-o a", ".png or .svg"]),
+            (["bench"], ["--model", "--search"]),
             (["bench", "--model", PLAIN, "--kind", "video"], ["--kind", "video"]),
             (["bench", "--model", PLAIN, "--seq", "49"], ["--seq 49", "48 positions"]),
         ):
