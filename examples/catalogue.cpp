@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
-#include <numeric>
 #include <string>
 #include <vector>
 
@@ -42,20 +41,37 @@ struct Catalogue {
   const tessera::models::TextEncoder& encoder;
   const std::vector<std::string>& entries;
   tessera::models::Embeddings rows;
+  tessera::PackedWeight packed;     ///< of f32
+  tessera::ops::CoarseRows coarse;  ///< of int8
 
+  void index() {
+    packed = tessera::ops::pack_weight(context, rows.view());
+    coarse = tessera::ops::CoarseRows::pack(context, rows.view(), tessera::DType::i8);
+  }
+  /// The best five, by products of f32 and once more by those of int8 with the proof that these are the same.
   void ask(const std::string& query) {
-    const auto start = Clock::now();
     const auto q = encoder.embed(context, {query});
-    std::vector<float> score(entries.size());
-    tessera::ops::similarity(context, q.view(), rows.view(), tessera::View<float, 2>(score.data(), 1, rows.rows));
-    std::vector<std::size_t> best(entries.size());
-    std::iota(best.begin(), best.end(), std::size_t{0});
-    const std::size_t k = std::min<std::size_t>(5, best.size());
-    std::partial_sort(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(k), best.end(),
-                      [&](std::size_t a, std::size_t b) { return score[a] != score[b] ? score[a] > score[b] : a < b; });
-    std::printf("\n\"%s\" (%.1f ms)\n", query.c_str(), 1e3 * since(start));
-    for (std::size_t i = 0; i < k; ++i)
-      std::printf("  %.3f  %.100s\n", static_cast<double>(score[best[i]]), entries[best[i]].c_str());
+    const auto k = std::min<tessera::index_t>(5, rows.rows);
+    std::vector<float> scores(static_cast<std::size_t>(2 * k));
+    std::vector<tessera::index_t> ids(static_cast<std::size_t>(2 * k)), counts(2);
+    const auto found = [&](tessera::index_t of) {
+      return tessera::ops::TopK{tessera::View<float, 2>(scores.data() + of * k, 1, k),
+                                tessera::View<tessera::index_t, 2>(ids.data() + of * k, 1, k),
+                                tessera::View<tessera::index_t, 1>(counts.data() + of, 1)};
+    };
+    const auto start = Clock::now();
+    tessera::ops::top_k(context, q.view(), packed, {}, found(0));
+    const double exact = since(start);
+    tessera::ops::CertifiedStats stats;
+    const auto again = Clock::now();
+    tessera::ops::certified_top_k(context, q.view(), rows.view(), coarse, {}, found(1), &stats);
+    const double certified = since(again);
+    std::printf("\n\"%s\"  f32 %.2f ms; certified int8 %.2f ms, %s, %lld rows computed in f32\n", query.c_str(), 1e3 * exact,
+                1e3 * certified, std::equal(ids.begin(), ids.begin() + k, ids.begin() + k) ? "the same" : "NOT THE SAME",
+                static_cast<long long>(stats.rescored));
+    for (tessera::index_t i = 0; i < k; ++i)
+      std::printf("  %.3f  %.100s\n", static_cast<double>(found(0).scores(0, i)),
+                  entries[static_cast<std::size_t>(found(0).ids(0, i))].c_str());
   }
 };
 
@@ -66,7 +82,7 @@ int main(int argc, char** argv) try {
   tessera::Context context;
   const auto encoder = tessera::models::TextEncoder::load(context, argv[1]);
   const auto entries = read_entries(argv[2]);
-  Catalogue catalogue{context, encoder, entries, {}};
+  Catalogue catalogue{context, encoder, entries, {}, {}, {}};
   catalogue.rows.rows = static_cast<tessera::index_t>(entries.size());
   catalogue.rows.dim = encoder.dim();
 
@@ -85,6 +101,7 @@ int main(int argc, char** argv) try {
   }
   std::printf("%zu entries embedded in %.1f s: %.0f texts/s on %d threads (%s)\n", entries.size(), since(start),
               static_cast<double>(entries.size()) / since(start), context.threads(), tessera::isa_name(context.isa()));
+  catalogue.index();
   for (const char* query :
        {"edit photos", "find duplicate files", "listen to music", "keep copies of my data in case the disk dies",
         "talk to people over video", "learn to type faster"})

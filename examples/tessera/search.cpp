@@ -1,11 +1,13 @@
 // tessera search: ranks images by texts, exactly.
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <tessera/ops/similarity.hpp>
+#include <tessera/ops/gemm.hpp>
+#include <tessera/ops/topk.hpp>
 
 #include "dual.hpp"
 #include "embed_output.hpp"
@@ -94,18 +96,24 @@ int run_search(const SearchOptions& o) {
     return signal_exit();
   }
   const auto n = static_cast<index_t>(gallery.images.size());
-  std::vector<float> scores(gallery.images.size());
+  const index_t count = texts.rows, k = std::min(static_cast<index_t>(o.k), n);
+  std::vector<float> scores(static_cast<std::size_t>(count * k));
+  std::vector<index_t> places(scores.size()), counts(static_cast<std::size_t>(count));
+  if (k > 0)
+    ops::top_k(ctx, texts.view(), ops::pack_weight(ctx, View<const float, 2>(gallery.rows.data(), n, gallery.dim)), {},
+               {View<float, 2>(scores.data(), count, k), View<index_t, 2>(places.data(), count, k),
+                View<index_t, 1>(counts.data(), count)});
   std::vector<pictures::Section> sections;
   std::size_t shown = 0;
   for (std::size_t q = 0; q < queries.texts.size(); ++q) {
-    ops::similarity(ctx, View<const float, 2>(texts.row(static_cast<index_t>(q)).data(), index_t{1}, texts.dim),
-                    View<const float, 2>(gallery.rows.data(), n, gallery.dim), View<float, 2>(scores.data(), index_t{1}, n));
     std::vector<long long> ids;
     std::vector<float> best;
     std::vector<std::string> names;
     std::vector<ImageInput> found;
-    for (const std::size_t i : best_of(scores.data(), scores.size(), o.k)) {
-      ids.push_back(gallery.numbers[i]), best.push_back(scores[i]);
+    for (index_t r = 0; r < counts[q]; ++r) {
+      const auto at = q * static_cast<std::size_t>(k) + static_cast<std::size_t>(r),
+                 i = static_cast<std::size_t>(places[at]);
+      ids.push_back(gallery.numbers[i]), best.push_back(scores[at]);
       found.push_back(gallery.images[i]), names.push_back(gallery.images[i].name);
     }
     print_line("{\"query\": " + json_of(queries.numbers[q]) + ", \"ids\": " + json_of(ids) +

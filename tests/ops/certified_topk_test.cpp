@@ -57,6 +57,13 @@ TEST_P(CertifiedTopK, RandomRowsOfLengthOneTakeFew) {
       }
     }
 }
+TEST_P(CertifiedTopK, NumbersFarFromTheRestCostLittle) {  // int8 keeps one of a row apart
+  Matrix rows = filled(4000, 64, {.seed = 2}), q = filled(3, 64, {.seed = 1});
+  for (index_t r = 0; r < 4000; ++r) rows(r, r % 64) *= 30.f;
+  const auto stats = compare(ctx, GetParam(), q, rows, DType::i8, 10);
+  EXPECT_EQ(stats.exhausted, 0);
+  EXPECT_LE(stats.rescored, 3 * 300);
+}
 TEST_P(CertifiedTopK, LengthsOfAllSizesAndDirectionsThatAreNear) {
   for (const DType as : kCoarse) {
     Matrix q = filled(4, 40, {.seed = 1}), rows = filled(3000, 40, {.seed = 2});
@@ -80,6 +87,10 @@ TEST_P(CertifiedTopK, WhatCannotBeToldApartIsComputed) {
     const auto stats = compare(ctx, GetParam(), q, rows, as, 9);
     EXPECT_EQ(stats.exhausted, 3);
     EXPECT_EQ(stats.rescored, 3 * 2600);
+    std::vector<std::uint64_t> words(41, 0xfedcba9876543210U);
+    words[5] = 0;
+    const ops::TopKOptions o{.allowed = View<const std::uint64_t, 1>(words.data(), 41)};
+    for (const index_t k : {1, 20}) EXPECT_EQ(compare(ctx, GetParam(), q, rows, as, k, o).exhausted, 3) << k;
   }
 }
 TEST_P(CertifiedTopK, ScalesBiasesFiltersAndFloors) {
@@ -97,6 +108,9 @@ TEST_P(CertifiedTopK, ScalesBiasesFiltersAndFloors) {
       if (parts & 8) o.least = 3.f;
       compare(ctx, GetParam(), q, rows, as, 12, o);
     }
+  Matrix large(1, n, 0);  // scores are rounded to steps that hold many rows
+  for (index_t r = 0; r < n; ++r) large(0, r) = 1e6f;
+  for (const DType as : kCoarse) compare(ctx, GetParam(), q, rows, as, 12, {.bias = large.row()});
   TESSERA_EXPECT_ERROR(Code::kBadArgument, "not be negative",
                        compare(ctx, GetParam(), q, rows, DType::i8, 12, {.scale = bias.row()}));
 }
