@@ -156,13 +156,18 @@ Pass image_pass(Context& ctx, const BenchOptions& o) {
   return pass;
 }
 
-/// "ready", then for each line 'go N' what go(N) returns.
-int answer(const std::function<double(long)>& go, long most) {
+/// "ready", then for each line 'go N' what go(N) returns; and for each 'ids N', if there is such a thing, what that is.
+int answer(const std::function<double(long)>& go, long most, const std::function<std::string(long)>& ids = nullptr) {
   print_line("ready");
   finish_stdout();
   char line[64];
   while (std::fgets(line, sizeof line, stdin)) {
     long n = 0;
+    if (ids && std::sscanf(line, "ids %ld", &n) == 1 && n >= 1 && n <= most) {
+      print_line(ids(n));
+      finish_stdout();
+      continue;
+    }
     if (std::sscanf(line, "go %ld", &n) != 1 || n < 1 || n > most)
       throw Failure{kUsage, "--stdio: expected a line 'go N' with N from 1" +
                                 (most == kMostPasses ? std::string() : " to " + std::to_string(most))};
@@ -194,7 +199,9 @@ int run_search_bench(const BenchOptions& o) {
   Context ctx = o.run.context();
   SearchBench search(ctx, o.searched, o.run.dtype);
   search.run(search.batch());
-  if (o.stdio) return answer([&](long batch) { return seconds_of(1, [&] { search.run(batch); }); }, search.batch());
+  if (o.stdio)
+    return answer([&](long batch) { return seconds_of(1, [&] { search.run(batch); }); }, search.batch(),
+                  [&](long batch) { return search.ids(batch); });
   const long batch = std::min(o.batch, search.batch());
   const auto seconds = sorted_rounds(o.rounds, [&](long times) { return seconds_of(times, [&] { search.run(batch); }); });
   const double median = seconds[seconds.size() / 2];
@@ -252,7 +259,7 @@ void add_bench(CLI::App& app, int& exit) {
       ->excludes(stdio);
   app.add_flag("--search", o->search,
                "a search instead of a model: the best rows of a corpus for each query; with --stdio 'go B'"
-               " searches for the first B queries");
+               " searches for the first B queries, and 'ids B' prints what they find");
   o->searched.add_to(app);
   app.callback([o, &exit] { exit = run_bench(*o); });
 }

@@ -8,6 +8,7 @@
 #include <tessera/ops/certified_topk.hpp>
 #include <tessera/ops/gemm.hpp>
 
+#include "json_line.hpp"
 #include "tool.hpp"
 
 namespace tool {
@@ -64,6 +65,17 @@ class SearchBench {
       ops::certified_top_k(ctx_, queries, rows(), coarse_, {}, out);
     else
       ops::top_k(ctx_, queries, packed_, {}, out);
+  }
+
+  /// What they find, as a JSON list of lists.
+  std::string ids(long some) {
+    run(some);
+    std::string all = "[";
+    for (long b = 0; b < some; ++b) {
+      const auto* const first = ids_.data() + b * o_.k;
+      all += (b > 0 ? ", " : "") + json_of(std::vector<long long>(first, first + counts_[static_cast<std::size_t>(b)]));
+    }
+    return all + "]";
   }
 
  private:

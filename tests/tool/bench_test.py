@@ -1,5 +1,6 @@
 """tessera bench: the protocol that side-by-side runs speak, and a line for people."""
 
+import json
 import re
 import struct
 import time
@@ -91,14 +92,25 @@ class BenchTest(ToolTest):
 
     def test_search(self):
         rows, d = 130, 9
-        self.file("rows", struct.pack(f"<{rows * d}f", *(((i * 7919) % 101 - 50) / 50 for i in range(rows * d))))
-        self.file("queries", struct.pack(f"<{5 * d}f", *(((i * 31) % 17 - 8) / 8 for i in range(5 * d))))
+        corpus = [((i * 7919) % 101 - 50) / 64 for i in range(rows * d)]  # their sums are exact
+        queries = [((i * 31) % 17 - 8) / 8 for i in range(5 * d)]
+        self.file("rows", struct.pack(f"<{rows * d}f", *corpus))
+        self.file("queries", struct.pack(f"<{5 * d}f", *queries))
+
+        def score(q, r):
+            return sum(queries[q * d + c] * corpus[r * d + c] for c in range(d))
+
         command = ("bench", "--search", "--n", rows, "--d", d, "--corpus", "rows", "--queries", "queries")
         for args in ((), ("--dtype", "bf16"), ("--dtype", "int8", "--certified", "--k", 3, "--threads", 2)):
             process = self.start(*command, "--stdio", *args)
             self.assertEqual(process.stdout.readline(), b"ready\n")
             for batch in (1, 5):
                 self.assertRegex(self.ask(process, f"go {batch}"), r"\A\d+\.\d{9}\n\Z")
+            k = 3 if "--k" in args else 10
+            found = json.loads(self.ask(process, "ids 5"))
+            if "bf16" not in args:
+                self.assertEqual(found, [sorted(range(rows), key=lambda r: (-score(q, r), r))[:k] for q in range(5)])
+            self.assertEqual([len(f) for f in found], [k] * 5)
             process.stdin.close()
             self.assertEqual((process.wait(), process.stdout.read(), process.stderr.read()), (0, b"", b""))
         done = self.tool(*command, "--batch", 2, "--rounds", 1, "--threads", 1)
