@@ -98,6 +98,13 @@ inline std::vector<Job> row_jobs(Random& random) {
            for (index_t i = 0; i < k; ++i) out(b, k + i) = static_cast<float>(found.ids(b, i));
          return out;
        }},
+      {"maxsim",
+       [=](Context& ctx) {
+         Matrix out(2, 3, 2);
+         const std::vector<index_t> cu_q{0, t / 3, t}, cu_d{0, y->rows / 4, y->rows / 2, y->rows};
+         ops::maxsim(ctx, x->in(), offsets(cu_q), ops::pack_weight(ctx, y->in()), offsets(cu_d), out.out());
+         return out;
+       }},
       {"contrastive_logits", [=](Context& ctx) {
          Matrix out(t, y->rows, 2);
          ops::contrastive_logits(ctx, x->in(), y->in(), 0.7f, -1.3f, out.out());

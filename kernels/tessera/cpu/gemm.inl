@@ -93,6 +93,44 @@ TESSERA_NOINLINE void select(const GemmArgs& g, float* t, index_t row, index_t r
   }
 }
 
+// The largest of x[0, n), but not below `most`. NaN is passed over.
+TESSERA_INLINE float largest(const float* x, index_t n, float most) {
+  f32x16 top = set1(most);
+  index_t j = 0;
+  for (; j + 16 <= n; j += 16) top = max(load(x + j), top);
+  if (j < n) top = max(load_n(x + j, n - j, most), top);
+  return reduce_max(top);
+}
+
+// Of a tile of products t [rows, 64] the largest ones of the groups that it takes part in.
+TESSERA_NOINLINE void take_maxima(const GemmArgs& g, const float* t, index_t row, index_t rows, index_t column) noexcept {
+  const GroupMaxima& to = *g.maxima;
+  const index_t end = column + kPanel;
+  index_t first = 0;  // the first group that ends behind this tile's first column
+  for (index_t past = to.groups; first < past;) {
+    const index_t middle = first + (past - first) / 2;
+    if (to.begins[middle + 1] > column)
+      past = middle;
+    else
+      first = middle + 1;
+  }
+  for (index_t group = first; group < to.groups && to.begins[group] < end; ++group) {
+    const index_t begin = to.begins[group], from = begin > column ? begin : column;
+    const index_t until = to.begins[group + 1] < end ? to.begins[group + 1] : end;
+    for (index_t i = 0; i < rows && from < until; ++i) {
+      const float* const x = t + kPanel * i + (from - column);
+      float& most = to.most[(row + i) * to.groups + group];
+      const float found = largest(x, until - from, most);
+      if (to.place && found > most) {
+        index_t j = 0;
+        while (x[j] != found) ++j;
+        to.place[(row + i) * to.place_ld + group] = static_cast<std::int32_t>(from - begin + j);
+      }
+      most = found;
+    }
+  }
+}
+
 // The epilogue's lines arrive while the tile is computed.
 TESSERA_INLINE void fetch_rows(const float* p, index_t ld, index_t rows) {
   for (index_t i = 0; i < rows; ++i)
@@ -174,7 +212,7 @@ inline void gemm_pass(const Tiling& how, const GemmArgs& g, const Pass& pass) no
                   fetches ? step : 0};
     args.ahead =
         reinterpret_cast<const char*>(fetches ? pass.next + slice * args.stride : t) + (fetches ? from % (depth * 64) : 0);
-    if (last && !g.selection) {
+    if (last && g.c) {
       fetch_rows(g.c + row * g.ldc + column, g.ldc, rows);
       if (g.residual) fetch_rows(g.residual + row * g.ldr + column, g.ldr, rows);
     }
@@ -193,6 +231,8 @@ inline void gemm_pass(const Tiling& how, const GemmArgs& g, const Pass& pass) no
     }
     if (g.selection)
       select(g, sums, row, rows, column);
+    else if (g.maxima)
+      take_maxima(g, sums, row, rows, column);
     else if (g.n - column >= kPanel)
       epilogue<true>(g, sums, g.glu ? u : nullptr, row, rows, column);
     else

@@ -64,6 +64,16 @@ struct Selection {
   return static_cast<std::uint64_t>(turned) << 32 | (0xffffffffU - static_cast<std::uint32_t>(column));
 }
 
+/// What is kept of a row of products instead of the row: the largest one of each group of columns, and where it is.
+struct GroupMaxima {
+  const index_t*
+      begins;  ///< [groups + 1], ascending: group i has columns [begins[i], begins[i + 1]); others are passed over
+  index_t groups;
+  float* most;          ///< [rows of A, groups]: raised where a product is above it
+  std::int32_t* place;  ///< [rows of A, place_ld]: of that product in its group, of equal ones the first; or null
+  index_t place_ld;
+};
+
 /// C[m, n] = residual + channel_scale[n] * act(A[m, :] . W[n, :] + bias[n]); with `glu`, act(gate) * up instead of act.
 struct GemmArgs {
   const float* a;
@@ -78,6 +88,7 @@ struct GemmArgs {
   index_t ldr = 0;
   Activation act = Activation::identity;
   bool glu = false;
+  const GroupMaxima* maxima = nullptr;   ///< instead of C: of A . W^T alone
   const Selection* selection = nullptr;  ///< instead of C: of (A . W^T + bias) * channel_scale, no activation or residual
   float* sums = nullptr;  ///< [kGemmSums], 64-byte aligned: what chains of more than kDepth words wait in (not glu), or null
   RoundedRows* rows = nullptr;  ///< but for f32

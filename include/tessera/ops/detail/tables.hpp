@@ -31,6 +31,14 @@ void expect_same(const char* op, const View<A, 2>& a, const View<B, 2>& b) {
   expect_rows(op, b);
 }
 
+/// Offsets of sequences that make up `rows`.
+inline void expect_offsets(const char* op, const char* what, const View<const index_t, 1>& cu, index_t rows) {
+  if (cu.extent[0] < 1 || cu(0) != 0) fail(Code::kShapeMismatch, op, "offsets must start with 0");
+  for (index_t i = 0; i + 1 < cu.extent[0]; ++i)
+    if (cu(i + 1) < cu(i)) fail(Code::kShapeMismatch, op, "offsets decrease");
+  expect(op, what, rows, cu(cu.extent[0] - 1));
+}
+
 /// Runs f(row0, row1) over [0, rows) in chunks of at least `grain` rows.
 template <class F>
 void for_rows(Context& ctx, index_t rows, index_t grain, const F& f) {
