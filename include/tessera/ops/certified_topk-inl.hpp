@@ -4,6 +4,7 @@
 
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/ops/certified_topk.hpp>
+#include <tessera/ops/gemm.hpp>
 #include <tessera/ops/topk-inl.hpp>
 
 namespace tessera::ops {
@@ -35,7 +36,7 @@ inline float packed_number(const PackedWeight& w, index_t row, index_t at) noexc
     return as_bf16(__builtin_bit_cast(float, at % 2 ? pair & 0xffff0000U : pair << 16));
   }
   const auto four = word(kernels::kInt8Head + at / 4, std::uint32_t{});
-  std::int32_t steps = static_cast<std::int8_t>(four >> (at % 4 * 8));
+  std::int32_t steps = static_cast<std::int32_t>(four << (24 - at % 4 * 8)) >> 24;
   if (word(kernels::kInt8Outlier, std::int32_t{}) == at) steps += word(kernels::kInt8Excess, std::int32_t{});
   return word(kernels::kInt8Scale, float{}) * static_cast<float>(steps);
 }
@@ -156,12 +157,12 @@ inline CoarseRows CoarseRows::pack(Context& ctx, View<const float, 2> rows, DTyp
   c.error = Buffer(static_cast<std::size_t>(n) * sizeof(float)), c.length = Buffer(c.error.bytes());
   for_rows(ctx, n, 16, [&](index_t begin, index_t end) {
     for (index_t r = begin; r < end; ++r) {
-      double error = 0, length = 0;
+      double off = 0, all = 0;
       for (index_t i = 0; i < e; ++i) {
-        const double x = static_cast<double>(rows(r, i)), off = x - static_cast<double>(packed_number(c.rows, r, i));
-        error += off * off, length += x * x;
+        const double x = static_cast<double>(rows(r, i)), lost = x - static_cast<double>(packed_number(c.rows, r, i));
+        off += lost * lost, all += x * x;
       }
-      c.error.as<float>()[r] = not_below(std::sqrt(error)), c.length.as<float>()[r] = not_below(std::sqrt(length));
+      c.error.as<float>()[r] = not_below(std::sqrt(off)), c.length.as<float>()[r] = not_below(std::sqrt(all));
     }
   });
   for (index_t r = 0; r < n; ++r)  // what is too large for bf16 makes all queries exact
