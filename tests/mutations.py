@@ -60,7 +60,6 @@ MUTATIONS = [  # file, text, what it becomes
     ("include/tessera/ops/certified_topk-inl.hpp", "== at) steps +=", "== at + 1) steps +="),
     ("include/tessera/ops/certified_topk-inl.hpp", "if (o.allowed.data && !(o", "if (o.allowed.data && (o"),
     ("include/tessera/ops/certified_topk-inl.hpp", "if (s >= options.least) to[found++]", "to[found++]"),
-    (CPU + "gemm.inl", "to.begins[middle + 1] > column", "to.begins[middle + 1] >= column"),
     (CPU + "gemm.inl", "to.begins[middle + 1] > column", "to.begins[middle] > column"),
     (CPU + "gemm.inl", "begin > column ? begin : column", "column"),
     (CPU + "gemm.inl", "load_n(x + j, n - j, most), top)", "load(x + j), top)"),
