@@ -47,17 +47,12 @@ void run(benchmark::State& state, Isa isa, int threads, index_t queries, index_t
 }
 
 void add_rows(const Rows& rows) {
-  constexpr struct {
-    const char* name;
-    DType type;
-  } kTypes[] = {{"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::i8}};
-  for (const auto& t : kTypes)
-    for_machines("maxsim", t.name, [&](Isa isa, int threads, const std::string& prefix) {
-      for (const index_t queries : {1, 8})
-        for (const index_t documents : {50, 5000})
-          rows.add(prefix + std::to_string(queries) + "x" + std::to_string(documents), is_best(isa) && queries == 1,
-                   [=](benchmark::State& state) { run(state, isa, threads, queries, documents, t.type); });
-    });
+  for_packed_types("maxsim", [&](DType type, Isa isa, int threads, const std::string& prefix) {
+    for (const index_t queries : {1, 8})
+      for (const index_t documents : {50, 5000})
+        rows.add(prefix + std::to_string(queries) + "x" + std::to_string(documents), is_best(isa) && queries == 1,
+                 [=](benchmark::State& state) { run(state, isa, threads, queries, documents, type); });
+  });
 }
 const Family kFamily(add_rows);
 

@@ -56,6 +56,16 @@ void for_machines(const char* op, const char* dtype, const F& f) {
     for (const int threads : {1, 2})
       f(isa, threads, std::string(op) + "/" + dtype + "/" + isa_name(isa) + "/t" + std::to_string(threads) + "/");
 }
+/// Calls f(type, isa, threads, prefix) for each type that packed rows may have.
+template <class F>
+void for_packed_types(const char* op, const F& f) {
+  constexpr struct {
+    const char* name;
+    DType type;
+  } kTypes[] = {{"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::i8}};
+  for (const auto& t : kTypes)
+    for_machines(op, t.name, [&](Isa isa, int threads, const std::string& prefix) { f(t.type, isa, threads, prefix); });
+}
 inline bool is_best(Isa isa) {
   const IsaList list = available_isas();
   return isa == list.isa[list.count - 1];

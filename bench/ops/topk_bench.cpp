@@ -44,17 +44,12 @@ void run(benchmark::State& state, Isa isa, int threads, index_t batch, index_t n
 }
 
 void add_rows(const Rows& rows) {
-  constexpr struct {
-    const char* name;
-    DType type;
-  } kTypes[] = {{"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::i8}};
-  for (const auto& t : kTypes)
-    for_machines("top_k", t.name, [&](Isa isa, int threads, const std::string& prefix) {
-      for (const index_t e : {384, 768})
-        for (const index_t batch : {1, 8, 64, 1024})
-          rows.add(prefix + std::to_string(batch) + "x100000x" + std::to_string(e), is_best(isa) && e == 384 && batch < 1024,
-                   [=](benchmark::State& state) { run(state, isa, threads, batch, 100000, e, t.type); });
-    });
+  for_packed_types("top_k", [&](DType type, Isa isa, int threads, const std::string& prefix) {
+    for (const index_t e : {384, 768})
+      for (const index_t batch : {1, 8, 64, 1024})
+        rows.add(prefix + std::to_string(batch) + "x100000x" + std::to_string(e), is_best(isa) && e == 384 && batch < 1024,
+                 [=](benchmark::State& state) { run(state, isa, threads, batch, 100000, e, type); });
+  });
 }
 const Family kFamily(add_rows);
 
