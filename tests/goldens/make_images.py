@@ -178,6 +178,8 @@ def refused():
     yield "huge.png", png(200000, 200000, 8, 2, [b"\0" * 10])
     yield "huge.ppm", b"P6 60000 60000 255\n"
     yield "twelve-bit.jpg", good["420.jpg"].replace(b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x11\x0c")
+    head = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 86, 0, 0, 78, 56, 4, 2, 1, 1, 3, 8, 0, 0, 2, 0)  # 1 bit a pixel, and masks with alpha
+    yield "palette-masks.bmp", head + struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + bytes([1, 2, 3, 0, 4, 5, 6, 0]) + b"\x60\0\0\0" * 2
     yield "text.txt", b"no image at all\n"
     yield "empty.png", b""
 

@@ -31,6 +31,7 @@ inline Found read_bmp(std::string_view file, const DecodeOptions& options) {
   std::uint32_t mask[4] = {0x00ff0000u, 0x0000ff00u, 0x000000ffu, 0};
   if (bits == 16) mask[0] = 0x7c00, mask[1] = 0x03e0, mask[2] = 0x001f;
   if (compression == 3) {
+    if (bits <= 8) throw Error(Code::kUnsupported, "BMP: masks beside a palette");
     for (std::size_t c = 0; c < 3; ++c) mask[c] = number(54 + 4 * c, 4);
     mask[3] = header >= 56 ? number(66, 4) : 0;
     for (const std::uint32_t m : mask)
