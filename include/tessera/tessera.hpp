@@ -4,4 +4,5 @@
 #include <tessera/io.hpp>
 #include <tessera/models.hpp>
 #include <tessera/ops.hpp>
+#include <tessera/retrieval.hpp>
 #include <tessera/text.hpp>

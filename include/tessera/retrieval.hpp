@@ -1,0 +1,3 @@
+// From embeddings to answers.
+#pragma once
+#include <tessera/retrieval/ranking.hpp>
