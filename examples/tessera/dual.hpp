@@ -24,10 +24,10 @@ struct DualOptions {
   tessera::models::ImageEmbedOptions embed;
   tessera::models::TokenMerging merging;
 
-  void add_to(CLI::App& app) {
+  void add_to(CLI::App& app, bool required = true) {
     embed.batch_tokens = 4096;
-    run.add_to(app);
-    app.add_option("--image", images, kImageHelp)->required();
+    run.add_to(app, required);
+    app.add_option("--image", images, kImageHelp)->required(required);
     app.add_option("--backend", backend, "whose image processor: pil or torchvision")
         ->check(CLI::IsMember({"pil", "torchvision"}));
     app.add_option_function<std::string>(

@@ -1,7 +1,6 @@
 // tessera embed: one embedding a text or image.
 #include <unistd.h>
 
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -17,6 +16,7 @@
 #include "progress.hpp"
 #include "shard.hpp"
 #include "signals.hpp"
+#include "text_rows.hpp"
 #include "tool.hpp"
 
 namespace tool {
@@ -54,54 +54,17 @@ io::Json manifest_of(const Options& o, const Shard& s, const std::string& inputs
           {"last", s.last}};
 }
 
-/// Texts that wait to go through the model together.
-struct Batch {
-  std::vector<std::string> texts, names;
-  std::vector<long long> inputs;
-  std::size_t bytes = 0;
-};
-
-struct Embedder {
-  Context& ctx;
-  const models::TextEncoder& model;
-  const Options& o;
+struct ToOutput final : TextSink {
   EmbedOutput& out;
-  std::vector<long long> nonfinite;
-
-  void run(Batch& batch) {
-    const std::vector<std::string_view> views(batch.texts.begin(), batch.texts.end());
-    const auto tokens = model.tokenize(ctx, views, o.embed);
-    const auto n = static_cast<index_t>(views.size()), dim = model.dim(o.embed);
-    std::vector<float> rows(static_cast<std::size_t>(n * dim));
-    model.embed_tokens(ctx, tokens, o.embed, View<float, 2>(rows.data(), n, dim));
-    for (index_t i = 0; i < n; ++i) {
-      const float* row = rows.data() + i * dim;
-      bool finite = true;
-      for (index_t c = 0; c < dim; ++c) finite = finite && std::isfinite(row[c]);
-      if (finite) {
-        out.row(row);
-      } else {
-        const auto at = static_cast<std::size_t>(i);
-        out.skip(batch.inputs[at], batch.names[at], "its embedding holds NaN or infinity");
-        nonfinite.push_back(batch.inputs[at]);
-      }
-    }
-    batch = {};
+  std::vector<long long> not_finite;
+  explicit ToOutput(EmbedOutput& o) : out(o) {}
+  void row(const TextInput&, const float* values) override { out.row(values); }
+  void skip(const TextInput& input, const std::string& why) override { out.skip(input.number, input.name, why); }
+  void nonfinite(const TextInput& input) override {
+    TextSink::nonfinite(input);
+    not_finite.push_back(input.number);
   }
 };
-
-/// Refuses, before any work, options that this model cannot serve.
-void check_options(Context& ctx, const models::TextEncoder& model, const Options& o) {
-  const auto layers = model.model().transformer->config().layers;
-  if (o.embed.layers > layers)
-    throw Failure{kUsage, "--layers " + std::to_string(o.embed.layers) + ": this model has " + std::to_string(layers)};
-  or_exit(kUsage, [&] {
-    (void)model.dim(o.embed);
-    (void)model.tokenize(ctx, {}, o.embed);  // the prompt's name, the length
-    std::vector<text::TokenId> ids;
-    model.tokenizer().encode_ids("", ids, o.embed.max_length);  // room for the special tokens
-  });
-}
 
 /// What this run makes: the part that --shard names, or all.
 struct Part {
@@ -166,41 +129,20 @@ int run_embed(Options o) {
   Lines lines(o.text, o.jsonl);
   const auto model =
       o.run.load(ctx, [&](const models::LoadOptions& load) { return models::TextEncoder::load(ctx, o.run.model, load); });
-  check_options(ctx, model, o);
+  check_options(ctx, model, o.embed);
   EmbedOutput out(shard.part, model.dim(o.embed), shard.first);
-  Embedder embedder{ctx, model, o, out, {}};
+  ToOutput sink(out);
   Progress progress("texts");
-  Batch batch;
-  std::string line, text, why;
-  const auto full = static_cast<std::size_t>(o.embed.batch_tokens) * 4;  // some four bytes a token
-  for (long long i = 0; !shard.after(i) && !interrupted() && lines.next_raw(line); ++i) {
-    if (!shard.contains(i)) continue;
-    const std::string name = lines.where() + " (input " + std::to_string(i) + ")";
-    if (!lines.text(line, text, why)) {
-      out.skip(i, name, why);
-      continue;
-    }
-    batch.bytes += std::min(text.size(), static_cast<std::size_t>(model.max_length()) * 8) + 8;
-    batch.texts.push_back(text);
-    batch.names.push_back(name);
-    batch.inputs.push_back(i);
-    if (batch.bytes < full) continue;
-    embedder.run(batch);
-    progress.update(out.seen(), shard.last < 0
-                                    ? lines.fraction()
-                                    : static_cast<double>(out.seen()) / static_cast<double>(shard.last - shard.first));
-  }
-  if (!interrupted() && !batch.texts.empty()) embedder.run(batch);
-  progress.clear();
+  embed_lines(ctx, model, o.embed, lines, shard.first, shard.last, progress, sink);
   if (interrupted()) {
     const bool kept = out.keeps_what_is_done();
     if (kept) commit_part(out, shard);
     return stopped(out, kept);
   }
   commit_part(out, shard);
-  if (!shard.manifest.empty()) write_manifest(shard, part.manifest, out, embedder.nonfinite);
+  if (!shard.manifest.empty()) write_manifest(shard, part.manifest, out, sink.not_finite);
   summary(out, progress, "texts");
-  return outcome(!out.skipped().empty(), !embedder.nonfinite.empty());
+  return outcome(!out.skipped().empty(), !sink.not_finite.empty());
 }
 
 }  // namespace
@@ -213,7 +155,7 @@ void add_embed(CLI::App& app, int& exit) {
   app.add_option("--image", o->images, kImageHelp);
   app.add_option("--backend", o->backend, "whose image processor: pil or torchvision")
       ->check(CLI::IsMember({"pil", "torchvision"}));
-  app.add_flag("--jsonl", o->jsonl, "each line is a JSON string, so that a text may hold newlines");
+  app.add_flag("--jsonl", o->jsonl, kJsonlHelp);
   app.add_option("-o,--out", o->out, "the .npy file to write; with --shard a folder")->required();
   app.add_option("--merge", o->merge, kMergeHelp);
   app.add_option("--dims", o->embed.dims, "keep so many numbers and normalise again (Matryoshka)")

@@ -33,20 +33,33 @@ class RowMap {
   template <class F>
   void commit(long long rows, const F& commit) const {
     std::optional<tessera::io::AtomicFile> map;
-    if (!skipped_.empty()) write(map.emplace(name_), rows);  // a full disk is found before anything is in place
+    if (!skipped_.empty()) write(map.emplace(name_), 0, rows);  // a full disk is found before anything is in place
     commit();
     if (map)
       map->commit();
     else
       std::remove(name_.c_str());  // of an earlier run
   }
+  /// The same for rows that were added behind others, of which the first is `row`: a map that is there goes on.
+  void commit_behind(long long row, long long rows) const {
+    std::error_code error;
+    const bool goes_on = std::filesystem::exists(name_, error);
+    if (!goes_on && skipped_.empty()) return;
+    tessera::io::AtomicFile map(name_);
+    if (goes_on) {
+      const auto old = tessera::MappedFile::open(name_.c_str());
+      map.write(old.data(), old.bytes());
+    }
+    write(map, row, rows);
+    map.commit();
+  }
 
  private:
-  void write(tessera::io::AtomicFile& map, long long rows) const {
+  void write(tessera::io::AtomicFile& map, long long row, long long rows) const {
     std::string text;
     auto skipped = skipped_.begin();
     long long input = first_;
-    for (long long r = 0; r < rows; ++r, ++input) {
+    for (long long r = row; r < row + rows; ++r, ++input) {
       for (; skipped != skipped_.end() && *skipped == input; ++skipped) ++input;
       text += "{\"row\": " + std::to_string(r) + ", \"input\": " + std::to_string(input) + "}\n";
       if (text.size() > (1u << 16)) map.write(text.data(), text.size()), text.clear();

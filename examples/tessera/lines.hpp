@@ -13,7 +13,10 @@
 
 namespace tool {
 
-/// Lines of a file, or of standard input for "-". With jsonl each line is a JSON string.
+inline constexpr const char* kJsonlHelp =
+    R"(each line is a JSON string, or an object with one as "text": a text may then hold newlines)";
+
+/// Lines of a file, or of standard input for "-". With jsonl each line is a JSON string, or an object with one as "text".
 class Lines {
  public:
   Lines(const std::string& path, bool jsonl) : name_(path == "-" ? "standard input" : path), jsonl_(jsonl) {
@@ -66,7 +69,9 @@ class Lines {
     if (jsonl_) {
       tessera::io::Json j;
       if (!json(line, j, why)) return false;
-      if (!j.is_string()) return why = "not a JSON string; --jsonl takes one a line, in quotes", false;
+      if (j.is_object()) j = tessera::io::Json(tessera::io::member(j, "text"));
+      if (!j.is_string())
+        return why = R"(not a JSON string in quotes, nor an object with one as "text"; --jsonl takes one a line)", false;
       text = j.get<std::string>();
       return true;
     }

@@ -58,7 +58,9 @@ int main(int argc, char** argv) {
   tool::add_inspect(*app.add_subcommand("inspect", "what a model folder, a safetensors file or this machine is"), exit);
   tool::add_preprocess(*app.add_subcommand("preprocess", "images as a model takes them: pixel_values"), exit);
   tool::add_classify(*app.add_subcommand("classify", "zero-shot: how probable each label is for each image"), exit);
-  tool::add_search(*app.add_subcommand("search", "the images that texts describe best"), exit);
+  tool::add_index(*app.add_subcommand("index", "embeddings and what they stand for, to search in"), exit);
+  tool::add_search(
+      *app.add_subcommand("search", "the rows of an index nearest to a query; the images that texts describe best"), exit);
   tool::add_merge(*app.add_subcommand("merge", "token merging: its table of speed and cosine, and a mosaic of each layer"),
                   exit);
   tool::add_attention(*app.add_subcommand("attention", "where an image model looks, as a picture"), exit);

@@ -1,8 +1,9 @@
-// tessera search: ranks images by texts, exactly.
+// tessera search: ranks the rows of a corpus by queries, or images by texts, exactly.
 #include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "lines.hpp"
 #include "pictures/heat_map.hpp"
 #include "pictures/write.hpp"
+#include "search_corpus.hpp"
 
 namespace tool {
 
@@ -24,15 +26,12 @@ using namespace tessera;
 
 struct SearchOptions {
   DualOptions dual;
+  CorpusSearch corpus;
   std::string text, sheet;
   std::size_t k = 10;
 };
 
-struct Queries {
-  std::vector<std::string> texts;
-  std::vector<long long> numbers;  ///< lines of the file, from 0
-  bool any_skipped = false;
-};
+}  // namespace
 
 /// The lines of a file of that name, or the text itself. A name that ends with .txt is always a file.
 Queries read_queries(const std::string& text) {
@@ -54,6 +53,8 @@ Queries read_queries(const std::string& text) {
   }
   return q;
 }
+
+namespace {
 
 struct Gallery final : NamingSink {
   std::vector<ImageInput> images;
@@ -78,7 +79,32 @@ pictures::Section section_of(Context& ctx, const std::string& query, const std::
   return section;
 }
 
+/// Options of one of the two ways to search.
+void check_ways(const SearchOptions& o) {
+  const bool corpus = !o.corpus.corpus.empty();
+  for (const auto& [given, name, has, of] :
+       {std::tuple(!o.corpus.npy.empty(), "--npy", corpus, "--corpus"),
+        {!o.corpus.filters.empty(), "--filter", corpus, "--corpus"},
+        {o.corpus.certified, "--certified", corpus, "--corpus"},
+        {o.corpus.documents, "--documents", corpus, "--corpus"},
+        {!o.corpus.ids.empty(), "--ids", corpus, "--corpus"},
+        {o.corpus.least > -__builtin_inff(), "--least", corpus, "--corpus"},
+        {o.corpus.prompted(), "--prompt and --prompt-name", corpus && !o.text.empty(), "--corpus with --text"},
+        {!o.sheet.empty(), "--sheet", !corpus, "a search without --corpus"},
+        {o.dual.embed.merging != nullptr, "--merge", !corpus, "a search without --corpus"}})
+    if (given && !has) throw Failure{kUsage, std::string(name) + ": for " + of};
+  if (corpus) {
+    if (!o.corpus.npy.empty() + !o.text.empty() + !o.dual.images.empty() != 1)
+      throw Failure{kUsage, "--corpus: one of --npy, --text and --image says what to look for"};
+    if (o.corpus.npy.empty() && o.dual.run.model.empty()) throw Failure{kUsage, "--text and --image need --model"};
+  } else if (o.dual.run.model.empty() || o.text.empty() || o.dual.images.empty()) {
+    throw Failure{kUsage, "--corpus is required; or --model, --text and --image, to rank images"};
+  }
+}
+
 int run_search(const SearchOptions& o) {
+  check_ways(o);
+  if (!o.corpus.corpus.empty()) return search_corpus(o.corpus, o.dual, o.text, static_cast<index_t>(o.k));
   pictures::check_picture_name("--sheet", o.sheet);
   catch_signals();
   Context ctx = o.dual.run.context();
@@ -134,10 +160,12 @@ int run_search(const SearchOptions& o) {
 
 void add_search(CLI::App& app, int& exit) {
   auto o = std::make_shared<SearchOptions>();
-  o->dual.add_to(app);
-  app.add_option("--text", o->text, "what to look for; or a file (.txt) of such texts, one a line; - for standard input")
-      ->required();
-  app.add_option("-k", o->k, "so many images a text, the best first")->check(CLI::Range(1, 1 << 24));
+  app.add_option("--corpus", o->corpus.corpus, "what 'tessera index' made");
+  app.add_option("--npy", o->corpus.npy, "queries [B, E], float32 or float16");
+  app.add_option("--text", o->text, "what to look for; or a file (.txt) of such texts, one a line; - for standard input");
+  o->dual.add_to(app, false);
+  app.add_option("-k", o->k, "so many a query, the best first")->check(CLI::Range(1, 1 << 24));
+  o->corpus.add_to(app);
   app.add_option("--sheet", o->sheet, "also a contact sheet of what was found, at most 400 images: a .png or .svg file");
   app.callback([o, &exit] { exit = run_search(*o); });
 }

@@ -7,13 +7,16 @@
 #include <string_view>
 #include <vector>
 
-#include "digest.hpp"
+#include <tessera/io/digest.hpp>
+
 #include "embed_output.hpp"
 #include "images.hpp"
 #include "lines.hpp"
 #include "tool.hpp"
 
 namespace tool {
+
+using tessera::io::Digest;
 
 /// Inputs [first, last) of all; last < 0: to the end. Without --shard it is all of them, with no manifest.
 struct Shard {

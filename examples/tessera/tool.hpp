@@ -96,15 +96,19 @@ struct RunOptions {
   int threads = 0;
   bool allow_nonfinite = false, fast = false;
 
-  void add_to(CLI::App& app) {
-    app.add_option("--model", model, "model folder, or org/name in the Hugging Face cache of this machine")->required();
+  void add_to(CLI::App& app, bool required = true) {
+    add_without_dtype(app)->required(required);
+    add_dtype(app, dtype);
+  }
+  /// Returns --model.
+  CLI::Option* add_without_dtype(CLI::App& app) {
     app.add_option("--threads", threads, "threads; 0: all processors")->check(CLI::Range(0, 1024));
     app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
-    add_dtype(app, dtype);
     app.add_flag("--fast", fast, "bf16 by the machine's matrix unit, if it has one: the bits are then those of that unit");
     app.add_flag("--allow-nonfinite", allow_nonfinite, "load weights that hold NaN or infinity");
     app.add_flag("--cache{" + std::string(kUserCache) + "}", cache,
                  "keep packed weights in ~/.cache/tessera/packed, or in --cache=FOLDER: the next start finds them there");
+    return app.add_option("--model", model, "model folder, or org/name in the Hugging Face cache of this machine");
   }
   tessera::Context context() const {
     if (device != "cpu")
@@ -136,6 +140,7 @@ void add_tokenize(CLI::App& app, int& exit);
 void add_inspect(CLI::App& app, int& exit);
 void add_preprocess(CLI::App& app, int& exit);
 void add_classify(CLI::App& app, int& exit);
+void add_index(CLI::App& app, int& exit);
 void add_search(CLI::App& app, int& exit);
 void add_merge(CLI::App& app, int& exit);
 void add_attention(CLI::App& app, int& exit);

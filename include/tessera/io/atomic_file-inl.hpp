@@ -15,6 +15,11 @@ inline void AtomicFile::fail(const char* what) const {
   throw Error(Code::kIo, {path_, ": cannot ", what, ": ", std::strerror(errno)});  // NOLINT(concurrency-mt-unsafe)
 }
 
+inline std::string folder_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
 inline AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   struct stat st {};
   if (path.empty()) throw Error(Code::kIo, "the output has an empty name; name a file");
@@ -77,13 +82,14 @@ inline void AtomicFile::commit() {
     errno = why;
     fail(closed ? "rename" : "close");
   }
-  const std::size_t slash = path_.rfind('/');
-  const int folder =
-      ::open(slash == std::string::npos ? "." : path_.substr(0, slash + 1).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder >= 0) {
-    (void)::fsync(folder);  // the rename itself survives a power cut; not every file system can
-    ::close(folder);
-  }
+  sync_folder_of(path_);
+}
+
+inline void sync_folder_of(const std::string& path) noexcept {
+  const int folder = ::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return;
+  (void)::fsync(folder);
+  ::close(folder);
 }
 
 }  // namespace tessera::io

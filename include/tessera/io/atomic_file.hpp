@@ -31,6 +31,11 @@ class AtomicFile {
   std::size_t written_ = 0;
 };
 
+/// "a/b/" of "a/b/c", "." of a name alone.
+std::string folder_of(const std::string& path);
+/// Syncs the folder that `path` is in, so that what was renamed in it survives a power cut. Not every file system can.
+void sync_folder_of(const std::string& path) noexcept;
+
 }  // namespace tessera::io
 
 #ifndef TESSERA_COMPILED

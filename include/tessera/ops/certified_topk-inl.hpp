@@ -139,6 +139,23 @@ struct ExactScores {
 
 }  // namespace detail
 
+inline CoarseRows::CoarseRows(PackedWeight packed, View<const float, 1> errors, View<const float, 1> lengths,
+                              std::shared_ptr<const void> keeper)
+    : rows(std::move(packed)), error(errors), length(lengths), owner(std::move(keeper)) {
+  using namespace detail;
+  if (rows.dtype() != DType::bf16 && rows.dtype() != DType::i8)
+    fail(Code::kUnsupported, kCertified, "coarse rows are bf16 or int8");
+  expect(kCertified, "errors", error.extent[0], rows.n());
+  expect(kCertified, "lengths", length.extent[0], rows.n());
+  expect_rows(kCertified, error), expect_rows(kCertified, length);
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (index_t r = 0; r < rows.n(); ++r) {
+    if (!(error(r) >= 0 && length(r) >= 0))
+      throw Error(Code::kNonFinite, {kCertified, ": the bounds of row ", std::to_string(r), " are none"});
+    longest = std::max(longest, error(r) < kInfinity ? length(r) : kInfinity);  // too large for bf16: all queries are exact
+  }
+}
+
 inline CoarseRows CoarseRows::pack(Context& ctx, View<const float, 2> rows, DType as) {
   using namespace detail;
   if (as != DType::bf16 && as != DType::i8) fail(Code::kUnsupported, kCertified, "coarse rows are bf16 or int8");
@@ -152,24 +169,20 @@ inline CoarseRows CoarseRows::pack(Context& ctx, View<const float, 2> rows, DTyp
   });
   WeightView w = rows;
   w.packed = as, w.most_rounding = std::numeric_limits<float>::infinity();
-  CoarseRows c;
-  c.rows = pack_weight(ctx, w);
-  c.error = Buffer(static_cast<std::size_t>(n) * sizeof(float)), c.length = Buffer(c.error.bytes());
+  PackedWeight packed = pack_weight(ctx, w);
+  const auto numbers = std::make_shared<const Buffer>(static_cast<std::size_t>(2 * n) * sizeof(float));
+  float *const error = numbers->as<float>(), *const length = error + n;
   for_rows(ctx, n, 16, [&](index_t begin, index_t end) {
     for (index_t r = begin; r < end; ++r) {
       double off = 0, all = 0;
       for (index_t i = 0; i < e; ++i) {
-        const double x = static_cast<double>(rows(r, i)), lost = x - static_cast<double>(packed_number(c.rows, r, i));
+        const double x = static_cast<double>(rows(r, i)), lost = x - static_cast<double>(packed_number(packed, r, i));
         off += lost * lost, all += x * x;
       }
-      c.error.as<float>()[r] = not_below(std::sqrt(off)), c.length.as<float>()[r] = not_below(std::sqrt(all));
+      error[r] = not_below(std::sqrt(off)), length[r] = not_below(std::sqrt(all));
     }
   });
-  for (index_t r = 0; r < n; ++r)  // what is too large for bf16 makes all queries exact
-    c.longest = std::max(c.longest, c.error.as<float>()[r] < std::numeric_limits<float>::infinity()
-                                        ? c.length.as<float>()[r]
-                                        : std::numeric_limits<float>::infinity());
-  return c;
+  return {std::move(packed), View<const float, 1>(error, n), View<const float, 1>(length, n), numbers};
 }
 
 inline std::size_t certified_topk_scratch(Context& ctx, index_t batch, index_t k, const CoarseRows& coarse) {
@@ -214,7 +227,7 @@ inline void certified_top_k(Context& ctx, View<const float, 2> queries, View<con
     }
   }
   for_rows(ctx, n, 4096, [&](index_t begin, index_t end) {
-    const float *const error = coarse.error.as<float>(), *const length = coarse.length.as<float>();
+    const float *const error = coarse.error.data, *const length = coarse.length.data;
     for (index_t r = begin; r < end; ++r)
       s.slack_of[r] =
           not_below(static_cast<double>(error[r]) * (1 + rounding) +

@@ -1,5 +1,7 @@
 // The best k in f32, found by products of fewer bits and proved.
 #pragma once
+#include <memory>
+
 #include <tessera/core/buffer.hpp>
 #include <tessera/ops/topk.hpp>
 
@@ -8,10 +10,15 @@ namespace tessera::ops {
 /// Rows [N, E] in bf16 or int8, and how far each of them is from what it stands for.
 struct CoarseRows {
   PackedWeight rows;
-  Buffer error;   ///< [N] f32: |x - x~|, not below it
-  Buffer length;  ///< [N] f32: |x|, not below it
-  float longest = 0;
+  View<const float, 1> error;   ///< [N]: |x - x~|, not below it
+  View<const float, 1> length;  ///< [N]: |x|, not below it
+  float longest = 0;            ///< of all of them
+  std::shared_ptr<const void> owner;
 
+  CoarseRows() = default;
+  /// What pack() made before, in another process even. `owner` keeps the numbers.
+  /// \throws Error kShapeMismatch, kUnsupported, kNonFinite for a length or an error that is no number from 0 up.
+  CoarseRows(PackedWeight rows, View<const float, 1> error, View<const float, 1> length, std::shared_ptr<const void> owner);
   /// \throws Error kUnsupported for another type, kNonFinite for a row that holds NaN or infinity, as pack_weight().
   static CoarseRows pack(Context& ctx, View<const float, 2> rows, DType as);
 };

@@ -84,6 +84,18 @@ inline std::size_t linear_scratch(Context& ctx, index_t rows, index_t k, DType w
   return detail::product_scratch(ctx, rows, k, weight, false);
 }
 
+inline std::size_t packed_bytes(index_t n, index_t k, DType packed) {
+  using namespace detail;
+  constexpr const char* kOp = "packed_bytes";
+  if (!packs(packed)) fail(Code::kUnsupported, kOp, "weights are packed as f32, bf16 or int8");
+  if (n < 0 || k < 0) fail(Code::kBadArgument, kOp, "negative sizes");
+  index_t bytes = 0;
+  if (k > index_t{1} << 48 || n > index_t{1} << 61 ||
+      __builtin_mul_overflow(n + kSlice, (packed_words(packed, k) + 1) * index_t{sizeof(float)}, &bytes))
+    fail(Code::kLimit, kOp, "beyond the address space");
+  return slice_bytes(n, packed_words(packed, k));
+}
+
 inline PackedWeight pack_weight(Context& ctx, const WeightView& w) { return pack_weight(ctx, &w, 1); }
 
 inline PackedWeight pack_weight(Context& ctx, const WeightView* parts, int count) {

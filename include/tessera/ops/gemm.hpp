@@ -16,6 +16,9 @@ inline constexpr int kPackedLayout = 1;
 PackedWeight pack_weight(Context& ctx, const WeightView& w);
 PackedWeight pack_weight(Context& ctx, const WeightView* parts, int count);
 
+/// Bytes of W [n, k] packed as f32, bf16 or i8, not gated. \throws Error kUnsupported, kLimit, kBadArgument.
+std::size_t packed_bytes(index_t n, index_t k, DType packed);
+
 /// By how much the weights of an i8 matrix are moved, relative to their size: root mean squares, half a step for the former,
 /// so that the packed bytes are enough to tell. 0 for other types.
 double int8_rounding(Context& ctx, const PackedWeight& w);

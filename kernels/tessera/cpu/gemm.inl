@@ -137,7 +137,7 @@ TESSERA_INLINE void fetch_rows(const float* p, index_t ld, index_t rows) {
     for (index_t j = 0; j < kPanel; j += 16) prefetch(p + i * ld + j);
 }
 
-// Columns of a panel of int8 that have an outlier.
+// Columns of a panel of int8 that have an outlier. The panel may come from a file: no number of it makes this read elsewhere.
 struct Outliers {
   struct Of {
     index_t column;
@@ -152,7 +152,7 @@ struct Outliers {
         __builtin_memcpy(&o.excess, heads + kSlice * kInt8Excess + j, sizeof o.excess);
         if (o.excess == 0) continue;
         __builtin_memcpy(&o.place, heads + kSlice * kInt8Outlier + j, sizeof o.place);
-        of[count++] = o;
+        if (o.place >= 0 && o.place < 4 * (words - kInt8Head)) of[count++] = o;
       }
   }
   // To the sums t of so many rows of A.
@@ -164,7 +164,8 @@ struct Outliers {
         float* const at = t + i * kPanel + of[c].column;
         std::uint32_t sum;
         __builtin_memcpy(&sum, at, sizeof sum);
-        sum += static_cast<std::uint32_t>(of[c].excess * (how.number_at(a, begin + i, of[c].place) - r.zero + apart));
+        sum += static_cast<std::uint32_t>(of[c].excess) *
+               static_cast<std::uint32_t>(how.number_at(a, begin + i, of[c].place) - r.zero + apart);
         __builtin_memcpy(at, &sum, sizeof sum);
       }
   }

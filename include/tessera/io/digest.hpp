@@ -1,11 +1,13 @@
-// A 64-bit digest that tells whether inputs, model or options changed between two runs. Not for adversaries.
+// A 64-bit digest that tells whether inputs, model or options changed between two runs, and rows of one file from those of
+// another. Not for adversaries.
 #pragma once
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <string>
 #include <string_view>
 
-namespace tool {
+namespace tessera::io {
 
 class Digest {
  public:
@@ -36,4 +38,4 @@ class Digest {
   std::uint64_t h_ = 0x9e3779b97f4a7c15u;
 };
 
-}  // namespace tool
+}  // namespace tessera::io

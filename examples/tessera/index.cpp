@@ -1,0 +1,243 @@
+// tessera index: rows to search in, from a .npy file, or from texts or images by a model.
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include <tessera/core/widen.hpp>
+#include <tessera/image.hpp>
+#include <tessera/retrieval/corpus_writer.hpp>
+
+#include "embed_output.hpp"
+#include "image_rows.hpp"
+#include "json_line.hpp"
+#include "lines.hpp"
+#include "text_rows.hpp"
+#include "tool.hpp"
+
+namespace tool {
+
+namespace {
+
+using namespace tessera;
+
+struct IndexOptions {
+  RunOptions run;
+  std::string npy, text, documents, out, dtype, backend = "pil";
+  std::vector<std::string> images;
+  std::vector<index_t> remove;
+  models::EmbedOptions embed;
+  bool jsonl = false, append = false, normalize = false;
+};
+
+/// Rows on their way into the corpus, each with its document.
+class Indexer {
+ public:
+  Indexer(Context& ctx, const IndexOptions& o, index_t dim)
+      : ctx_(ctx), o_(o), map_(o.out, 0), writer_(or_exit(kOther, [&] { return open(o, dim); })) {
+    if (writer_.format().dim != dim)
+      throw Failure{kUsage, o.out + ": its rows have " + std::to_string(writer_.format().dim) + " numbers, these have " +
+                                std::to_string(dim)};
+  }
+
+  void row(const float* values, std::string document) {
+    values_.insert(values_.end(), values, values + writer_.format().dim);
+    documents_.push_back(std::move(document));
+    if (documents_.size() == 256) flush();
+  }
+  void skip(long long input, const std::string& name, const std::string& why) { map_.skip(input, name, why); }
+  void nonfinite() { any_nonfinite_ = true; }
+
+  /// Puts the rows in place, and says so in one line of JSON.
+  int finish() {
+    flush();
+    std::error_code error;
+    if (interrupted() && rows_ == 0 && std::filesystem::exists(o_.out, error)) {
+      say("stopped by a signal before the first row; " + o_.out + " is as it was");
+      return signal_exit();
+    }
+    long long first = 0;
+    or_exit(kOutput, [&] {
+      if (o_.append)
+        first = writer_.commit(ctx_), map_.commit_behind(first, rows_);
+      else
+        map_.commit(rows_, [&] { writer_.commit(ctx_); });
+    });
+    print_line("{\"corpus\": " + json_of(o_.out) + ", \"rows\": " + json_of(first + rows_) + ", \"added\": " +
+               json_of(rows_) + ", \"dim\": " + json_of(static_cast<long long>(writer_.format().dim)) + "}");
+    finish_stdout();
+    if (interrupted()) {
+      say("stopped by a signal; " + o_.out + " has the rows that were done: " + std::to_string(rows_));
+      return signal_exit();
+    }
+    return outcome(!map_.skipped().empty(), any_nonfinite_);
+  }
+
+ private:
+  void flush() {
+    const auto n = static_cast<index_t>(documents_.size());
+    or_exit(kOutput, [&] { writer_.add(ctx_, View<const float, 2>(values_.data(), n, writer_.format().dim), documents_); });
+    rows_ += n;
+    values_.clear(), documents_.clear();
+  }
+  static retrieval::CorpusWriter open(const IndexOptions& o, index_t dim) {
+    if (!o.append)
+      return retrieval::CorpusWriter::create(o.out, {dim, weights_of(o.dtype.empty() ? "f32" : o.dtype), o.normalize});
+    auto writer = retrieval::CorpusWriter::append(o.out);
+    if (!o.dtype.empty() && writer.format().dtype != weights_of(o.dtype))
+      throw Failure{kUsage,
+                    o.out + ": holds " + dtype_name(writer.format().dtype) + "; --append takes the type that is there"};
+    return writer;
+  }
+
+  Context& ctx_;
+  const IndexOptions& o_;
+  RowMap map_;
+  retrieval::CorpusWriter writer_;
+  std::vector<float> values_;  // of rows that wait, beside documents_
+  std::vector<std::string> documents_;
+  long long rows_ = 0;
+  bool any_nonfinite_ = false;
+};
+
+struct TextsToIndex final : TextSink {
+  Indexer& to;
+  bool jsonl;
+  TextsToIndex(Indexer& i, bool j) : to(i), jsonl(j) {}
+  void row(const TextInput& input, const float* values) override {
+    // An object is the document as it stands, with its other fields.
+    const bool object = jsonl && input.line.find_first_not_of(" \t") == input.line.find('{');
+    to.row(values, object ? input.line : "{\"text\": " + json_of(input.text) + "}");
+  }
+  void skip(const TextInput& input, const std::string& why) override { to.skip(input.number, input.name, why); }
+  void nonfinite(const TextInput& input) override { TextSink::nonfinite(input), to.nonfinite(); }
+};
+
+struct ImagesToIndex final : ImageSink {
+  Indexer& to;
+  explicit ImagesToIndex(Indexer& i) : to(i) {}
+  void row(long long, const ImageInput& image, const float* values) override {
+    to.row(values, "{\"image\": " + json_of(image.name) + "}");
+  }
+  void skip(long long input, const ImageInput& image, const std::string& why) override { to.skip(input, image.name, why); }
+  void nonfinite(long long input, const ImageInput& image) override { ImageSink::nonfinite(input, image), to.nonfinite(); }
+};
+
+int index_npy(Context& ctx, const IndexOptions& o) {
+  const auto file = or_exit(kOther, [&] { return io::NpyFile::open(o.npy); });
+  const AnyView& v = file.array();
+  if (v.rank != 2 || !widens(v.dtype) || v.extent[1] < 1)
+    throw Failure{kOther, o.npy + ": expected rows [N, E] of float32 or float16"};
+  const index_t dim = v.extent[1], row_bytes = dim * bit_width(v.dtype) / 8;
+  Indexer to(ctx, o, dim);
+  std::optional<Lines> documents;
+  if (!o.documents.empty()) documents.emplace(o.documents, true);
+  Progress progress("rows");
+  std::vector<float> row(static_cast<std::size_t>(dim));
+  std::string document;
+  for (index_t r = 0; r < v.extent[0] && !interrupted(); ++r) {
+    document.clear();
+    if (documents && !documents->next_raw(document)) {
+      if (interrupted()) break;
+      throw Failure{kOther, o.documents + ": " + std::to_string(r) + " lines for " + std::to_string(v.extent[0]) + " rows"};
+    }
+    io::Json json;
+    std::string why;
+    if (documents && (!Lines::json(document, json, why) || !json.is_object()))
+      throw Failure{kOther, documents->where() + ": " + (why.empty() ? "not a JSON object" : why)};
+    widen(v.dtype, v.data + r * row_bytes, dim, row.data());
+    const std::string name = o.npy + ", row " + std::to_string(r);
+    if (std::all_of(row.begin(), row.end(), [](float x) { return std::isfinite(x); }))
+      to.row(row.data(), document);
+    else
+      to.skip(r, name, "it holds NaN or infinity"), to.nonfinite();
+    progress.update(r + 1, static_cast<double>(r + 1) / static_cast<double>(v.extent[0]));
+  }
+  progress.clear();
+  if (documents && !interrupted() && documents->next_raw(document))
+    throw Failure{kOther, o.documents + ": more lines than the " + std::to_string(v.extent[0]) + " rows of " + o.npy};
+  return to.finish();
+}
+
+int index_texts(Context& ctx, const IndexOptions& o) {
+  Lines lines(o.text, o.jsonl);
+  const auto model =
+      o.run.load(ctx, [&](const models::LoadOptions& load) { return models::TextEncoder::load(ctx, o.run.model, load); });
+  check_options(ctx, model, o.embed);
+  Indexer to(ctx, o, model.dim(o.embed));
+  TextsToIndex sink(to, o.jsonl);
+  Progress progress("texts");
+  embed_lines(ctx, model, o.embed, lines, 0, -1, progress, sink);
+  return to.finish();
+}
+
+int index_images(Context& ctx, const IndexOptions& o) {
+  ImageInputs inputs(o.images);
+  const auto model = o.run.load(ctx, [&](const models::LoadOptions& load) {
+    return models::ImageEncoder::load(ctx, o.run.model, load,
+                                      o.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil);
+  });
+  models::ImageEmbedOptions embed;
+  embed.batch_tokens = o.embed.batch_tokens;
+  Indexer to(ctx, o, model.dim(embed));
+  ImagesToIndex sink(to);
+  Progress progress("images");
+  embed_each(ctx, model, embed, inputs, 0, -1, progress, sink);
+  return to.finish();
+}
+
+int run_index(const IndexOptions& o) {
+  const int sources = !o.npy.empty() + !o.text.empty() + !o.images.empty();
+  if (!o.remove.empty()) {
+    if (sources > 0 || o.append) throw Failure{kUsage, "--remove goes alone: rows are added by a command of their own"};
+    or_exit(kOther, [&] { retrieval::remove_rows(o.out, o.remove); });
+    return kDone;
+  }
+  if (sources != 1) throw Failure{kUsage, "one of --npy, --text, --image and --remove is required"};
+  if (o.npy.empty() && o.run.model.empty()) throw Failure{kUsage, "--text and --image need --model"};
+  for (const auto& [given, name, of, has] : {std::tuple(!o.documents.empty(), "--documents", "--npy", !o.npy.empty()),
+                                             {o.jsonl, "--jsonl", "--text", !o.text.empty()},
+                                             {o.embed.prompt.has_value() || !o.embed.prompt_name.empty(),
+                                              "--prompt and --prompt-name", "--text", !o.text.empty()},
+                                             {o.normalize && o.append, "--normalize", "a new corpus", false}})
+    if (given && !has) throw Failure{kUsage, std::string(name) + ": for " + of};
+  catch_signals();
+  Context ctx = o.run.context();
+  return !o.npy.empty() ? index_npy(ctx, o) : !o.text.empty() ? index_texts(ctx, o) : index_images(ctx, o);
+}
+
+}  // namespace
+
+void add_index(CLI::App& app, int& exit) {
+  auto o = std::make_shared<IndexOptions>();
+  o->embed.batch_tokens = 4096;
+  app.add_option("--npy", o->npy, "rows [N, E], float32 or float16");
+  app.add_option("--documents", o->documents, "--npy: what they stand for, a JSON object a line");
+  o->run.add_without_dtype(app);
+  app.add_option("--model-dtype", o->run.dtype, "of the model's linear layers: f32, bf16 or int8")
+      ->check(CLI::IsMember({"f32", "bf16", "int8"}));
+  app.add_option("--text", o->text, "text file, one text a line; - for standard input");
+  app.add_flag("--jsonl", o->jsonl, kJsonlHelp);
+  app.add_option("--image", o->images, kImageHelp);
+  app.add_option("--backend", o->backend, "whose image processor: pil or torchvision")
+      ->check(CLI::IsMember({"pil", "torchvision"}));
+  auto* prompt = app.add_option_function<std::string>(
+      "--prompt", [o](const std::string& s) { o->embed.prompt = s; }, "put before every text; \"\" for none");
+  app.add_option("--prompt-name", o->embed.prompt_name, "one of the model's prompts")->excludes(prompt);
+  app.add_option("--batch-tokens", o->embed.batch_tokens, "tokens that go through the model at once")
+      ->check(CLI::Range(1, 1 << 24));
+  app.add_option("-o,--out", o->out, "the corpus: a .safetensors file, and files beside it where rows were added")
+      ->required();
+  app.add_option("--dtype", o->dtype, "rows are kept as f32 (and int8, to search by), or as bf16 or int8 alone")
+      ->check(CLI::IsMember({"f32", "bf16", "int8"}));
+  app.add_flag("--normalize", o->normalize, "rows and queries get length 1: scores are cosines");
+  app.add_flag("--append", o->append, "add to the corpus that is there");
+  app.add_option("--remove", o->remove, "these rows are found no more");
+  app.callback([o, &exit] { exit = run_index(*o); });
+}
+
+}  // namespace tool

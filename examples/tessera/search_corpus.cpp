@@ -1,0 +1,185 @@
+// tessera search --corpus: the rows of a corpus nearest to each query.
+#include "search_corpus.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <tessera/core/widen.hpp>
+#include <tessera/image.hpp>
+#include <tessera/retrieval/corpus.hpp>
+#include <tessera/retrieval/document_filter.hpp>
+
+#include "embed_output.hpp"
+#include "image_rows.hpp"
+#include "json_line.hpp"
+#include "lines.hpp"
+#include "text_rows.hpp"
+
+namespace tool {
+
+using namespace tessera;
+
+namespace {
+
+/// Takes queries and prints what is found for each, in their order.
+class Answers {
+ public:
+  Answers(Context& ctx, const CorpusSearch& o, index_t k)
+      : ctx_(ctx), o_(o), corpus_(or_exit(kOther, [&] { return retrieval::Corpus::open(o.corpus); })) {
+    k_ = std::min(k, std::max<index_t>(1, corpus_.rows()));
+    if (o.certified && corpus_.format().dtype != DType::f32)
+      throw Failure{kUsage, o.corpus + ": keeps rows as " + dtype_name(corpus_.format().dtype) +
+                                " alone; a certified search needs an index of --dtype f32"};
+    std::vector<retrieval::Condition> conditions;
+    for (const std::string& f : o.filters)
+      conditions.push_back(or_exit(kUsage, [&] { return retrieval::Condition::parse(f); }));
+    if (!conditions.empty()) allowed_ = or_exit(kOther, [&] { return retrieval::rows_where(ctx, corpus_, conditions); });
+  }
+  void expect_dim(index_t dim, const std::string& whose) const {
+    if (dim != corpus_.format().dim)
+      throw Failure{kUsage, whose + ": " + std::to_string(dim) + " numbers, the rows of " + o_.corpus + " have " +
+                                std::to_string(corpus_.format().dim)};
+  }
+  void add(long long query, const float* values) {
+    numbers_.push_back(query);
+    values_.insert(values_.end(), values, values + corpus_.format().dim);
+    if (numbers_.size() == 256) flush();
+  }
+  void flush() {
+    const auto batch = static_cast<index_t>(numbers_.size());
+    std::vector<float> scores(static_cast<std::size_t>(batch * k_));
+    std::vector<index_t> ids(scores.size()), counts(numbers_.size());
+    ops::CertifiedStats took;
+    corpus_.search(ctx_, View<const float, 2>(values_.data(), batch, corpus_.format().dim), {allowed_, o_.least},
+                   {View<float, 2>(scores.data(), batch, k_), View<index_t, 2>(ids.data(), batch, k_),
+                    View<index_t, 1>(counts.data(), batch)},
+                   &took);
+    rescored_ += took.rescored, exhausted_ += took.exhausted, queries_ += batch;
+    for (index_t b = 0; b < batch; ++b) {
+      const auto at = static_cast<std::ptrdiff_t>(b * k_),
+                 n = static_cast<std::ptrdiff_t>(counts[static_cast<std::size_t>(b)]);
+      print(numbers_[static_cast<std::size_t>(b)], {ids.begin() + at, ids.begin() + at + n},
+            {scores.begin() + at, scores.begin() + at + n});
+    }
+    numbers_.clear(), values_.clear();
+  }
+  void finish() {
+    flush();
+    finish_stdout();
+    if (!o_.certified) return;
+    say("certified: " + std::to_string(rescored_) + " rows computed in f32 for " + std::to_string(queries_) +
+        " queries among " + std::to_string(corpus_.rows() - corpus_.removed()) + "; all rows for " +
+        std::to_string(exhausted_) + " of them");
+  }
+
+ private:
+  io::Json document(index_t id) const {
+    const std::string_view text = corpus_.document(id);
+    return text.empty() ? io::empty_object()
+                        : or_exit(kOther, [&] { return io::parse_json(text, "document " + std::to_string(id)); });
+  }
+  void print(long long query, const std::vector<index_t>& ids, const std::vector<float>& scores) const {
+    std::string names, documents;
+    for (const index_t id : ids) {
+      const char* const comma = names.empty() ? "" : ", ";
+      if (o_.documents) documents += comma + document(id).dump();
+      if (o_.ids.empty()) {
+        names += comma + std::to_string(id);
+        continue;
+      }
+      const io::Json d = document(id);
+      const io::Json& field = io::member(d, o_.ids.c_str());
+      if (!field.is_string() && !field.is_number_integer())
+        throw Failure{kOther, "document " + std::to_string(id) + ": '" + o_.ids + "' is " +
+                                  io::shown(field.is_null() ? nullptr : &field) + ", expected a string or an integer"};
+      names += comma + field.dump();
+    }
+    print_line("{\"query\": " + json_of(query) + ", \"ids\": [" + names + "], \"scores\": " + json_of(scores) +
+               (o_.documents ? ", \"documents\": [" + documents + "]}" : "}"));
+  }
+
+  Context& ctx_;
+  const CorpusSearch& o_;
+  retrieval::Corpus corpus_;
+  index_t k_ = 1, rescored_ = 0, exhausted_ = 0, queries_ = 0;
+  std::vector<std::uint64_t> allowed_;
+  std::vector<long long> numbers_;  // of queries that wait, beside values_
+  std::vector<float> values_;
+};
+
+struct ImagesToAnswers final : NamingSink {
+  Answers& to;
+  explicit ImagesToAnswers(Answers& a) : to(a) {}
+  void row(long long input, const ImageInput&, const float* values) override { to.add(input, values); }
+};
+
+int by_npy(Context& ctx, const CorpusSearch& o, index_t k) {
+  const auto file = or_exit(kOther, [&] { return io::NpyFile::open(o.npy); });
+  const AnyView& v = file.array();
+  if (v.rank != 2 || !widens(v.dtype)) throw Failure{kOther, o.npy + ": expected queries [B, E] of float32 or float16"};
+  Answers answers(ctx, o, k);
+  const index_t dim = v.extent[1];
+  answers.expect_dim(dim, o.npy);
+  bool any_nonfinite = false;
+  std::vector<float> query(static_cast<std::size_t>(dim));
+  for (index_t b = 0; b < v.extent[0] && !interrupted(); ++b) {
+    widen(v.dtype, v.data + b * dim * bit_width(v.dtype) / 8, dim, query.data());
+    if (std::all_of(query.begin(), query.end(), [](float x) { return std::isfinite(x); })) {
+      answers.add(b, query.data());
+    } else {
+      say(o.npy + ", row " + std::to_string(b) + " skipped: it holds NaN or infinity");
+      any_nonfinite = true;
+    }
+  }
+  answers.finish();
+  return interrupted() ? signal_exit() : outcome(false, any_nonfinite);
+}
+
+int by_texts(Context& ctx, const CorpusSearch& o, const RunOptions& run, const std::string& text, index_t k) {
+  const Queries queries = read_queries(text);
+  Answers answers(ctx, o, k);
+  const auto model =
+      run.load(ctx, [&](const models::LoadOptions& load) { return models::TextEncoder::load(ctx, run.model, load); });
+  check_options(ctx, model, o.embed);
+  answers.expect_dim(model.dim(o.embed), run.model);
+  constexpr std::size_t kChunk = 256;
+  for (std::size_t at = 0; at < queries.texts.size() && !interrupted(); at += kChunk) {
+    const std::size_t n = std::min(kChunk, queries.texts.size() - at);
+    const std::vector<std::string_view> views(queries.texts.begin() + static_cast<std::ptrdiff_t>(at),
+                                              queries.texts.begin() + static_cast<std::ptrdiff_t>(at + n));
+    const auto rows = model.embed(ctx, views, o.embed);
+    for (std::size_t i = 0; i < n; ++i)
+      answers.add(queries.numbers[at + i], rows.values.data() + i * static_cast<std::size_t>(rows.dim));
+  }
+  answers.finish();
+  return interrupted() ? signal_exit() : outcome(queries.any_skipped, false);
+}
+
+int by_images(Context& ctx, const CorpusSearch& o, const DualOptions& shared, index_t k) {
+  ImageInputs inputs(shared.images);
+  Answers answers(ctx, o, k);
+  const auto model = shared.run.load(ctx, [&](const models::LoadOptions& load) {
+    return models::ImageEncoder::load(ctx, shared.run.model, load,
+                                      shared.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil);
+  });
+  answers.expect_dim(model.dim(shared.embed), shared.run.model);
+  ImagesToAnswers sink(answers);
+  Progress progress("images");
+  embed_each(ctx, model, shared.embed, inputs, 0, -1, progress, sink);
+  answers.finish();
+  return interrupted() ? signal_exit() : outcome(sink.any_skipped, sink.any_nonfinite);
+}
+
+}  // namespace
+
+int search_corpus(const CorpusSearch& o, const DualOptions& shared, const std::string& text, index_t k) {
+  catch_signals();
+  Context ctx = shared.run.context();
+  if (!o.npy.empty()) return by_npy(ctx, o, k);
+  return text.empty() ? by_images(ctx, o, shared, k) : by_texts(ctx, o, shared.run, text, k);
+}
+
+}  // namespace tool

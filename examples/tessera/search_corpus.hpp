@@ -1,0 +1,44 @@
+// tessera search --corpus, behind the options that it shares with a search among images.
+#pragma once
+#include <string>
+#include <vector>
+
+#include <tessera/models/text_encoder.hpp>
+
+#include "dual.hpp"
+#include "tool.hpp"
+
+namespace tool {
+
+struct Queries {
+  std::vector<std::string> texts;
+  std::vector<long long> numbers;  ///< lines of the file, from 0
+  bool any_skipped = false;
+};
+/// The lines of a file of that name, or the text itself. A name that ends with .txt is always a file.
+Queries read_queries(const std::string& text);
+
+struct CorpusSearch {
+  std::string corpus, npy, ids;
+  std::vector<std::string> filters;
+  float least = -__builtin_inff();
+  bool certified = false, documents = false;
+  tessera::models::EmbedOptions embed;
+
+  void add_to(CLI::App& app) {
+    app.add_option("--filter", filters, "--corpus: FIELD=VALUE, or with != < <= > >=: only documents that meet all of them");
+    app.add_option("--least", least, "--corpus: lower scores are not found");
+    app.add_option("--ids", ids, "--corpus: tell rows by this field of their documents instead of their numbers");
+    app.add_flag("--documents", documents, "--corpus: print what was found, too");
+    app.add_flag("--certified", certified, "--corpus: refuse rows that are not kept as f32, and say what the proof took");
+    auto* prompt = app.add_option_function<std::string>(
+        "--prompt", [this](const std::string& s) { embed.prompt = s; }, "--corpus: put before every text; \"\" for none");
+    app.add_option("--prompt-name", embed.prompt_name, "--corpus: one of the model's prompts")->excludes(prompt);
+  }
+  bool prompted() const { return embed.prompt.has_value() || !embed.prompt_name.empty(); }
+};
+
+/// \param shared model, images, threads.  \returns the exit code.
+int search_corpus(const CorpusSearch& o, const DualOptions& shared, const std::string& text, tessera::index_t k);
+
+}  // namespace tool

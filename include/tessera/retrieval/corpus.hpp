@@ -1,0 +1,72 @@
+// Embeddings to search in, on disk: mapped, so that they may be larger than memory, and added to, not rewritten.
+//
+// A corpus is one safetensors file, or a small one that names others beside it. Each of those holds rows that were added
+// together: "embeddings" F32 [N, E], with "coarse" (the same rows packed as int8), "error" and "length" F32 [N] to search
+// by; or, where less is kept, "coarse" alone. "documents" U8 and "document_ends" I64 [N] are a JSON object a row. The small
+// file has "removed" U64, a bit a row. Whatever is replaced is replaced by one rename of that file.
+#pragma once
+#include <limits>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tessera/core/context.hpp>
+#include <tessera/ops/certified_topk.hpp>
+
+namespace tessera::retrieval {
+
+namespace detail {
+struct Segment;
+}
+
+/// What all rows of a corpus have in common.
+struct CorpusFormat {
+  index_t dim = 0;
+  DType dtype = DType::f32;  ///< f32: searched by int8, answers proved to be those of f32; bf16 or i8: only these are kept
+  bool normalized = false;   ///< rows and queries are made to have length 1: scores are cosines, 0 for a row of zeros
+
+  friend bool operator==(const CorpusFormat&, const CorpusFormat&) = default;
+};
+inline constexpr index_t kMostDim = 1 << 15;
+
+struct SearchOptions {
+  std::span<const std::uint64_t> allowed = {};            ///< [ceil(rows / 64)], or empty: whether row 64 i + j may be found
+  float least = -std::numeric_limits<float>::infinity();  ///< lower scores are not found
+};
+
+/// A corpus as it was when it was opened; what is added or removed later is seen by the next open(). Copies share the files.
+class Corpus {
+ public:
+  /// \throws Error kNotFound, kIo, kFormat saying what is wrong where, kUnsupported for what a later version wrote.
+  static Corpus open(const std::string& path);
+
+  const CorpusFormat& format() const noexcept { return format_; }
+  index_t rows() const noexcept { return rows_; }  ///< that were ever added: ids are 0 .. rows() - 1, and stay
+  index_t removed() const noexcept;                ///< how many of them are gone
+  bool has(index_t id) const noexcept;             ///< whether it is a row and not gone
+  /// A JSON object, or "" where none was given. \throws Error kBadArgument for an id that is none.
+  std::string_view document(index_t id) const;
+
+  /// The best rows for each query, the larger inner product first, of equal ones the lower id.
+  /// \param queries [B, dim] f32, rows may be padded.
+  /// \throws Error kShapeMismatch, kBadStride, kBadArgument, with `out` untouched.
+  /// Numerics: as top_k() of all rows in the corpus's type. Of f32 each score is one FMA chain.
+  /// Determinism: same ids and bits for any batch, thread count, ISA, and however the rows were added.
+  void search(Context& ctx, View<const float, 2> queries, const SearchOptions& options, const ops::TopK& out,
+              ops::CertifiedStats* stats = nullptr) const;
+
+ private:
+  CorpusFormat format_;
+  index_t rows_ = 0;
+  std::vector<std::shared_ptr<const detail::Segment>> segments_;
+  std::vector<index_t> first_;                                 // beside segments_
+  std::shared_ptr<const std::vector<std::uint64_t>> removed_;  // a bit a row, or null
+};
+
+}  // namespace tessera::retrieval
+
+#ifndef TESSERA_COMPILED
+#include <tessera/retrieval/corpus-inl.hpp>
+#endif

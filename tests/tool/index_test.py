@@ -1,0 +1,227 @@
+"""tessera index and search --corpus: exact answers, whatever happens to the writer."""
+
+import array
+import json
+import math
+import random
+import shutil
+import signal
+import struct
+import time
+import unittest
+
+from toolkit import GOLDENS, PLAIN, ToolTest
+
+IMAGES = GOLDENS / "images"
+
+
+def npy(rows, kind="<f4"):
+    """[N, E] of float32 or float16."""
+    header = repr({"descr": kind, "fortran_order": False, "shape": (len(rows), len(rows[0]))}).encode()
+    header += b" " * (-(len(header) + 11) % 64) + b"\n"
+    pack = {"<f4": "f", "<f2": "e"}[kind]
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + b"".join(struct.pack(f"<{len(r)}{pack}", *r) for r in rows)
+
+
+def matrix(rows, columns, seed):
+    """Multiples of 1/64, so that products are exact in any order."""
+    rng = random.Random(seed)
+    return [[rng.randint(-64, 64) / 64 for _ in range(columns)] for _ in range(rows)]
+
+
+def ranked(query, rows, k, among=None):
+    """(ids, scores), the larger score first, of equal ones the lower id."""
+    scores = {i: sum(a * b for a, b in zip(query, row)) for i, row in enumerate(rows) if among is None or i in among}
+    ids = sorted(scores, key=lambda i: (-scores[i], i))[:k]
+    return ids, [scores[i] for i in ids]
+
+
+class IndexTest(ToolTest):
+    def setUp(self):
+        super().setUp()
+        self.rows, self.queries = matrix(120, 8, 1), matrix(9, 8, 2)
+        self.file("rows.npy", npy(self.rows))
+        self.file("queries.npy", npy(self.queries))
+
+    def index(self, *args, out="c.safetensors", **options):
+        return json.loads(self.tool("index", "-o", out, *args, **options).stdout or "null")
+
+    def search(self, *args, corpus="c.safetensors", k=5, **options):
+        done = self.tool("search", "--corpus", corpus, "-k", k, *args, **options)
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        for answer in answers:
+            answer["scores"] = array.array("f", answer["scores"]).tolist()  # printed as short as they read back
+        return answers
+
+    def check(self, answers, rows, k, among=None):
+        self.assertEqual([a["query"] for a in answers], list(range(len(self.queries))))
+        for answer, query in zip(answers, self.queries):
+            self.assertEqual((answer["ids"], answer["scores"]), ranked(query, rows, k, among))
+
+
+class Numbers(IndexTest):
+    def test_answers_are_exact(self):
+        self.assertEqual(self.index("--npy", "rows.npy"), {"corpus": "c.safetensors", "rows": 120, "added": 120, "dim": 8})
+        for k in (1, 5, 120, 500):
+            self.check(self.search("--npy", "queries.npy", k=k), self.rows, k)
+        self.assertEqual(self.names(), ["c.safetensors", "queries.npy", "rows.npy"])
+        done = self.tool("search", "--corpus", "c.safetensors", "--npy", "queries.npy", "--certified", "--threads", 2)
+        self.assertRegex(done.stderr, r"certified: \d+ rows computed in f32 for 9 queries among 120")
+
+    def test_rows_are_added_and_removed(self):
+        self.index("--npy", "rows.npy")
+        more = matrix(77, 8, 3)
+        self.file("more.npy", npy(more, "<f2"))
+        self.assertEqual(self.index("--npy", "more.npy", "--append"), {"corpus": "c.safetensors", "rows": 197, "added": 77, "dim": 8})
+        self.check(self.search("--npy", "queries.npy", k=20), self.rows + more, 20)
+        self.index("--remove", 3, 130, 196)
+        self.check(self.search("--npy", "queries.npy", k=20), self.rows + more, 20, set(range(197)) - {3, 130, 196})
+        self.index("--npy", "rows.npy")  # a new one in its place
+        self.check(self.search("--npy", "queries.npy"), self.rows, 5)
+        self.assertEqual(len([n for n in self.names() if n.startswith("c")]), 1)
+
+    def test_less_exact_types(self):
+        for dtype in ("bf16", "int8"):
+            self.index("--npy", "rows.npy", "--dtype", dtype)
+            for answer, query in zip(self.search("--npy", "queries.npy"), self.queries):
+                for i, score in zip(answer["ids"], answer["scores"]):
+                    exact = sum(a * b for a, b in zip(query, self.rows[i]))
+                    self.assertAlmostEqual(score, exact, delta=0.05)
+            self.mistake(2, "search", "--corpus", "c.safetensors", "--npy", "queries.npy", "--certified", says=["--dtype f32"])
+            self.mistake(2, "index", "-o", "c.safetensors", "--npy", "rows.npy", "--append", "--dtype", "f32", says=["--append", "holds"])
+
+    def test_cosines(self):
+        self.file("zero.npy", npy(self.rows[:50] + [[0.0] * 8] + self.rows[50:]))
+        self.index("--npy", "zero.npy", "--normalize")
+        for answer, query in zip(self.search("--npy", "queries.npy", k=200), self.queries):
+            self.assertEqual(len(answer["ids"]), 121)
+            self.assertEqual(answer["scores"][answer["ids"].index(50)], 0)
+            for i, score in zip(answer["ids"], answer["scores"]):
+                row = (self.rows[:50] + [[1.0] * 8] + self.rows[50:])[i]
+                cosine = sum(a * b for a, b in zip(query, row)) / math.hypot(*query) / math.hypot(*row)
+                self.assertAlmostEqual(score, 0 if i == 50 else cosine, delta=1e-6)
+
+    def test_documents_and_filters(self):
+        documents = [{"id": f"d{i}", "year": 1990 + i % 40, "tags": ["even"] if i % 2 == 0 else ["odd", "x"]} for i in range(120)]
+        self.file("d.jsonl", "".join(json.dumps(d) + "\n" for d in documents))
+        self.index("--npy", "rows.npy", "--documents", "d.jsonl")
+        among = {i for i in range(120) if 1990 + i % 40 >= 2010 and i % 2 == 1}
+        answers = self.search("--npy", "queries.npy", "--filter", "year>=2010", "--filter", "tags=odd")
+        self.check(answers, self.rows, 5, among)
+        self.check(self.search("--npy", "queries.npy", "--filter", "year=1", k=3), self.rows, 3, set())
+        for answer, plain in zip(self.search("--npy", "queries.npy", "--ids", "id", "--documents"), self.search("--npy", "queries.npy")):
+            self.assertEqual(answer["ids"], [f"d{i}" for i in plain["ids"]])
+            self.assertEqual(answer["documents"], [documents[i] for i in plain["ids"]])
+        scores = self.search("--npy", "queries.npy")[0]["scores"]
+        self.assertEqual(self.search("--npy", "queries.npy", "--least", scores[2])[0]["scores"], [s for s in scores if s >= scores[2]])
+        self.mistake(1, "search", "--corpus", "c.safetensors", "--npy", "queries.npy", "--ids", "none", says=["document", "'none' is absent"])
+        self.mistake(2, "search", "--corpus", "c.safetensors", "--npy", "queries.npy", "--filter", "year", says=["FIELD=VALUE"])
+
+    def test_rows_that_are_not_finite_are_left_out_and_mapped(self):
+        rows = [list(r) for r in self.rows[:6]]
+        rows[2][3], rows[4][0] = math.nan, math.inf
+        self.file("bad.npy", npy(rows))
+        done = self.tool("index", "-o", "c.safetensors", "--npy", "bad.npy", code=6)
+        self.assertIn("bad.npy, row 2 skipped", done.stderr)
+        mapped = lambda: [tuple(json.loads(line).values()) for line in (self.dir / "c.safetensors.rows.jsonl").read_text().splitlines()]
+        self.assertEqual(mapped(), [(0, 0), (1, 1), (2, 3), (3, 5)])
+        self.tool("index", "-o", "c.safetensors", "--npy", "bad.npy", "--append", code=6)
+        self.index("--npy", "rows.npy", "--append")
+        self.assertEqual(mapped(), [(0, 0), (1, 1), (2, 3), (3, 5), (4, 0), (5, 1), (6, 3), (7, 5)] + [(8 + i, i) for i in range(120)])
+        self.index("--npy", "rows.npy")
+        self.assertFalse((self.dir / "c.safetensors.rows.jsonl").exists())
+        done = self.tool("search", "--corpus", "c.safetensors", "--npy", "bad.npy", code=6)
+        self.assertEqual([json.loads(line)["query"] for line in done.stdout.splitlines()], [0, 1, 3, 5])
+
+
+class Models(IndexTest):
+    def test_texts(self):
+        texts = ["a cat", "the dog", "a house", "the red car"]
+        self.file("in.txt", "".join(t + "\n" for t in texts))
+        self.index("--model", PLAIN, "--text", "in.txt", "--normalize")
+        answers = self.search("--model", PLAIN, "--text", "the dog", "--documents", k=2)
+        self.assertEqual(answers[0]["ids"][0], 1)
+        self.assertEqual(answers[0]["documents"][0], {"text": "the dog"})
+        self.embed(PLAIN, "in.txt")
+        self.index("--npy", "out.npy", "--normalize", out="npy.safetensors")
+        self.assertEqual(self.search("--npy", "out.npy"), self.search("--npy", "out.npy", corpus="npy.safetensors"))
+        self.assertEqual(self.search("--model", PLAIN, "--text", "in.txt"), self.search("--npy", "out.npy"))
+
+    def test_objects_are_documents(self):
+        objects = [{"text": "a cat", "n": 1}, {"n": 2, "text": "the dog"}]
+        self.file("in.jsonl", "".join(json.dumps(o) + "\n" for o in objects) + '{"n": 3}\n"a house"\n')
+        done = self.tool("index", "--model", PLAIN, "--text", "in.jsonl", "--jsonl", "--normalize", "-o", "c.safetensors", code=3)
+        self.assertIn("line 3 (input 2) skipped", done.stderr)
+        found = self.search("--model", PLAIN, "--text", "a cat", "--documents", "--filter", "n!=2")[0]
+        self.assertEqual((found["ids"], found["documents"]), ([0, 2], [objects[0], {"text": "a house"}]))
+
+    def test_images(self):
+        model = self.model(GOLDENS / "tiny_image/clip")
+        for file in (GOLDENS / "classify/clip").iterdir():
+            shutil.copy(file, model)
+        names = [str(IMAGES / n) for n in ("rgb.png", "420.jpg")]
+        self.index("--model", model, "--image", *names)
+        found = self.search("--model", model, "--image", names[1], "--documents", k=1)
+        self.assertEqual(found[0]["documents"], [{"image": names[1]}])
+
+
+class Mistakes(IndexTest):
+    def test_each_says_what_to_do(self):
+        out = ["-o", "c.safetensors"]
+        self.mistake(2, "index", *out, says=["--npy", "--text", "--image"])
+        self.mistake(2, "index", *out, "--text", "rows.npy", says=["--model"])
+        self.mistake(2, "index", *out, "--npy", "rows.npy", "--jsonl", says=["--jsonl", "--text"])
+        self.mistake(2, "index", *out, "--npy", "rows.npy", "--remove", 1, says=["--remove"])
+        self.mistake(1, "index", *out, "--npy", "none.npy", says=["none.npy"])
+        self.mistake(1, "index", *out, "--npy", "rows.npy", "--append", says=["c.safetensors"])
+        self.file("few.jsonl", "{}\n" * 119)
+        self.mistake(1, "index", *out, "--npy", "rows.npy", "--documents", "few.jsonl", says=["119 lines for 120 rows"])
+        self.file("many.jsonl", "{}\n" * 121)
+        self.mistake(1, "index", *out, "--npy", "rows.npy", "--documents", "many.jsonl", says=["more lines than the 120"])
+        self.file("odd.jsonl", "{}\n" * 7 + "[]\n")
+        self.mistake(1, "index", *out, "--npy", "rows.npy", "--documents", "odd.jsonl", says=["line 8", "not a JSON object"])
+        self.file("mine.safetensors", "mine")
+        self.mistake(1, "index", "-o", "mine.safetensors", "--npy", "rows.npy", says=["mine.safetensors", "no corpus"])
+        self.assertEqual([n for n in self.names() if n.startswith("c")], [])
+        self.index("--npy", "rows.npy")
+        self.file("wide.npy", npy([[1.0] * 9]))
+        self.mistake(2, "index", *out, "--npy", "wide.npy", "--append", says=["8 numbers", "9"])
+        self.mistake(2, "search", "--corpus", "c.safetensors", "--npy", "wide.npy", says=["wide.npy: 9 numbers", "have 8"])
+        self.mistake(1, "index", *out, "--remove", 120, says=["no row 120"])
+        self.mistake(2, "search", "--corpus", "c.safetensors", says=["--npy, --text and --image"])
+        self.mistake(2, "search", "--npy", "queries.npy", says=["--npy", "--corpus"])
+        self.mistake(2, "search", "--text", "x", says=["--corpus is required"])
+        self.mistake(2, "search", "--corpus", "c.safetensors", "--npy", "queries.npy", "--sheet", "a.png", says=["--sheet"])
+        self.mistake(1, "search", "--corpus", "mine.safetensors", "--npy", "queries.npy", says=["mine.safetensors"])
+
+
+class Killed(IndexTest):
+    def test_no_row_is_lost_and_none_is_half_there(self):
+        """Killed 200 times in the middle of adding; the corpus is then what it was, or has all of what was added."""
+        rng = random.Random(4)
+        many = matrix(400, 8, 5)
+        self.file("many.npy", npy(many))
+        self.index("--npy", "rows.npy")
+        start = time.monotonic()
+        self.index("--npy", "many.npy", out="time.safetensors")
+        takes = time.monotonic() - start
+        killed, rows = 0, self.rows
+        while killed < 200:
+            process = self.start("index", "-o", "c.safetensors", "--npy", "many.npy", "--append")
+            time.sleep(rng.random() * takes * 1.2)
+            process.send_signal(signal.SIGKILL)
+            killed += process.wait() == -signal.SIGKILL
+            if killed % 10:
+                continue
+            answers = self.search("--npy", "queries.npy", k=3)
+            # Whole appends behind what there was: scores of the same rows again and again.
+            found = self.search("--npy", "queries.npy", k=2000000, code=0)[0]["ids"]
+            self.assertEqual((len(found) - len(self.rows)) % len(many), 0)
+            rows = self.rows + many * ((len(found) - len(self.rows)) // len(many))
+            self.assertEqual(sorted(found), list(range(len(rows))))
+            self.check(answers, rows, 3)
+        self.assertGreater(len(rows), len(self.rows), "no append came through")
+
+
+if __name__ == "__main__":
+    unittest.main()
