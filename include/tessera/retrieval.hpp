@@ -3,4 +3,7 @@
 #include <tessera/retrieval/corpus.hpp>
 #include <tessera/retrieval/corpus_writer.hpp>
 #include <tessera/retrieval/document_filter.hpp>
+#include <tessera/retrieval/fusion.hpp>
+#include <tessera/retrieval/metrics.hpp>
+#include <tessera/retrieval/qrels.hpp>
 #include <tessera/retrieval/ranking.hpp>
