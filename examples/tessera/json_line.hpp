@@ -1,6 +1,7 @@
 // JSON of one line, written by hand: numbers as short as they read back, whatever the locale.
 #pragma once
 #include <charconv>
+#include <concepts>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,8 @@ namespace tool {
 inline std::string json_of(const std::string& s) {
   return tessera::io::Json(s).dump(-1, ' ', false, tessera::io::Json::error_handler_t::replace);
 }
-inline std::string json_of(float v) {
+template <std::floating_point T>
+std::string json_of(T v) {
   char text[32];
   return {text, std::to_chars(text, text + sizeof text, v).ptr};
 }

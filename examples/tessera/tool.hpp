@@ -142,6 +142,7 @@ void add_preprocess(CLI::App& app, int& exit);
 void add_classify(CLI::App& app, int& exit);
 void add_index(CLI::App& app, int& exit);
 void add_search(CLI::App& app, int& exit);
+void add_eval(CLI::App& app, int& exit);
 void add_merge(CLI::App& app, int& exit);
 void add_attention(CLI::App& app, int& exit);
 void add_bench(CLI::App& app, int& exit);
