@@ -1,5 +1,6 @@
 // From embeddings to answers.
 #pragma once
+#include <tessera/retrieval/bm25.hpp>
 #include <tessera/retrieval/corpus.hpp>
 #include <tessera/retrieval/corpus_writer.hpp>
 #include <tessera/retrieval/document_filter.hpp>

@@ -1,3 +1,4 @@
 // Tokenizers.
 #pragma once
 #include <tessera/text/tokenizer.hpp>
+#include <tessera/text/words.hpp>
