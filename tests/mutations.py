@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 COPY = ROOT / "build/mutations"
 CPU = "kernels/tessera/cpu/"
 NO_BUILD = "DOES NOT COMPILE"
+PROGRAMS = ("test_ops", "test_models", "test_retrieval")
 MUTATIONS = [  # file, text, what it becomes
     (CPU + "tile.inl", "k0 == 0 ? set1(0.0f) : load(from + 16 * j)", "set1(0.0f)"),
     (CPU + "tile.inl", "a3[(i - 3) * lda + p]", "a3[(i - 3) * lda + p + (i == 3)]"),
@@ -224,6 +225,11 @@ MUTATIONS = [  # file, text, what it becomes
     ("include/tessera/retrieval/qrels-inl.hpp", "std::tie(a->second.rank, a->second.line)", "std::tie(b->second.rank, a->second.line)"),
     ("include/tessera/retrieval/fusion-inl.hpp", "(k + static_cast<double>(place + 1))", "(k + static_cast<double>(place))"),
     ("include/tessera/retrieval/fusion-inl.hpp", "if (high == low) return {high, 1};", ""),
+    ("include/tessera/retrieval/bm25-inl.hpp", "(score >= floor)", "(score > floor)"),
+    ("include/tessera/retrieval/bm25-inl.hpp", "std::exchange(sums[*d - first], 0.0f)", "sums[*d - first]"),
+    ("include/tessera/retrieval/bm25-inl.hpp", "std::log(1 + (n - df", "std::log(0 + (n - df"),
+    ("include/tessera/retrieval/bm25-inl.hpp", "d >= least && d < index.lengths_.size()", "d >= least"),
+    ("include/tessera/text/words.hpp", "word.empty() ? kL | kN : kL | kN | kM", "kL | kN | kM"),
 ]  # fmt: skip
 
 
@@ -233,9 +239,9 @@ def run(*command):
 
 def seen():
     """Which test fails, NO_BUILD, or None."""
-    if run("cmake", "--build", "build", "--target", "test_ops", "test_models", "test_retrieval").returncode:
+    if run("cmake", "--build", "build", "--target", *PROGRAMS).returncode:
         return NO_BUILD
-    for program in ("test_ops", "test_models", "test_retrieval"):
+    for program in PROGRAMS:
         done = run(f"build/tests/{program}", "--gtest_brief=1", "--gtest_filter=-MiniLM*")
         if done.returncode:
             failed = [line.split("]")[1].split("(")[0].strip() for line in done.stdout.splitlines() if "FAILED  ]" in line]
