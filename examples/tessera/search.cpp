@@ -85,6 +85,7 @@ void check_ways(const SearchOptions& o) {
   for (const auto& [given, name, has, of] :
        {std::tuple(!o.corpus.npy.empty(), "--npy", corpus, "--corpus"),
         {!o.corpus.filters.empty(), "--filter", corpus, "--corpus"},
+        {o.corpus.by != "dense", "--by", corpus && !o.text.empty(), "--corpus with --text"},
         {o.corpus.certified, "--certified", corpus, "--corpus"},
         {o.corpus.documents, "--documents", corpus, "--corpus"},
         {!o.corpus.ids.empty(), "--ids", corpus, "--corpus"},
@@ -96,7 +97,8 @@ void check_ways(const SearchOptions& o) {
   if (corpus) {
     if (!o.corpus.npy.empty() + !o.text.empty() + !o.dual.images.empty() != 1)
       throw Failure{kUsage, "--corpus: one of --npy, --text and --image says what to look for"};
-    if (o.corpus.npy.empty() && o.dual.run.model.empty()) throw Failure{kUsage, "--text and --image need --model"};
+    if (o.corpus.npy.empty() && o.corpus.by != "bm25" && o.dual.run.model.empty())
+      throw Failure{kUsage, "--text and --image need --model"};
   } else if (o.dual.run.model.empty() || o.text.empty() || o.dual.images.empty()) {
     throw Failure{kUsage, "--corpus is required; or --model, --text and --image, to rank images"};
   }

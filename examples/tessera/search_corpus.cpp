@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,7 +11,9 @@
 #include <tessera/core/widen.hpp>
 #include <tessera/image.hpp>
 #include <tessera/retrieval/corpus.hpp>
+#include <tessera/retrieval/corpus_words.hpp>
 #include <tessera/retrieval/document_filter.hpp>
+#include <tessera/retrieval/fusion.hpp>
 
 #include "embed_output.hpp"
 #include "image_rows.hpp"
@@ -29,7 +32,8 @@ class Answers {
  public:
   Answers(Context& ctx, const CorpusSearch& o, index_t k)
       : ctx_(ctx), o_(o), corpus_(or_exit(kOther, [&] { return retrieval::Corpus::open(o.corpus); })) {
-    k_ = std::min(k, std::max<index_t>(1, corpus_.rows()));
+    const index_t most = std::max<index_t>(1, corpus_.rows());
+    k_ = std::min(k, most), depth_ = o.by == "hybrid" ? std::min(std::max<index_t>(k, 100), most) : k_;
     if (o.certified && corpus_.format().dtype != DType::f32)
       throw Failure{kUsage, o.corpus + ": keeps rows as " + dtype_name(corpus_.format().dtype) +
                                 " alone; a certified search needs an index of --dtype f32"};
@@ -37,54 +41,74 @@ class Answers {
     for (const std::string& f : o.filters)
       conditions.push_back(or_exit(kUsage, [&] { return retrieval::Condition::parse(f); }));
     if (!conditions.empty()) allowed_ = or_exit(kOther, [&] { return retrieval::rows_where(ctx, corpus_, conditions); });
+    if (o.by != "dense") words_ = or_exit(kOther, [&] { return retrieval::index_words(corpus_, o.field); });
   }
   void expect_dim(index_t dim, const std::string& whose) const {
     if (dim != corpus_.format().dim)
       throw Failure{kUsage, whose + ": " + std::to_string(dim) + " numbers, the rows of " + o_.corpus + " have " +
                                 std::to_string(corpus_.format().dim)};
   }
-  void add(long long query, const float* values) {
-    numbers_.push_back(query);
-    values_.insert(values_.end(), values, values + corpus_.format().dim);
-    if (numbers_.size() == 256) flush();
+  /// \param values of its embedding; null for a search by words alone.
+  void add(long long query, const float* values, const std::string& text = {}) {
+    queries_.push_back(query);
+    if (values) values_.insert(values_.end(), values, values + corpus_.format().dim);
+    if (words_) terms_.push_back(words_->terms(text));
+    if (queries_.size() == 256) flush();
   }
   void flush() {
-    const auto batch = static_cast<index_t>(numbers_.size());
-    std::vector<float> scores(static_cast<std::size_t>(batch * k_));
-    std::vector<index_t> ids(scores.size()), counts(numbers_.size());
-    ops::CertifiedStats took;
-    corpus_.search(ctx_, View<const float, 2>(values_.data(), batch, corpus_.format().dim), {allowed_, o_.least},
-                   {View<float, 2>(scores.data(), batch, k_), View<index_t, 2>(ids.data(), batch, k_),
-                    View<index_t, 1>(counts.data(), batch)},
-                   &took);
-    rescored_ += took.rescored, exhausted_ += took.exhausted, queries_ += batch;
-    for (index_t b = 0; b < batch; ++b) {
-      const auto at = static_cast<std::ptrdiff_t>(b * k_),
-                 n = static_cast<std::ptrdiff_t>(counts[static_cast<std::size_t>(b)]);
-      print(numbers_[static_cast<std::size_t>(b)], {ids.begin() + at, ids.begin() + at + n},
-            {scores.begin() + at, scores.begin() + at + n});
+    std::vector<retrieval::Ranking> dense, lexical;
+    if (o_.by != "bm25") dense = by_embeddings();
+    if (words_) lexical = words_->search(ctx_, terms_, static_cast<std::size_t>(depth_), allowed_view());
+    for (std::size_t q = 0; q < queries_.size(); ++q) {
+      if (o_.by == "hybrid")
+        print(queries_[q],
+              retrieval::best(retrieval::reciprocal_rank_fusion({dense[q], lexical[q]}), static_cast<std::size_t>(k_)));
+      else
+        print(queries_[q], words_ ? lexical[q] : dense[q]);
     }
-    numbers_.clear(), values_.clear();
+    done_ += static_cast<index_t>(queries_.size());
+    queries_.clear(), values_.clear(), terms_.clear();
   }
   void finish() {
     flush();
     finish_stdout();
     if (!o_.certified) return;
-    say("certified: " + std::to_string(rescored_) + " rows computed in f32 for " + std::to_string(queries_) +
+    say("certified: " + std::to_string(rescored_) + " rows computed in f32 for " + std::to_string(done_) +
         " queries among " + std::to_string(corpus_.rows() - corpus_.removed()) + "; all rows for " +
         std::to_string(exhausted_) + " of them");
   }
 
  private:
+  View<const std::uint64_t, 1> allowed_view() const {
+    return View<const std::uint64_t, 1>(allowed_.data(), static_cast<index_t>(allowed_.size()));
+  }
+  std::vector<retrieval::Ranking> by_embeddings() {
+    const auto batch = static_cast<index_t>(queries_.size());
+    std::vector<float> scores(static_cast<std::size_t>(batch * depth_));
+    std::vector<index_t> ids(scores.size()), counts(queries_.size());
+    const ops::TopK out{View<float, 2>(scores.data(), batch, depth_), View<index_t, 2>(ids.data(), batch, depth_),
+                        View<index_t, 1>(counts.data(), batch)};
+    ops::CertifiedStats took;
+    corpus_.search(ctx_, View<const float, 2>(values_.data(), batch, corpus_.format().dim), {allowed_, o_.least}, out,
+                   &took);
+    rescored_ += took.rescored, exhausted_ += took.exhausted;
+    std::vector<retrieval::Ranking> found(queries_.size());
+    for (index_t b = 0; b < batch; ++b)
+      for (index_t i = 0; i < out.counts(b); ++i)
+        found[static_cast<std::size_t>(b)].push_back({out.ids(b, i), static_cast<double>(out.scores(b, i))});
+    return found;
+  }
   io::Json document(index_t id) const {
     const std::string_view text = corpus_.document(id);
     return text.empty() ? io::empty_object()
                         : or_exit(kOther, [&] { return io::parse_json(text, "document " + std::to_string(id)); });
   }
-  void print(long long query, const std::vector<index_t>& ids, const std::vector<float>& scores) const {
+  void print(long long query, const retrieval::Ranking& found) const {
     std::string names, documents;
-    for (const index_t id : ids) {
+    std::vector<float> scores;
+    for (const auto& [id, score] : found) {
       const char* const comma = names.empty() ? "" : ", ";
+      scores.push_back(static_cast<float>(score));
       if (o_.documents) documents += comma + document(id).dump();
       if (o_.ids.empty()) {
         names += comma + std::to_string(id);
@@ -104,10 +128,13 @@ class Answers {
   Context& ctx_;
   const CorpusSearch& o_;
   retrieval::Corpus corpus_;
-  index_t k_ = 1, rescored_ = 0, exhausted_ = 0, queries_ = 0;
+  index_t k_ = 1, depth_ = 1;  ///< so many are printed, so many found by each way
+  index_t rescored_ = 0, exhausted_ = 0, done_ = 0;
   std::vector<std::uint64_t> allowed_;
-  std::vector<long long> numbers_;  // of queries that wait, beside values_
+  std::optional<retrieval::Bm25> words_;
+  std::vector<long long> queries_;  // that wait, beside values_ and terms_
   std::vector<float> values_;
+  std::vector<std::vector<retrieval::Term>> terms_;
 };
 
 struct ImagesToAnswers final : NamingSink {
@@ -141,6 +168,15 @@ int by_npy(Context& ctx, const CorpusSearch& o, index_t k) {
 int by_texts(Context& ctx, const CorpusSearch& o, const RunOptions& run, const std::string& text, index_t k) {
   const Queries queries = read_queries(text);
   Answers answers(ctx, o, k);
+  const auto done = [&] {
+    answers.finish();
+    return interrupted() ? signal_exit() : outcome(queries.any_skipped, false);
+  };
+  if (o.by == "bm25") {
+    for (std::size_t i = 0; i < queries.texts.size() && !interrupted(); ++i)
+      answers.add(queries.numbers[i], nullptr, queries.texts[i]);
+    return done();
+  }
   const auto model =
       run.load(ctx, [&](const models::LoadOptions& load) { return models::TextEncoder::load(ctx, run.model, load); });
   check_options(ctx, model, o.embed);
@@ -152,10 +188,10 @@ int by_texts(Context& ctx, const CorpusSearch& o, const RunOptions& run, const s
                                               queries.texts.begin() + static_cast<std::ptrdiff_t>(at + n));
     const auto rows = model.embed(ctx, views, o.embed);
     for (std::size_t i = 0; i < n; ++i)
-      answers.add(queries.numbers[at + i], rows.values.data() + i * static_cast<std::size_t>(rows.dim));
+      answers.add(queries.numbers[at + i], rows.values.data() + i * static_cast<std::size_t>(rows.dim),
+                  queries.texts[at + i]);
   }
-  answers.finish();
-  return interrupted() ? signal_exit() : outcome(queries.any_skipped, false);
+  return done();
 }
 
 int by_images(Context& ctx, const CorpusSearch& o, const DualOptions& shared, index_t k) {

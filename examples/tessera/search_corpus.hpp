@@ -19,13 +19,16 @@ struct Queries {
 Queries read_queries(const std::string& text);
 
 struct CorpusSearch {
-  std::string corpus, npy, ids;
+  std::string corpus, npy, ids, by = "dense", field = "text";
   std::vector<std::string> filters;
   float least = -__builtin_inff();
   bool certified = false, documents = false;
   tessera::models::EmbedOptions embed;
 
   void add_to(CLI::App& app) {
+    app.add_option("--by", by, "--corpus: dense: by embeddings; bm25: by words; hybrid: by the ranks of both")
+        ->check(CLI::IsMember({"dense", "bm25", "hybrid"}));
+    app.add_option("--field", field, "--by bm25 and hybrid: the field of the documents that holds their text");
     app.add_option("--filter", filters, "--corpus: FIELD=VALUE, or with != < <= > >=: only documents that meet all of them");
     app.add_option("--least", least, "--corpus: lower scores are not found");
     app.add_option("--ids", ids, "--corpus: tell rows by this field of their documents instead of their numbers");

@@ -155,6 +155,31 @@ class Models(IndexTest):
         found = self.search("--model", PLAIN, "--text", "a cat", "--documents", "--filter", "n!=2")[0]
         self.assertEqual((found["ids"], found["documents"]), ([0, 2], [objects[0], {"text": "a house"}]))
 
+    def test_words_and_both(self):
+        texts = ["a cat on the house", "the dog", "a house, a red house", "the red car", "a cat"]
+        self.file("in.txt", "".join(t + "\n" for t in texts))
+        self.index("--model", PLAIN, "--text", "in.txt", "--normalize")
+        words = self.search("--text", "red house", "--by", "bm25")[0]
+        self.assertEqual(words["ids"], [2, 3, 0])
+        self.index("--remove", 3)
+        words = self.search("--text", "red house", "--by", "bm25")[0]
+        self.assertEqual(words["ids"], [2, 0])
+        self.assertEqual(words["scores"], sorted(words["scores"], reverse=True))
+        dense = self.search("--model", PLAIN, "--text", "red house")[0]
+        self.assertEqual(sorted(dense["ids"]), [0, 1, 2, 4])
+        rrf = lambda lists: {i: sum(1 / (61 + ids.index(i)) for ids in lists if i in ids) for i in range(5)}
+        for k in (1, 5):
+            both = self.search("--model", PLAIN, "--text", "red house", "--by", "hybrid", k=k)[0]
+            want = rrf([dense["ids"], words["ids"]])
+            order = sorted((i for i in want if want[i]), key=lambda i: (-want[i], i))[:k]
+            self.assertEqual(both["ids"], order)
+            for i, score in zip(both["ids"], both["scores"]):
+                self.assertAlmostEqual(score, want[i], delta=1e-8)
+        self.file("d.jsonl", '{"body": "red"}\n' * 120)
+        self.index("--npy", "rows.npy", "--documents", "d.jsonl")
+        self.assertEqual(self.search("--text", "red", "--by", "bm25", "--field", "body", k=2)[0]["ids"], [0, 1])
+        self.assertEqual(self.search("--text", "red", "--by", "bm25", k=2)[0]["ids"], [])
+
     def test_images(self):
         model = self.model(GOLDENS / "tiny_image/clip")
         for file in (GOLDENS / "classify/clip").iterdir():
@@ -189,6 +214,7 @@ class Mistakes(IndexTest):
         self.mistake(2, "search", "--corpus", "c.safetensors", "--npy", "wide.npy", says=["wide.npy: 9 numbers", "have 8"])
         self.mistake(1, "index", *out, "--remove", 120, says=["no row 120"])
         self.mistake(2, "search", "--corpus", "c.safetensors", says=["--npy, --text and --image"])
+        self.mistake(2, "search", "--corpus", "c.safetensors", "--npy", "queries.npy", "--by", "hybrid", says=["--by", "--text"])
         self.mistake(2, "search", "--npy", "queries.npy", says=["--npy", "--corpus"])
         self.mistake(2, "search", "--text", "x", says=["--corpus is required"])
         self.mistake(2, "search", "--corpus", "c.safetensors", "--npy", "queries.npy", "--sheet", "a.png", says=["--sheet"])

@@ -118,7 +118,7 @@ class Input(MistakeTest):
                 self.assertLess(len(done.stderr), 400)
 
     def test_json_of_another_kind(self):
-        self.file("in.txt", '{"text": "a"}\n')
+        self.file("in.txt", '{"text": 1}\n')
         self.embed_mistake(3, "--jsonl", says=["line 1 (input 0)", "not a JSON string", "in quotes"], leaves=["out.npy", "out.npy.rows.jsonl"])
 
     def test_each_skipped_line_is_named(self):

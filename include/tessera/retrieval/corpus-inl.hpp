@@ -28,12 +28,12 @@ inline bool take_bits(std::span<const std::uint64_t> bits, index_t first, index_
 }
 
 /// What a search has found so far, and room for what the next segment has.
-struct Found {
+struct HitLists {
   std::vector<float> scores;
   std::vector<index_t> ids, counts;
   ops::TopK lists;
 
-  Found(index_t batch, index_t k)
+  HitLists(index_t batch, index_t k)
       : scores(static_cast<std::size_t>(batch * k)),
         ids(scores.size()),
         counts(static_cast<std::size_t>(batch)),
@@ -136,7 +136,7 @@ inline void Corpus::search(Context& ctx, View<const float, 2> queries, const Sea
     for (std::size_t i = 0; i < may.size(); ++i) may[i] &= ~(*removed_)[i];
   }
   for (index_t b = 0; b < batch; ++b) out.counts(b) = 0;
-  detail::Found part(batch, k);
+  detail::HitLists part(batch, k);
   Ranking together;
   for (std::size_t s = 0; s < segments_.size(); ++s) {
     const detail::Segment& segment = *segments_[s];

@@ -137,7 +137,8 @@ TESSERA_INLINE void fetch_rows(const float* p, index_t ld, index_t rows) {
     for (index_t j = 0; j < kPanel; j += 16) prefetch(p + i * ld + j);
 }
 
-// Columns of a panel of int8 that have an outlier. The panel may come from a file: no number of it makes this read elsewhere.
+// Columns of a panel of int8 that have an outlier. The panel may come from a file: no number of it makes this read
+// elsewhere.
 struct Outliers {
   struct Of {
     index_t column;
