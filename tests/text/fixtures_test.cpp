@@ -117,6 +117,14 @@ void check_pairs(Tokenizer& t, const std::string& path, Counts& counts) {
           good = over[i].is_object() ? e.overflowing[i].ids == list<TokenId>(over[i]["ids"])
                                      : e.overflowing[i].ids == list<TokenId>(over[i]);
       }
+      const auto& cut = t.truncation();
+      if (good && o.add_special_tokens && !want["b"].is_null() && !t.padding() &&
+          (!cut || cut->strategy == Truncation::Strategy::longest_first)) {
+        std::vector<TokenId> ids;
+        std::vector<std::int32_t> types;
+        t.encode_pair_ids(a, want["b"].get<std::string>(), ids, types, cut ? static_cast<std::int64_t>(cut->max_length) : 0);
+        good = ids == e.ids && types == e.type_ids;
+      }
       if (!good) complain(counts, path, line);
     } catch (const Error& e) {
       if (!want.contains("error")) complain(counts, path + " threw " + e.what(), line);

@@ -60,6 +60,14 @@ inline void truncate(Encoding& e, std::size_t max_length, std::size_t stride, bo
   e.overflowing.assign(std::make_move_iterator(windows.begin() + 1), std::make_move_iterator(windows.end()));
 }
 
+inline std::array<std::size_t, 2> longest_first(std::size_t first, std::size_t second, std::size_t most) {
+  if (first + second <= most) return {first, second};
+  std::size_t n1 = std::min(first, second), n2 = n1 > most ? n1 : std::max(n1, most - n1);
+  if (n1 + n2 > most) n1 = most / 2, n2 = n1 + most % 2;
+  if (first > second) std::swap(n1, n2);
+  return {n1, n2};
+}
+
 inline void truncate_pair(Encoding& first, Encoding* second, const Truncation& t, std::size_t added) {
   if (t.max_length < added)
     throw Error(Code::kBadArgument, {"tokenizer: max_length ", std::to_string(t.max_length), " leaves no room for the ",
@@ -75,12 +83,7 @@ inline void truncate_pair(Encoding& first, Encoding* second, const Truncation& t
   using Strategy = Truncation::Strategy;
   if (t.strategy == Strategy::longest_first) {
     if (!second) return truncate(first, most, t.stride, t.left);
-    std::size_t n1 = first.size(), n2 = second->size();
-    const bool swapped = n1 > n2;
-    if (swapped) std::swap(n1, n2);
-    n2 = n1 > most ? n1 : std::max(n1, most - n1);
-    if (n1 + n2 > most) n1 = most / 2, n2 = n1 + most % 2;
-    if (swapped) std::swap(n1, n2);
+    const auto [n1, n2] = longest_first(first.size(), second->size(), most);
     truncate(first, n1, t.stride, t.left);
     truncate(*second, n2, t.stride, t.left);
     return;

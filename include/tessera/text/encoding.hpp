@@ -48,6 +48,8 @@ struct Padding {
 
 /// Keeps max_length tokens; the rest becomes overflowing windows. \throws Error kBadArgument for stride >= max_length.
 void truncate(Encoding& e, std::size_t max_length, std::size_t stride, bool left);
+/// How many tokens of two texts are kept where both together have at most `most`: the longer one is cut first.
+std::array<std::size_t, 2> longest_first(std::size_t first, std::size_t second, std::size_t most);
 /// Both texts of a pair (second may be null) to `t.max_length` minus the `added` special tokens.
 /// \throws Error kBadArgument when that is negative, or the strategy cannot do it.
 void truncate_pair(Encoding& first, Encoding* second, const Truncation& t, std::size_t added);

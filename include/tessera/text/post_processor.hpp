@@ -35,6 +35,7 @@ class PostProcessor {
   /// \param second null for a single text.
   Encoding process(const Encoding& first, const Encoding* second, bool add_special_tokens) const;
   const std::vector<Part>& single() const noexcept { return single_; }
+  const std::vector<Part>& pair() const noexcept { return pair_; }
 
  private:
   void add(const io::Json& json, bool& has_template);

@@ -115,7 +115,8 @@ void Tokenizer::each_token(std::string_view text, bool split_special, Scratch& s
   });
 }
 
-inline void Tokenizer::encode_ids(std::string_view text, std::vector<TokenId>& ids, std::int64_t max_length) const {
+/// The tokens of the text itself.
+inline std::vector<TokenId> Tokenizer::ids_of(std::string_view text) const {
   std::string storage;
   text = checked(text, false, storage);
   const Lease lease(*pool_);
@@ -123,22 +124,46 @@ inline void Tokenizer::encode_ids(std::string_view text, std::vector<TokenId>& i
   scratch.raw.tracked = false;
   std::vector<TokenId> own;
   each_token(text, false, scratch, [&](TokenId id, Span, std::string_view) { own.push_back(id); });
-  if (max_length > 0) {
-    const auto most = static_cast<std::size_t>(max_length), added = post_.added(false);
-    if (most < added)
-      throw Error(Code::kBadArgument, {"tokenizer: max_length ", std::to_string(most), " leaves no room for the ",
-                                       std::to_string(added), " special tokens"});
-    const std::size_t keep = most - added;
-    if (own.size() > keep) {
-      if (truncation_ && truncation_->left)
-        own.erase(own.begin(), own.end() - static_cast<std::ptrdiff_t>(keep));
-      else
-        own.resize(keep);
-    }
-  }
+  return own;
+}
+
+/// Tokens of texts that max_length leaves beside the special ones.
+inline std::size_t Tokenizer::room(std::int64_t max_length, bool pair) const {
+  if (max_length <= 0) return std::size_t(-1);
+  const auto most = static_cast<std::size_t>(max_length), added = post_.added(pair);
+  if (most < added)
+    throw Error(Code::kBadArgument, {"tokenizer: max_length ", std::to_string(most), " leaves no room for the ",
+                                     std::to_string(added), " special tokens"});
+  return most - added;
+}
+
+inline void Tokenizer::cut(std::vector<TokenId>& ids, std::size_t keep) const {
+  if (ids.size() <= keep) return;
+  if (truncation_ && truncation_->left)
+    ids.erase(ids.begin(), ids.end() - static_cast<std::ptrdiff_t>(keep));
+  else
+    ids.resize(keep);
+}
+
+inline void Tokenizer::encode_ids(std::string_view text, std::vector<TokenId>& ids, std::int64_t max_length) const {
+  std::vector<TokenId> own = ids_of(text);
+  cut(own, room(max_length, false));
   for (const PostProcessor::Part& p : post_.single()) {
     const std::vector<TokenId>& part = p.kind == PostProcessor::Part::kSpecial ? p.ids : own;
     if (p.kind != PostProcessor::Part::kSecond) ids.insert(ids.end(), part.begin(), part.end());
+  }
+}
+
+inline void Tokenizer::encode_pair_ids(std::string_view first, std::string_view second, std::vector<TokenId>& ids,
+                                       std::vector<std::int32_t>& type_ids, std::int64_t max_length) const {
+  std::vector<TokenId> a = ids_of(first), b = ids_of(second);
+  const auto [keep_a, keep_b] = longest_first(a.size(), b.size(), room(max_length, true));
+  cut(a, keep_a), cut(b, keep_b);
+  for (const PostProcessor::Part& p : post_.pair()) {
+    using Part = PostProcessor::Part;
+    const std::vector<TokenId>& part = p.kind == Part::kSpecial ? p.ids : p.kind == Part::kFirst ? a : b;
+    ids.insert(ids.end(), part.begin(), part.end());
+    type_ids.insert(type_ids.end(), part.size(), p.type_id);
   }
 }
 

@@ -60,6 +60,9 @@ class Tokenizer {
                                      const EncodeOptions& options = {}) const;
   /// Ids alone, special tokens included, cut to max_length (0: not cut): what a model reads. Appended to `ids`.
   void encode_ids(std::string_view text, std::vector<TokenId>& ids, std::int64_t max_length) const;
+  /// The same of a pair, of which the longer text is cut first, with the type of each token.
+  void encode_pair_ids(std::string_view first, std::string_view second, std::vector<TokenId>& ids,
+                       std::vector<std::int32_t>& type_ids, std::int64_t max_length) const;
   /// Text of the ids; ids without a token are left out.
   std::string decode(std::span<const TokenId> ids, bool skip_special_tokens = true) const;
 
@@ -94,6 +97,9 @@ class Tokenizer {
   std::string_view checked(std::string_view text, bool replace, std::string& storage) const;
   template <class F>
   void each_token(std::string_view text, bool split_special, Scratch& scratch, const F& f) const;
+  std::vector<TokenId> ids_of(std::string_view text) const;
+  std::size_t room(std::int64_t max_length, bool pair) const;
+  void cut(std::vector<TokenId>& ids, std::size_t keep) const;
   Encoding tokens_of(std::string_view text, const EncodeOptions& options) const;
   Encoding finish_encoding(Encoding first, Encoding* second, const EncodeOptions& options) const;
 
