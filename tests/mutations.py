@@ -230,6 +230,10 @@ MUTATIONS = [  # file, text, what it becomes
     ("include/tessera/retrieval/bm25-inl.hpp", "std::log(1 + (n - df", "std::log(0 + (n - df"),
     ("include/tessera/retrieval/bm25-inl.hpp", "d >= least && d < index.lengths_.size()", "d >= least"),
     ("include/tessera/text/words.hpp", "word.empty() ? kL | kN : kL | kN | kM", "kL | kN | kM"),
+    ("include/tessera/models/cross_encoder-inl.hpp", "if (!segments_) std::fill(segments.begin(), segments.end(), 0);", ""),
+    ("include/tessera/models/cross_encoder-inl.hpp", "first = prompted.append(prompt_).append(first)", "second = prompted.append(prompt_).append(second)"),
+    ("include/tessera/text/tokenizer-inl.hpp", "type_ids.insert(type_ids.end(), part.size(), p.type_id)", "type_ids.insert(type_ids.end(), part.size(), 0)"),
+    ("include/tessera/text/encoding-inl.hpp", "n1 = most / 2, n2 = n1 + most % 2", "n2 = most / 2, n1 = n2 + most % 2"),
 ]  # fmt: skip
 
 

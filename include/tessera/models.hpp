@@ -3,6 +3,7 @@
 #include <tessera/models/auto_image_model.hpp>
 #include <tessera/models/auto_model.hpp>
 #include <tessera/models/contrastive_head.hpp>
+#include <tessera/models/cross_encoder.hpp>
 #include <tessera/models/dual_encoder.hpp>
 #include <tessera/models/dual_model.hpp>
 #include <tessera/models/embeddings.hpp>

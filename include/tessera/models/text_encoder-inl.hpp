@@ -29,6 +29,18 @@ inline std::optional<io::Json> read_limits(const io::ModelFolder& folder, const 
   return std::nullopt;
 }
 
+/// Tokens that a text is cut to by what the folder says, of `most` that the model has positions for.
+inline index_t length_limit(const io::ModelFolder& folder, const std::optional<io::Json>& limits, index_t most) {
+  index_t length = most;
+  if (limits && !io::member(*limits, "max_seq_length").is_null()) {
+    length = io::get_int(*limits, "max_seq_length", 1, std::int64_t{1} << 40);
+  } else if (folder.has("tokenizer_config.json")) {
+    const double said = io::get_number(folder.json("tokenizer_config.json"), "model_max_length", 1e30);  // 1e30: no limit
+    if (said < static_cast<double>(most)) length = static_cast<index_t>(said);
+  }
+  return std::min(length, most);
+}
+
 }  // namespace detail
 
 inline TextEncoder TextEncoder::load(Context& ctx, const std::string& path, const LoadOptions& options) {
@@ -94,14 +106,7 @@ inline void TextEncoder::read_modules(Context& ctx, const io::ModelFolder& folde
     const char* absent = model_.family == "siglip2" ? "left" : "right";  // of the tokenizer classes
     model_.head->pad_left = io::get_string(config, "padding_side", absent) == "left";
   }
-  max_length_ = model_.max_length;
-  if (limits && !io::member(*limits, "max_seq_length").is_null()) {
-    max_length_ = io::get_int(*limits, "max_seq_length", 1, std::int64_t{1} << 40);
-  } else if (inner.has("tokenizer_config.json")) {
-    const double most = io::get_number(inner.json("tokenizer_config.json"), "model_max_length", 1e30);  // 1e30: no limit
-    if (most < static_cast<double>(max_length_)) max_length_ = static_cast<index_t>(most);
-  }
-  if (max_length_ > model_.max_length) max_length_ = model_.max_length;
+  max_length_ = detail::length_limit(inner, limits, model_.max_length);
   if (folder.has("config_sentence_transformers.json")) {
     const io::Json json = folder.json("config_sentence_transformers.json");
     if (io::member(json, "prompts").is_object())

@@ -1,0 +1,150 @@
+#pragma once
+#include <algorithm>
+
+#include <tessera/core/fp_mode.hpp>
+#include <tessera/models/cross_encoder.hpp>
+#include <tessera/models/families/bert.hpp>
+#include <tessera/models/family_table.hpp>
+#include <tessera/models/text_encoder-inl.hpp>  // limits of folders, which compiled builds do not declare elsewhere
+#include <tessera/ops/contrastive.hpp>
+#include <tessera/ops/gemm.hpp>
+#include <tessera/text/tokenizer_config-inl.hpp>  // as above
+
+namespace tessera::models {
+
+namespace detail {
+
+/// transformers' num_labels: said, or counted in id2label, or 2.
+inline index_t label_count(const io::Json& config) {
+  const io::Json& names = io::member(config, "id2label");
+  const auto counted = static_cast<std::int64_t>(names.is_object() && !names.empty() ? names.size() : 2);
+  return io::get_int(config, "num_labels", 1, 1 << 24, counted);
+}
+
+/// Whether scores are sigmoids. \param saved config_sentence_transformers.json.
+inline bool scores_are_sigmoids(const io::Json& saved, const io::Json& config, index_t labels) {
+  std::string name = io::get_string(saved, "activation_fn", "");
+  if (!name.starts_with("torch.")) {  // code of others is not run, there as here
+    const io::Json& own = io::member(config, "sentence_transformers");
+    name = io::has(own, "activation_fn") ? io::get_string(own, "activation_fn", "")
+                                         : io::get_string(config, "sbert_ce_default_activation_function", "");
+  }
+  if (!name.starts_with("torch.")) return labels == 1;
+  const std::string act = class_name(name);
+  if (act != "Sigmoid" && act != "Identity")
+    throw Error(Code::kUnsupported, {"activation_fn '", name, "' is not supported; known: Sigmoid, Identity"});
+  return act == "Sigmoid";
+}
+
+/// Refuses a modules.json with more than the one Transformer that classifies. \returns where that lies.
+inline std::string classifier_module(const io::ModelFolder& folder) {
+  const io::Json modules = folder.json("modules.json");
+  if (!modules.is_array() || modules.size() != 1 || class_name(io::get_string(modules[0], "type")) != "Transformer")
+    throw Error(Code::kUnsupported, {folder.path("modules.json"), ": expected one module, a Transformer that classifies"});
+  return io::get_string(modules[0], "path", "");
+}
+
+}  // namespace detail
+
+inline CrossEncoder CrossEncoder::load(Context& ctx, const std::string& path, const LoadOptions& options) {
+  const FpModeScope mode;  // as in load_text_model
+  const io::ModelFolder folder = io::ModelFolder::open(path);
+  CrossEncoder e;
+  folder.naming([&] { e.read(ctx, folder, options); });
+  return e;
+}
+
+inline void CrossEncoder::read(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options) {
+  io::Json saved = io::empty_object();  // what CrossEncoder.save writes beside the model
+  std::optional<io::Json> limits;
+  std::string at;
+  if (folder.has("modules.json")) {
+    at = detail::classifier_module(folder);
+    if (!at.empty()) at += "/";
+    limits = detail::read_limits(folder, at);
+    if (folder.has("config_sentence_transformers.json")) saved = folder.json("config_sentence_transformers.json");
+  }
+  const io::ModelFolder inner = at.empty() ? folder : folder.sub(at);
+  static constexpr detail::Family<TextModel> kFamilies[] = {{"bert", load_bert}};
+  model_ = detail::load_family<TextModel>(ctx, inner, options, " for pairs of texts", kFamilies);
+  const io::Json config = inner.config();
+  TensorSource source(ctx, inner.checkpoint(), {""}, "classifier.weight", options);
+  if (!model_.pooler)
+    throw Error(Code::kNotFound, "checkpoint: tensor pooler.dense.weight is missing, which the classifier reads");
+  const index_t labels = detail::label_count(config);
+  classifier_ = read_dense(ctx, source, "classifier", labels, model_.transformer->config().block.channels);
+  sigmoid_ = detail::scores_are_sigmoids(saved, config, labels);
+  if (const std::string name = io::get_string(saved, "default_prompt_name", ""); !name.empty())
+    prompt_ = io::get_string(io::member(saved, "prompts"), name.c_str());
+
+  text::LoadOptions text_options;
+  text_options.lowercase = limits && io::get_bool(*limits, "do_lower_case", false);
+  tokenizer_ = std::make_unique<text::Tokenizer>(text::Tokenizer::load(inner.root(), text_options));
+  max_length_ = detail::length_limit(inner, limits, model_.max_length);
+  const io::Json says = text::detail::read_config(inner.root());
+  if (const io::Json& names = io::member(says, "model_input_names"); names.is_array())
+    segments_ = std::find(names.begin(), names.end(), "token_type_ids") != names.end();
+  if (io::has(says, "truncation_side")) {
+    auto truncation = tokenizer_->truncation().value_or(text::Truncation{});
+    truncation.left = io::get_string(says, "truncation_side") == "left";
+    tokenizer_->set_truncation(truncation);
+  }
+}
+
+inline std::vector<CrossEncoder::Tokens> CrossEncoder::tokenize(Context& ctx, std::span<const TextPair> pairs,
+                                                                index_t max_length) const {
+  std::vector<Tokens> tokens(pairs.size());
+  ctx.parallel_for(static_cast<index_t>(pairs.size()), [&](index_t i, int) {
+    auto [first, second] = pairs[static_cast<std::size_t>(i)];
+    auto& [ids, segments] = tokens[static_cast<std::size_t>(i)];
+    std::string prompted;
+    if (!prompt_.empty()) first = prompted.append(prompt_).append(first);
+    try {
+      tokenizer_->encode_pair_ids(first, second, ids, segments, max_length);
+    } catch (const Error& e) {
+      throw Error(e.code(), {"pair ", std::to_string(i), ": ", e.what()});
+    }
+    if (!segments_) std::fill(segments.begin(), segments.end(), 0);
+  });
+  return tokens;
+}
+
+inline void CrossEncoder::classify(Context& ctx, const TokenInputs& in, View<float, 2> out) const {
+  const index_t c = model_.transformer->config().block.channels, tokens = in.batch.tokens(), n = in.batch.sequences();
+  const Buffer hidden_memory(static_cast<std::size_t>(tokens * c) * sizeof(float));
+  const View<float, 2> hidden(hidden_memory.as<float>(), tokens, c);
+  std::vector<float> pooled_memory(static_cast<std::size_t>(n * c));
+  const View<float, 2> pooled(pooled_memory.data(), n, c);
+  model_.transformer->forward(ctx, in, hidden);
+  model_.pool_first(ctx, hidden, in.batch.cu_seqlens, pooled);
+  ops::linear(ctx, pooled, classifier_.linear.weight, {.bias = classifier_.linear.bias}, out);
+}
+
+inline std::vector<float> CrossEncoder::score(Context& ctx, std::span<const TextPair> pairs, const ScoreOptions& o) const {
+  const index_t most = o.max_length > 0 ? o.max_length : max_length_;
+  if (most > model_.max_length)
+    throw Error(Code::kBadArgument, {"max length ", std::to_string(most), ": this model has positions for ",
+                                     std::to_string(model_.max_length), " tokens"});
+  const std::vector<Tokens> all = tokenize(ctx, pairs, most);
+  std::vector<float> scores(pairs.size() * static_cast<std::size_t>(labels()));
+  const View<float, 2> out(scores.data(), static_cast<index_t>(pairs.size()), labels());
+  for (std::size_t b = 0, end = 0; b < all.size(); b = end) {
+    Tokens batch;
+    std::vector<index_t> cu{0};
+    const auto size = [&] { return static_cast<index_t>(batch.ids.size()); };
+    do {
+      batch.ids.insert(batch.ids.end(), all[end].ids.begin(), all[end].ids.end());
+      batch.segments.insert(batch.segments.end(), all[end].segments.begin(), all[end].segments.end());
+      cu.push_back(size());
+    } while (++end < all.size() && size() + static_cast<index_t>(all[end].ids.size()) <= o.batch_tokens);
+    TokenInputs in;
+    in.ids = View<const std::int32_t, 1>(batch.ids.data(), size());
+    in.batch.cu_seqlens = detail::offsets_of(cu);
+    in.batch.segment_ids = View<const std::int32_t, 1>(batch.segments.data(), size());
+    classify(ctx, in, out.slice(static_cast<index_t>(b), static_cast<index_t>(end)));
+  }
+  if (sigmoid_ && o.activation) ops::sigmoid(out, out);
+  return scores;
+}
+
+}  // namespace tessera::models

@@ -1,0 +1,90 @@
+"""Write tiny cross-encoder folders with what sentence-transformers and transformers compute for them.
+
+    python make_cross_encoder.py [--out FOLDER]          # default: cross_encoder/ beside this script
+
+BertForSequenceClassification with random parameters, the matrices behind the last layer enlarged so that scores of pairs differ, and
+the vocabulary of make_sentence_transformers.py. Run in float64, one pair at a time, recorded as float32. README.md tells the
+folders apart. Needs: torch, transformers, sentence-transformers, tokenizers, safetensors (versions used are in each golden.json).
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+import transformers as tf
+from safetensors.torch import save_file
+from sentence_transformers import CrossEncoder
+
+from common import randomise, versions
+from make_sentence_transformers import chosen_texts, wordpiece, write_json
+from texts import CODE, ENGLISH, LANGUAGES, long_texts
+
+FOLDERS = [  # config, tokenizer_config.json beside the usual, arguments of CrossEncoder
+    ("one_label", dict(hidden_size=24, num_attention_heads=3, intermediate_size=37, num_hidden_layers=2, max_position_embeddings=64, num_labels=1), dict(model_max_length=512), {}),
+    ("three_labels", dict(hidden_size=20, num_attention_heads=2, intermediate_size=41, num_hidden_layers=1, max_position_embeddings=80, num_labels=3),
+     dict(model_max_length=48, truncation_side="left", model_input_names=["input_ids", "attention_mask"]), {}),
+    ("saved", dict(hidden_size=28, num_attention_heads=4, intermediate_size=30, num_hidden_layers=1, max_position_embeddings=40, num_labels=1), dict(model_max_length=33),
+     dict(activation_fn=torch.nn.Identity(), prompts={"query": "search query: "}, default_prompt_name="query")),
+]
+
+
+def pairs():
+    """Ragged, some longer than a model takes on one side or on both, empty ones, and the same text twice."""
+    texts, long = chosen_texts(), long_texts()
+    out = [[texts[i], texts[(5 * i + 3) % len(texts)]] for i in range(len(texts))]
+    return out + [["", ""], ["", "x"], ["x", ""], [long[0], long[1]], [long[1], "x"], ["x", long[0]], ["", long[0]], [long[0], ""], ["a small text", "a small text"], ["a [SEP] b", "[CLS]"]]
+
+
+def write_folder(folder, sizes, tokenizer_config, seed):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    tok = wordpiece(True, LANGUAGES + ENGLISH + CODE)
+    tok.save(str(folder / "tokenizer.json"))
+    write_json(folder / "tokenizer_config.json", dict(tokenizer_class="BertTokenizer", do_lower_case=True, unk_token="[UNK]", sep_token="[SEP]", pad_token="[PAD]", cls_token="[CLS]", mask_token="[MASK]", **tokenizer_config))
+    bert = tf.BertForSequenceClassification(tf.BertConfig(vocab_size=tok.get_vocab_size(), type_vocab_size=2, **sizes))
+    randomise(bert, seed)
+    with torch.no_grad():
+        bert.bert.pooler.dense.weight.mul_(3)
+        bert.classifier.weight.mul_(3)
+    bert.save_pretrained(folder)
+
+
+def record(folder, seed, rows):
+    model = CrossEncoder(str(folder), device="cpu", local_files_only=True).double()
+    features = [model.preprocess([pair], prompt=model._resolve_prompt(None, None)) for pair in rows]
+    with torch.inference_mode():
+        scores = torch.cat([model.predict([pair], convert_to_tensor=True) for pair in rows])
+        names = ("input_ids", "attention_mask", "token_type_ids")
+        logits = torch.cat([model.model(**{n: f[n] for n in names if n in f}).logits for f in features])
+    save_file(dict(scores=scores.float(), logits=logits.float()), str(folder / "golden.safetensors"), metadata={"format": "pt"})
+    ids = [f["input_ids"][0].tolist() for f in features]
+    (folder / "tokens.jsonl").write_text("".join(json.dumps(row, separators=(",", ":")) + "\n" for row in ids))
+    write_json(folder / "golden.json", dict(command="python make_cross_encoder.py", seed=seed, max_length=model.max_seq_length, activation=type(model.activation_fn).__name__,
+                                            versions=versions("torch", "transformers", "sentence-transformers", "tokenizers", "safetensors")))
+    size = sum(f.stat().st_size for f in folder.iterdir())
+    print(f"{folder.name:14s} {list(scores.shape)} scores {scores.min():.3f} .. {scores.max():.3f}, cut {sum(len(i) == model.max_seq_length for i in ids)}, {size // 1024} KiB")
+    assert size < 300 * 1024
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--out", default=pathlib.Path(__file__).resolve().parent / "cross_encoder", type=pathlib.Path)
+    a = p.parse_args()
+    torch.set_num_threads(1)
+    tf.logging.set_verbosity_error()
+    rows = pairs()
+    a.out.mkdir(parents=True, exist_ok=True)
+    (a.out / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in rows))
+    for i, (name, sizes, tokenizer_config, arguments) in enumerate(FOLDERS):
+        write_folder(a.out / name, sizes, tokenizer_config, 3000 + 10 * i)
+        if arguments:  # again, as sentence-transformers writes it
+            CrossEncoder(str(a.out / name), device="cpu", local_files_only=True, **arguments).save_pretrained(str(a.out / name), create_model_card=False)
+        record(a.out / name, 3000 + 10 * i, rows)
+
+
+if __name__ == "__main__":
+    main()
