@@ -1,6 +1,5 @@
 // tessera search: ranks the rows of a corpus by queries, or images by texts, exactly.
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -13,9 +12,9 @@
 #include "dual.hpp"
 #include "embed_output.hpp"
 #include "json_line.hpp"
-#include "lines.hpp"
 #include "pictures/heat_map.hpp"
 #include "pictures/write.hpp"
+#include "queries.hpp"
 #include "search_corpus.hpp"
 
 namespace tool {
@@ -30,31 +29,6 @@ struct SearchOptions {
   std::string text, sheet;
   std::size_t k = 10;
 };
-
-}  // namespace
-
-/// The lines of a file of that name, or the text itself. A name that ends with .txt is always a file.
-Queries read_queries(const std::string& text) {
-  Queries q;
-  std::error_code error;
-  if (text != "-" && !text.ends_with(".txt") && !std::filesystem::is_regular_file(text, error)) {
-    if (!is_utf8(text)) throw Failure{kUsage, "--text: not valid UTF-8, and no file of that name"};
-    return {{text}, {0}, false};
-  }
-  Lines lines(text, false);
-  std::string line, query, why;
-  for (long long i = 0; lines.next_raw(line); ++i) {
-    if (lines.text(line, query, why)) {
-      q.texts.push_back(query), q.numbers.push_back(i);
-    } else {
-      say(lines.where() + " (query " + std::to_string(i) + ") skipped: " + why);
-      q.any_skipped = true;
-    }
-  }
-  return q;
-}
-
-namespace {
 
 struct Gallery final : NamingSink {
   std::vector<ImageInput> images;
@@ -112,7 +86,7 @@ int run_search(const SearchOptions& o) {
   Context ctx = o.dual.run.context();
   ImageInputs inputs(o.dual.images);
   if (o.text == "-" && inputs.streams()) throw Failure{kUsage, "--text - and --image -: standard input can be read once"};
-  const Queries queries = read_queries(o.text);
+  const Queries queries = read_queries("--text", o.text, false);
   const auto model = o.dual.load(ctx);
   const std::vector<std::string_view> views(queries.texts.begin(), queries.texts.end());
   const auto texts = model.text().embed(ctx, views);

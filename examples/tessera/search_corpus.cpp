@@ -19,6 +19,7 @@
 #include "image_rows.hpp"
 #include "json_line.hpp"
 #include "lines.hpp"
+#include "queries.hpp"
 #include "text_rows.hpp"
 
 namespace tool {

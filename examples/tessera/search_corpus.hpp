@@ -10,14 +10,6 @@
 
 namespace tool {
 
-struct Queries {
-  std::vector<std::string> texts;
-  std::vector<long long> numbers;  ///< lines of the file, from 0
-  bool any_skipped = false;
-};
-/// The lines of a file of that name, or the text itself. A name that ends with .txt is always a file.
-Queries read_queries(const std::string& text);
-
 struct CorpusSearch {
   std::string corpus, npy, ids, by = "dense", field = "text";
   std::vector<std::string> filters;

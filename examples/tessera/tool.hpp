@@ -143,6 +143,7 @@ void add_classify(CLI::App& app, int& exit);
 void add_index(CLI::App& app, int& exit);
 void add_search(CLI::App& app, int& exit);
 void add_eval(CLI::App& app, int& exit);
+void add_rerank(CLI::App& app, int& exit);
 void add_merge(CLI::App& app, int& exit);
 void add_attention(CLI::App& app, int& exit);
 void add_bench(CLI::App& app, int& exit);

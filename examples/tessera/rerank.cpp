@@ -1,0 +1,240 @@
+// tessera rerank: texts in the order of a cross-encoder's scores, all of them or those that a search found.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <tessera/retrieval/ranking.hpp>
+
+#include "embed_output.hpp"
+#include "json_line.hpp"
+#include "lines.hpp"
+#include "progress.hpp"
+#include "queries.hpp"
+#include "signals.hpp"
+#include "tool.hpp"
+
+namespace tool {
+
+namespace {
+
+using namespace tessera;
+
+struct RerankOptions {
+  RunOptions run;
+  std::string query, text, found;
+  std::size_t k = 0;
+  bool jsonl = false;
+  models::ScoreOptions score;
+};
+
+struct Documents {
+  std::vector<std::string> texts;
+  std::vector<long long> numbers;  ///< lines of the file, from 0
+  std::size_t bytes = 0;
+};
+
+struct Reranker {
+  Context& ctx;
+  const models::CrossEncoder& model;
+  const RerankOptions& o;
+  long long pairs = 0;
+  bool any_nonfinite = false;
+
+  /// Adds the documents to what is known of a query.
+  void score(long long number, const std::string& query, const Documents& documents, retrieval::Ranking& hits) {
+    std::vector<models::TextPair> both;
+    for (const std::string& text : documents.texts) both.push_back({query, text});
+    const auto scores = model.score(ctx, both, o.score);
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      if (std::isfinite(scores[i])) {
+        hits.push_back({documents.numbers[i], static_cast<double>(scores[i])});
+      } else {
+        say("query " + std::to_string(number) + ", text " + std::to_string(documents.numbers[i]) +
+            " skipped: their score is NaN or infinity");
+        any_nonfinite = true;
+      }
+    }
+    pairs += static_cast<long long>(scores.size());
+    if (o.k > 0) hits = retrieval::best(std::move(hits), o.k);
+  }
+  void print(long long number, retrieval::Ranking hits) const {
+    std::vector<long long> ids;
+    std::vector<float> scores;
+    for (const retrieval::Hit& hit : retrieval::best(std::move(hits), o.k > 0 ? o.k : SIZE_MAX))
+      ids.push_back(hit.id), scores.push_back(static_cast<float>(hit.score));
+    print_line("{\"query\": " + json_of(number) + ", \"ids\": " + json_of(ids) + ", \"scores\": " + json_of(scores) + "}");
+  }
+};
+
+/// Ranks all texts for every query. The texts stream; what is kept are scores. \returns whether all texts could be read.
+bool rank_all(Reranker& r, const Queries& queries, Lines& lines) {
+  Progress progress("pairs");
+  std::vector<retrieval::Ranking> hits(queries.texts.size());
+  Documents batch;
+  const auto flush = [&] {
+    for (std::size_t q = 0; q < hits.size() && !interrupted(); ++q)
+      r.score(queries.numbers[q], queries.texts[q], batch, hits[q]);
+    batch = {};
+    progress.update(r.pairs, lines.fraction());
+  };
+  bool all = true;
+  std::string line, text, why;
+  const auto full = static_cast<std::size_t>(r.o.score.batch_tokens) * 4;  // some four bytes a token
+  for (long long i = 0; !interrupted() && lines.next_raw(line); ++i) {
+    if (!lines.text(line, text, why)) {
+      say(lines.where() + " (text " + std::to_string(i) + ") skipped: " + why);
+      all = false;
+      continue;
+    }
+    batch.bytes += std::min(text.size(), static_cast<std::size_t>(r.model.max_length()) * 8) + 8;
+    batch.texts.push_back(text), batch.numbers.push_back(i);
+    if (batch.bytes >= full) flush();
+  }
+  flush();
+  progress.clear();
+  for (std::size_t q = 0; q < hits.size() && !interrupted(); ++q) r.print(queries.numbers[q], std::move(hits[q]));
+  return all;
+}
+
+/// A line of what a search printed.
+struct Found {
+  std::string where;
+  long long query = 0;
+  std::vector<long long> ids;
+};
+
+/// \throws Failure saying why the line cannot be used.
+Found found_of(const std::string& line, std::string where) {
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 53;
+  const io::Json json = io::parse_json(line, "the line");
+  Found f{std::move(where), io::get_int(json, "query", 0, static_cast<std::int64_t>(kMost)), {}};
+  const io::Json& ids = io::member(json, "ids");
+  if (!ids.is_array()) throw Failure{kSkipped, R"(expected {"query": 0, "ids": [0, 1, ...]})"};
+  for (const io::Json& id : ids) {
+    if (!id.is_number_unsigned() || id.get<std::uint64_t>() > kMost)
+      throw Failure{kSkipped, "an id is " + io::shown(&id) + ", not a line's number"};
+    f.ids.push_back(id.get<long long>());
+  }
+  auto sorted = f.ids;
+  std::sort(sorted.begin(), sorted.end());
+  if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end())
+    throw Failure{kSkipped, "the id " + std::to_string(*twice) + " twice"};
+  return f;
+}
+
+/// Names on stderr a line of the search that is left out.
+void skip(const std::string& where, const std::string& why) { say(where + " skipped: " + why); }
+
+std::vector<Found> read_found(const std::string& path, bool& all) {
+  std::vector<Found> found;
+  Lines lines(path, false);
+  for (std::string line; lines.next_raw(line);) {
+    try {
+      found.push_back(or_exit(kSkipped, [&] { return found_of(line, lines.where()); }));
+    } catch (const Failure& f) {
+      skip(lines.where(), f.sentence);
+      all = false;
+    }
+  }
+  return found;
+}
+
+/// The texts that were found, by their numbers.
+struct Texts {
+  std::unordered_map<long long, std::string> of;
+  long long lines = 0;  ///< that were read: all, or up to the last one that is needed
+
+  Texts(const std::vector<Found>& found, Lines& file, bool& all) {
+    long long last = -1;
+    for (const Found& f : found)
+      for (const long long id : f.ids) of.try_emplace(id), last = std::max(last, id);
+    for (std::string line, why; lines <= last && file.next_raw(line); ++lines) {
+      const auto needed = of.find(lines);
+      if (needed == of.end() || file.text(line, needed->second, why)) continue;
+      say(file.where() + " (text " + std::to_string(lines) + ") skipped: " + why);
+      of.erase(needed);
+      all = false;
+    }
+  }
+};
+
+/// Ranks for each query the texts that were found for it. \returns whether all could be.
+bool rank_found(Reranker& r, const Queries& queries, Lines& lines, bool all) {
+  const std::vector<Found> found = read_found(r.o.found, all);
+  const Texts texts(found, lines, all);
+  Progress progress("pairs");
+  for (std::size_t i = 0; i < found.size() && !interrupted(); ++i) {
+    const Found& f = found[i];
+    const auto query = std::lower_bound(queries.numbers.begin(), queries.numbers.end(), f.query);
+    const auto beyond = std::find_if(f.ids.begin(), f.ids.end(), [&](long long id) { return id >= texts.lines; });
+    if (query == queries.numbers.end() || *query != f.query || beyond != f.ids.end()) {
+      progress.clear();
+      skip(f.where, beyond != f.ids.end()
+                        ? "text " + std::to_string(*beyond) + ", and --text has " + std::to_string(texts.lines) + " lines"
+                        : "--query has no query " + std::to_string(f.query));
+      all = false;
+      continue;
+    }
+    Documents documents;
+    for (const long long id : f.ids)
+      if (const auto text = texts.of.find(id); text != texts.of.end())
+        documents.texts.push_back(text->second), documents.numbers.push_back(id);
+    retrieval::Ranking hits;
+    r.score(f.query, queries.texts[static_cast<std::size_t>(query - queries.numbers.begin())], documents, hits);
+    progress.clear();  // on a terminal both would share a line
+    r.print(f.query, std::move(hits));
+    progress.update(r.pairs, static_cast<double>(i + 1) / static_cast<double>(found.size()));
+  }
+  return all;
+}
+
+int run_rerank(const RerankOptions& o) {
+  if ((o.query == "-") + (o.text == "-") + (o.found == "-") > 1)
+    throw Failure{kUsage, "of --query, --text and --run one may be -: standard input can be read once"};
+  catch_signals();
+  Context ctx = o.run.context();
+  const Queries queries = read_queries("--query", o.query, o.jsonl);
+  Lines lines(o.text, o.jsonl);
+  const auto model =
+      o.run.load(ctx, [&](const models::LoadOptions& load) { return models::CrossEncoder::load(ctx, o.run.model, load); });
+  if (model.labels() != 1)
+    throw Failure{kRefused, o.run.model + ": a classifier of " + std::to_string(model.labels()) +
+                                " labels; expected one with a score, num_labels 1"};
+  or_exit(kUsage, [&] { (void)model.score(ctx, {{"", ""}}, o.score); });  // the length, room for the special tokens
+  Reranker r{ctx, model, o};
+  const bool all = o.found.empty() ? rank_all(r, queries, lines) : rank_found(r, queries, lines, true);
+  finish_stdout();
+  if (interrupted()) {
+    say("stopped by a signal; the lines that were printed are whole");
+    return signal_exit();
+  }
+  return outcome(!all || queries.any_skipped, r.any_nonfinite);
+}
+
+}  // namespace
+
+void add_rerank(CLI::App& app, int& exit) {
+  auto o = std::make_shared<RerankOptions>();
+  o->score.batch_tokens = 4096;
+  o->run.add_to(app);
+  app.add_option("--query", o->query, "what to look for; or a file (.txt) of such texts, one a line; - for standard input")
+      ->required();
+  app.add_option("--text", o->text, "the texts to be ranked, one a line; - for standard input")->required();
+  app.add_option(
+      "--run", o->found,
+      "what a search printed, {\"query\": 0, \"ids\": [...]} a line, numbers of lines of --query and --text: only "
+      "these are ranked");
+  app.add_option("-k", o->k, "so many texts a query, the best first; all otherwise")->check(CLI::Range(1, 1 << 24));
+  app.add_flag("--jsonl", o->jsonl, "each line of --text and --query is a JSON string, so that a text may hold newlines");
+  app.add_option("--max-length", o->score.max_length, "tokens that a pair is cut to")->check(CLI::Range(1, 1 << 24));
+  app.add_option("--batch-tokens", o->score.batch_tokens, "tokens that go through the model at once")
+      ->check(CLI::Range(1, 1 << 24));
+  app.callback([o, &exit] { exit = run_rerank(*o); });
+}
+
+}  // namespace tool
