@@ -161,9 +161,14 @@ TEST_F(Changed, RefusesWhatItCannotScore) {
   TESSERA_EXPECT_ERROR(Code::kBadArgument, "no room for the 3", model.score(ctx, {{"a", "b"}}, {.max_length = 2}));
   EXPECT_EQ(model.score(ctx, {{"a b", "c d"}}, {.max_length = 3}), model.score(ctx, {{"", ""}}));
   EXPECT_TRUE(model.score(ctx, std::span<const TextPair>{}).empty());
+  change("tokenizer_config.json", [](io::Json& j) { j["model_max_length"] = -3; });
+  TESSERA_EXPECT_ERROR(Code::kBadArgument, "position", CrossEncoder::load(ctx, root).score(ctx, pairs().views));
   // A type that the model's table has no row for.
   change("tokenizer.json", [](io::Json& j) { j["post_processor"]["pair"][3]["Sequence"]["type_id"] = 2; });
   TESSERA_EXPECT_ERROR(Code::kBadArgument, "segment", CrossEncoder::load(ctx, root).score(ctx, {{"a", "b"}}));
+  // Without special tokens an empty pair has no token at all.
+  change("tokenizer.json", [](io::Json& j) { j["post_processor"] = nullptr; });
+  EXPECT_EQ(CrossEncoder::load(ctx, root).score(ctx, {{"", ""}, {"a", "b"}}).size(), 2u);
 }
 
 }  // namespace
