@@ -59,6 +59,7 @@ void check_ways(const SearchOptions& o) {
   for (const auto& [given, name, has, of] :
        {std::tuple(!o.corpus.npy.empty(), "--npy", corpus, "--corpus"),
         {!o.corpus.filters.empty(), "--filter", corpus, "--corpus"},
+        {o.corpus.jsonl, "--jsonl", corpus && !o.text.empty(), "--corpus with --text"},
         {o.corpus.by != "dense", "--by", corpus && !o.text.empty(), "--corpus with --text"},
         {o.corpus.certified, "--certified", corpus, "--corpus"},
         {o.corpus.documents, "--documents", corpus, "--corpus"},

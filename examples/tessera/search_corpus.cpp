@@ -28,6 +28,15 @@ using namespace tessera;
 
 namespace {
 
+/// The field by which --ids tells a document or a query, as JSON.
+std::string field_of(const io::Json& object, const std::string& name, const std::string& whose) {
+  const io::Json& field = io::member(object, name.c_str());
+  if (!field.is_string() && !field.is_number_integer())
+    throw Failure{kOther, whose + ": '" + name + "' is " + io::shown(field.is_null() ? nullptr : &field) +
+                              ", expected a string or an integer"};
+  return field.dump();
+}
+
 /// Takes queries and prints what is found for each, in their order.
 class Answers {
  public:
@@ -49,9 +58,9 @@ class Answers {
       throw Failure{kUsage, whose + ": " + std::to_string(dim) + " numbers, the rows of " + o_.corpus + " have " +
                                 std::to_string(corpus_.format().dim)};
   }
-  /// \param values of its embedding; null for a search by words alone.
-  void add(long long query, const float* values, const std::string& text = {}) {
-    queries_.push_back(query);
+  /// \param query JSON that names it.  \param values of its embedding; null for a search by words alone.
+  void add(std::string query, const float* values, const std::string& text = {}) {
+    queries_.push_back(std::move(query));
     if (values) values_.insert(values_.end(), values, values + corpus_.format().dim);
     if (words_) terms_.push_back(words_->terms(text));
     if (queries_.size() == 256) flush();
@@ -104,7 +113,7 @@ class Answers {
     return text.empty() ? io::empty_object()
                         : or_exit(kOther, [&] { return io::parse_json(text, "document " + std::to_string(id)); });
   }
-  void print(long long query, const retrieval::Ranking& found) const {
+  void print(const std::string& query, const retrieval::Ranking& found) const {
     std::string names, documents;
     std::vector<float> scores;
     for (const auto& [id, score] : found) {
@@ -115,14 +124,9 @@ class Answers {
         names += comma + std::to_string(id);
         continue;
       }
-      const io::Json d = document(id);
-      const io::Json& field = io::member(d, o_.ids.c_str());
-      if (!field.is_string() && !field.is_number_integer())
-        throw Failure{kOther, "document " + std::to_string(id) + ": '" + o_.ids + "' is " +
-                                  io::shown(field.is_null() ? nullptr : &field) + ", expected a string or an integer"};
-      names += comma + field.dump();
+      names += comma + field_of(document(id), o_.ids, "document " + std::to_string(id));
     }
-    print_line("{\"query\": " + json_of(query) + ", \"ids\": [" + names + "], \"scores\": " + json_of(scores) +
+    print_line("{\"query\": " + query + ", \"ids\": [" + names + "], \"scores\": " + json_of(scores) +
                (o_.documents ? ", \"documents\": [" + documents + "]}" : "}"));
   }
 
@@ -133,7 +137,7 @@ class Answers {
   index_t rescored_ = 0, exhausted_ = 0, done_ = 0;
   std::vector<std::uint64_t> allowed_;
   std::optional<retrieval::Bm25> words_;
-  std::vector<long long> queries_;  // that wait, beside values_ and terms_
+  std::vector<std::string> queries_;  // that wait, beside values_ and terms_
   std::vector<float> values_;
   std::vector<std::vector<retrieval::Term>> terms_;
 };
@@ -141,7 +145,7 @@ class Answers {
 struct ImagesToAnswers final : NamingSink {
   Answers& to;
   explicit ImagesToAnswers(Answers& a) : to(a) {}
-  void row(long long input, const ImageInput&, const float* values) override { to.add(input, values); }
+  void row(long long input, const ImageInput&, const float* values) override { to.add(json_of(input), values); }
 };
 
 int by_npy(Context& ctx, const CorpusSearch& o, index_t k) {
@@ -156,7 +160,7 @@ int by_npy(Context& ctx, const CorpusSearch& o, index_t k) {
   for (index_t b = 0; b < v.extent[0] && !interrupted(); ++b) {
     widen(v.dtype, v.data + b * dim * bit_width(v.dtype) / 8, dim, query.data());
     if (std::all_of(query.begin(), query.end(), [](float x) { return std::isfinite(x); })) {
-      answers.add(b, query.data());
+      answers.add(json_of(static_cast<long long>(b)), query.data());
     } else {
       say(o.npy + ", row " + std::to_string(b) + " skipped: it holds NaN or infinity");
       any_nonfinite = true;
@@ -167,15 +171,21 @@ int by_npy(Context& ctx, const CorpusSearch& o, index_t k) {
 }
 
 int by_texts(Context& ctx, const CorpusSearch& o, const RunOptions& run, const std::string& text, index_t k) {
-  const Queries queries = read_queries(text);
+  const Queries queries = read_queries("--text", text, o.jsonl);
   Answers answers(ctx, o, k);
+  // An object names its query as --ids names documents.
+  const auto name_of = [&](std::size_t i) {
+    const std::string line = i < queries.lines.size() && o.jsonl && !o.ids.empty() ? queries.lines[i] : "";
+    if (line.empty() || io::parse_json(line, "the query").is_string()) return json_of(queries.numbers[i]);
+    return field_of(io::parse_json(line, "the query"), o.ids, "query " + std::to_string(queries.numbers[i]));
+  };
   const auto done = [&] {
     answers.finish();
     return interrupted() ? signal_exit() : outcome(queries.any_skipped, false);
   };
   if (o.by == "bm25") {
     for (std::size_t i = 0; i < queries.texts.size() && !interrupted(); ++i)
-      answers.add(queries.numbers[i], nullptr, queries.texts[i]);
+      answers.add(name_of(i), nullptr, queries.texts[i]);
     return done();
   }
   const auto model =
@@ -189,8 +199,7 @@ int by_texts(Context& ctx, const CorpusSearch& o, const RunOptions& run, const s
                                               queries.texts.begin() + static_cast<std::ptrdiff_t>(at + n));
     const auto rows = model.embed(ctx, views, o.embed);
     for (std::size_t i = 0; i < n; ++i)
-      answers.add(queries.numbers[at + i], rows.values.data() + i * static_cast<std::size_t>(rows.dim),
-                  queries.texts[at + i]);
+      answers.add(name_of(at + i), rows.values.data() + i * static_cast<std::size_t>(rows.dim), queries.texts[at + i]);
   }
   return done();
 }

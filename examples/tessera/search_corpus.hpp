@@ -6,6 +6,7 @@
 #include <tessera/models/text_encoder.hpp>
 
 #include "dual.hpp"
+#include "lines.hpp"
 #include "tool.hpp"
 
 namespace tool {
@@ -14,7 +15,7 @@ struct CorpusSearch {
   std::string corpus, npy, ids, by = "dense", field = "text";
   std::vector<std::string> filters;
   float least = -__builtin_inff();
-  bool certified = false, documents = false;
+  bool certified = false, documents = false, jsonl = false;
   tessera::models::EmbedOptions embed;
 
   void add_to(CLI::App& app) {
@@ -23,7 +24,9 @@ struct CorpusSearch {
     app.add_option("--field", field, "--by bm25 and hybrid: the field of the documents that holds their text");
     app.add_option("--filter", filters, "--corpus: FIELD=VALUE, or with != < <= > >=: only documents that meet all of them");
     app.add_option("--least", least, "--corpus: lower scores are not found");
-    app.add_option("--ids", ids, "--corpus: tell rows by this field of their documents instead of their numbers");
+    app.add_option("--ids", ids,
+                   "--corpus: tell rows by this field of their documents, and queries of --jsonl by theirs, not by numbers");
+    app.add_flag("--jsonl", jsonl, std::string("--corpus with --text FILE: ") + kJsonlHelp);
     app.add_flag("--documents", documents, "--corpus: print what was found, too");
     app.add_flag("--certified", certified, "--corpus: refuse rows that are not kept as f32, and say what the proof took");
     auto* prompt = app.add_option_function<std::string>(

@@ -180,6 +180,25 @@ class Models(IndexTest):
         self.assertEqual(self.search("--text", "red", "--by", "bm25", "--field", "body", k=2)[0]["ids"], [0, 1])
         self.assertEqual(self.search("--text", "red", "--by", "bm25", k=2)[0]["ids"], [])
 
+    def test_a_collection_as_beir_has_it(self):
+        """corpus.jsonl, queries.jsonl and qrels: indexed, searched, judged."""
+        corpus = [("d1", "a cat on the house"), ("d2", "the dog"), ("d3", "a house, a red house")]
+        self.file("corpus.jsonl", "".join(json.dumps({"_id": i, "title": "", "text": t}) + "\n" for i, t in corpus))
+        self.file("queries.jsonl", '{"_id": "q7", "text": "red house"}\n{"_id": "q9", "text": "dog"}\n')
+        self.file("qrels.tsv", "query-id\tcorpus-id\tscore\nq7\td3\t1\nq9\td2\t1\n")
+        self.index("--model", PLAIN, "--text", "corpus.jsonl", "--jsonl", "--normalize")
+        for by in ("bm25", "hybrid"):
+            model = ["--model", PLAIN] if by == "hybrid" else []
+            done = self.tool("search", "--corpus", "c.safetensors", *model, "--text", "queries.jsonl", "--jsonl", "--ids", "_id", "--by", by)
+            self.assertEqual([json.loads(line)["query"] for line in done.stdout.splitlines()], ["q7", "q9"])
+            self.file("run.jsonl", done.stdout)
+            judged = json.loads(self.tool("eval", "--qrels", "qrels.tsv", "--run", "run.jsonl", "--metrics", "mrr,recall@1").stdout)
+            self.assertEqual(judged["queries"], 2)
+            if by == "bm25":
+                self.assertEqual(judged["metrics"], {"mrr": 1, "recall@1": 1})
+        self.file("bare.jsonl", '{"text": "dog"}\n')
+        self.mistake(1, "search", "--corpus", "c.safetensors", "--text", "bare.jsonl", "--jsonl", "--ids", "_id", "--by", "bm25", says=["query 0", "'_id' is absent"])
+
     def test_images(self):
         model = self.model(GOLDENS / "tiny_image/clip")
         for file in (GOLDENS / "classify/clip").iterdir():
