@@ -46,15 +46,14 @@ struct SharedFloors {
   }
 };
 
-/// What top_k() carves: the lists of each lane and query, and a place for each lane where it puts those of a query together.
-struct TopKScratch {
+/// The lists of each lane and query, and a place for each lane where it puts those of a query together.
+struct TopKLists {
   std::uint64_t *keys, *together;
   index_t *counts, *limits;
   float* floors;
   std::atomic<float>* shared;
-  kernels::RoundedRows* rounded;
 
-  TopKScratch(Context& ctx, Arena& arena, index_t batch, index_t capacity, const PackedWeight& corpus) {
+  TopKLists(Context& ctx, Arena& arena, index_t batch, index_t capacity) {
     const index_t lanes = ctx.threads();
     keys = arena.carve<std::uint64_t>(lanes * batch * capacity);
     together = arena.carve<std::uint64_t>(lanes * lanes * capacity);
@@ -62,7 +61,6 @@ struct TopKScratch {
     limits = arena.carve<index_t>(lanes * batch);
     floors = arena.carve<float>(lanes * batch);
     shared = arena.carve<std::atomic<float>>(batch);
-    rounded = carve_rounded(ctx, arena, corpus.dtype(), batch, corpus.k());
   }
   void begin(index_t batch, index_t lanes, index_t limit, float least) const {
     std::fill_n(counts, lanes * batch, index_t{0});
@@ -81,6 +79,14 @@ struct TopKScratch {
   }
 };
 
+/// What top_k() carves.
+struct TopKScratch : TopKLists {
+  kernels::RoundedRows* rounded;
+
+  TopKScratch(Context& ctx, Arena& arena, index_t batch, index_t capacity, const PackedWeight& corpus)
+      : TopKLists(ctx, arena, batch, capacity), rounded(carve_rounded(ctx, arena, corpus.dtype(), batch, corpus.k())) {}
+};
+
 /// Keys in order to row `row` of the result, and what is missing.
 inline void write_best(std::uint64_t* keys, index_t count, const TopK& out, index_t row) {
   const index_t k = out.ids.extent[1], found = std::min(count, k);
@@ -92,6 +98,15 @@ inline void write_best(std::uint64_t* keys, index_t count, const TopK& out, inde
   out.counts(row) = found;
 }
 
+/// The best of all lanes' lists.
+inline void write_lists(Context& ctx, index_t batch, const TopKLists& s, index_t capacity, const TopK& out) {
+  const index_t lanes = ctx.threads();
+  ctx.parallel_for(batch, [&](index_t b, int lane) {
+    std::uint64_t* const keys = s.together + lane * lanes * capacity;
+    write_best(keys, s.gather(keys, b, batch, lanes, capacity), out, b);
+  });
+}
+
 inline void expect_topk(const char* op, index_t batch, index_t n, const TopK& out) {
   expect(op, "rows of ids", out.ids.extent[0], batch);
   expect(op, "rows of scores", out.scores.extent[0], batch);
@@ -100,6 +115,10 @@ inline void expect_topk(const char* op, index_t batch, index_t n, const TopK& ou
   expect_rows(op, out.ids), expect_rows(op, out.scores), expect_rows(op, out.counts);
   if (out.ids.extent[1] < 1) fail(Code::kBadArgument, op, "k must be positive");
   if (n >= index_t{1} << 32) fail(Code::kLimit, op, "ids have 32 bits");
+}
+
+inline void expect_allowed(const char* op, View<const std::uint64_t, 1> allowed, index_t n) {
+  if (allowed.data) expect(op, "words of allowed", allowed.extent[0], (n + 63) / 64), expect_rows(op, allowed);
 }
 
 inline void expect_search(const char* op, View<const float, 2> queries, const PackedWeight& corpus, const TopKOptions& o,
@@ -113,22 +132,16 @@ inline void expect_search(const char* op, View<const float, 2> queries, const Pa
   expect_topk(op, queries.extent[0], n, out);
   if (o.scale.data) expect(op, "scales", o.scale.extent[0], n), expect_rows(op, o.scale);
   if (o.bias.data) expect(op, "biases", o.bias.extent[0], n), expect_rows(op, o.bias);
-  if (o.allowed.data) expect(op, "words of allowed", o.allowed.extent[0], (n + 63) / 64), expect_rows(op, o.allowed);
+  expect_allowed(op, o.allowed, n);
 }
 
-/// All queries by all rows into the lists. f(list, lane, run) says how a lane's lists shrink, then calls run().
+/// Calls f(list, lane, p0, p1) for all panels of a corpus of n rows: the lists of the lane that takes panels [p0, p1).
 template <class F>
-void search_panels(Context& ctx, View<const float, 2> queries, const PackedWeight& corpus, const TopKOptions& o,
-                   const TopKScratch& s, const SharedFloors& shared, index_t capacity, const F& f) {
-  const index_t batch = queries.extent[0], n = corpus.n(), lanes = ctx.threads();
-  kernels::GemmArgs g{
-      queries.data, queries.stride[0], corpus.k(), reinterpret_cast<const float*>(corpus.data()), n, nullptr, 0};
-  g.bias = o.bias.data;
-  g.channel_scale = o.scale.data;
-  const auto gemm = gemm_for(ctx, corpus.dtype());
+void for_panels(Context& ctx, index_t batch, index_t n, View<const std::uint64_t, 1> allowed, const TopKLists& s,
+                const SharedFloors& shared, index_t capacity, const F& f) {
   // Each task takes all queries through some panels, so that rows are read from memory once; a lane goes on with its lists.
   constexpr index_t kMostPanels = 32;
-  const index_t panels = (n + kernels::kPanel - 1) / kernels::kPanel;
+  const index_t lanes = ctx.threads(), panels = (n + kernels::kPanel - 1) / kernels::kPanel;
   const index_t shortest = lanes == 1 ? 1 : std::min(panels, 8 * lanes);
   const index_t tasks = std::max((panels + kMostPanels - 1) / kMostPanels, shortest);
   ctx.parallel_for(tasks, [&](index_t i, int lane) {
@@ -136,12 +149,27 @@ void search_panels(Context& ctx, View<const float, 2> queries, const PackedWeigh
     list.keys = s.keys + lane * batch * capacity, list.capacity = capacity;
     list.counts = s.counts + lane * batch, list.limits = s.limits + lane * batch;
     list.floors = s.floors + lane * batch;
-    list.allowed = o.allowed.data;
+    list.allowed = allowed.data;
     for (index_t b = 0; b < batch; ++b) shared.raise(b, list.floors[b]);
+    f(list, lane, panels * i / tasks, panels * (i + 1) / tasks);
+  });
+}
+
+/// All queries by all rows into the lists. f(list, lane, run) says how a lane's lists shrink, then calls run().
+template <class F>
+void search_panels(Context& ctx, View<const float, 2> queries, const PackedWeight& corpus, const TopKOptions& o,
+                   const TopKScratch& s, const SharedFloors& shared, index_t capacity, const F& f) {
+  const index_t batch = queries.extent[0], n = corpus.n();
+  kernels::GemmArgs g{
+      queries.data, queries.stride[0], corpus.k(), reinterpret_cast<const float*>(corpus.data()), n, nullptr, 0};
+  g.bias = o.bias.data;
+  g.channel_scale = o.scale.data;
+  const auto gemm = gemm_for(ctx, corpus.dtype());
+  for_panels(ctx, batch, n, o.allowed, s, shared, capacity, [&](kernels::Selection& list, int lane, index_t p0, index_t p1) {
     kernels::GemmArgs mine = g;
     mine.selection = &list;
     if (s.rounded) mine.rows = s.rounded + lane;
-    f(list, lane, [&] { gemm(mine, 0, batch, panels * i / tasks, panels * (i + 1) / tasks); });
+    f(list, lane, [&] { gemm(mine, 0, batch, p0, p1); });
   });
 }
 
@@ -157,23 +185,20 @@ inline void top_k(Context& ctx, View<const float, 2> queries, const PackedWeight
                   const TopK& out) {
   using namespace detail;
   expect_search("top_k", queries, corpus, o, out);
-  const index_t batch = queries.extent[0], lanes = ctx.threads();
+  const index_t batch = queries.extent[0];
   if (batch == 0) return;
   const index_t k = std::min(out.ids.extent[1], corpus.n()), capacity = list_capacity(k);
   Arena& arena = ctx.arena();
   if (arena.used() == 0) arena.reserve(topk_scratch(ctx, batch, k, corpus));
   const ArenaScope scope(arena);
   const TopKScratch s(ctx, arena, batch, capacity, corpus);
-  s.begin(batch, lanes, capacity, o.least);
+  s.begin(batch, ctx.threads(), capacity, o.least);
   SharedFloors shared{k, s.shared};
   search_panels(ctx, queries, corpus, o, s, shared, capacity, [&](kernels::Selection& list, int, const auto& run) {
     list.shrink = SharedFloors::shrink, list.state = &shared;
     run();
   });
-  ctx.parallel_for(batch, [&](index_t b, int lane) {
-    std::uint64_t* const keys = s.together + lane * lanes * capacity;
-    write_best(keys, s.gather(keys, b, batch, lanes, capacity), out, b);
-  });
+  write_lists(ctx, batch, s, capacity, out);
 }
 
 inline std::size_t select_scratch(Context& ctx, index_t k) {

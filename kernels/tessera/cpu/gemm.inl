@@ -66,6 +66,17 @@ TESSERA_NOINLINE void epilogue(const GemmArgs& g, float* t, const float* u, inde
   }
 }
 
+// Columns `column` + the bits of `found` go into the list of row r while score(bit) reaches its floor.
+template <class Score>
+TESSERA_INLINE void keep_found(const Selection& to, index_t r, std::uint64_t found, index_t column, const Score& score) {
+  for (; found != 0; found &= found - 1) {
+    const int j = __builtin_ctzll(found);
+    if (to.counts[r] == to.limits[r]) to.shrink(to, r);
+    if (const float s = score(j); s >= to.floors[r])
+      to.keys[r * to.capacity + to.counts[r]++] = selection_key(s, column + j);
+  }
+}
+
 // Of a tile of products t [rows, 64] those that reach their rows' floors go into the rows' lists.
 TESSERA_NOINLINE void select(const GemmArgs& g, float* t, index_t row, index_t rows, index_t column) noexcept {
   const Selection& to = *g.selection;
@@ -85,11 +96,7 @@ TESSERA_NOINLINE void select(const GemmArgs& g, float* t, index_t row, index_t r
       store(x + j, v);
       found |= static_cast<std::uint64_t>(not_less(v, floor)) << j;
     }
-    for (found &= open; found != 0; found &= found - 1) {
-      const int j = __builtin_ctzll(found);
-      if (to.counts[r] == to.limits[r]) to.shrink(to, r);
-      if (x[j] >= to.floors[r]) to.keys[r * to.capacity + to.counts[r]++] = selection_key(x[j], column + j);
-    }
+    keep_found(to, r, found & open, column, [x](int j) { return x[j]; });
   }
 }
 
