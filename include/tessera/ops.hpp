@@ -7,6 +7,7 @@
 #include <tessera/ops/contrastive.hpp>
 #include <tessera/ops/embed.hpp>
 #include <tessera/ops/gemm.hpp>
+#include <tessera/ops/hamming.hpp>
 #include <tessera/ops/maxsim.hpp>
 #include <tessera/ops/merge.hpp>
 #include <tessera/ops/norm.hpp>

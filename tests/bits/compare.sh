@@ -38,7 +38,7 @@ case "$mode" in
       if grep -qw avx2 /proc/cpuinfo && grep -qw fma /proc/cpuinfo; then isas+=" avx2"; fi
       if grep -qw avx512vl /proc/cpuinfo; then isas+=" avx512"; fi
       if grep -qw avx512_vnni /proc/cpuinfo; then isas+=" avx512_vnni"; fi
-      if grep -qw avx512_bf16 /proc/cpuinfo && grep -qw avx512_vnni /proc/cpuinfo; then isas+=" avx512_bf16_vnni"; fi
+      if grep -qw avx512_bf16 /proc/cpuinfo && grep -qw avx512_bitalg /proc/cpuinfo && grep -qw avx512_vnni /proc/cpuinfo; then isas+=" avx512_bf16_vnni"; fi
       if grep -qw amx_int8 /proc/cpuinfo && grep -qw amx_bf16 /proc/cpuinfo; then isas+=" amx"; fi
     elif [ "$(uname -m)" = aarch64 ]; then
       isas+=" neon"

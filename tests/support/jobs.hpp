@@ -58,6 +58,21 @@ inline Job linear_job(Random& random, Activation act, int parts, bool deep = fal
           }};
 }
 
+/// What search(out) finds for so many queries: scores, then ids.
+template <class Search>
+Matrix best_seven(index_t queries, const Search& search) {
+  constexpr index_t k = 7;
+  Matrix out(queries, 2 * k, 0);
+  std::vector<index_t> ids(static_cast<std::size_t>(queries * k)), counts(static_cast<std::size_t>(queries));
+  ops::TopK found{View<float, 2>(out.data(), queries, k), View<index_t, 2>(ids.data(), queries, k),
+                  View<index_t, 1>(counts.data(), queries)};
+  found.scores.stride[0] = 2 * k;
+  search(found);
+  for (index_t b = 0; b < queries; ++b)
+    for (index_t i = 0; i < k; ++i) out(b, k + i) = static_cast<float>(found.ids(b, i));
+  return out;
+}
+
 inline std::vector<Job> row_jobs(Random& random) {
   const index_t t = random.in(1, 70), c = random.in(1, 200),
                 others = random.in(1, 300);  // compilers order arguments as they like
@@ -87,16 +102,18 @@ inline std::vector<Job> row_jobs(Random& random) {
        }},
       {"top_k",
        [=](Context& ctx) {
-         constexpr index_t k = 7;
-         Matrix out(t, 2 * k, 0);  // scores, then ids
-         std::vector<index_t> ids(static_cast<std::size_t>(t * k)), counts(static_cast<std::size_t>(t));
-         ops::TopK found{View<float, 2>(out.data(), t, k), View<index_t, 2>(ids.data(), t, k),
-                         View<index_t, 1>(counts.data(), t)};
-         found.scores.stride[0] = 2 * k;
-         ops::top_k(ctx, x->in(), ops::pack_weight(ctx, y->in()), {}, found);
-         for (index_t b = 0; b < t; ++b)
-           for (index_t i = 0; i < k; ++i) out(b, k + i) = static_cast<float>(found.ids(b, i));
-         return out;
+         return best_seven(t,
+                           [&](const ops::TopK& out) { ops::top_k(ctx, x->in(), ops::pack_weight(ctx, y->in()), {}, out); });
+       }},
+      {"hamming_top_k",
+       [=](Context& ctx) {
+         const index_t bytes = ops::bit_bytes(c);
+         std::vector<std::uint8_t> bits(static_cast<std::size_t>(t * bytes));
+         ops::pack_bits(ctx, x->in(), View<std::uint8_t, 2>(bits.data(), t, bytes));
+         return best_seven(t, [&](const ops::TopK& out) {
+           ops::hamming_top_k(ctx, View<const std::uint8_t, 2>(bits.data(), t, bytes), ops::BitRows::pack(ctx, y->in()), {},
+                              out);
+         });
        }},
       {"maxsim",
        [=](Context& ctx) {

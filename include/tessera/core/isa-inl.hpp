@@ -54,7 +54,7 @@ inline bool permit_amx() noexcept {
 inline IsaList available_isas() noexcept {
 #if defined(TESSERA_STATIC_ISA) && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && \
     defined(__AVX512VL__)
-#if defined(__AVX512BF16__) && defined(__AVX512VNNI__)
+#if defined(__AVX512BF16__) && defined(__AVX512VNNI__) && defined(__AVX512BITALG__)
   return {{Isa::avx512_bf16_vnni}, 1};
 #elif defined(__AVX512VNNI__)
   return {{Isa::avx512_vnni}, 1};
@@ -78,7 +78,8 @@ inline IsaList available_isas() noexcept {
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq") ||
       !__builtin_cpu_supports("avx512vl"))
     return list;
-  const bool vnni = __builtin_cpu_supports("avx512vnni"), bf16 = vnni && __builtin_cpu_supports("avx512bf16");
+  const bool vnni = __builtin_cpu_supports("avx512vnni"),
+             bf16 = vnni && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bitalg");
   // Intel's cores multiply bf16 in vectors at half the rate of f32: slower than by multiply-adds (ViT-B/16 on a Xeon with
   // AMX: 356 ms against 248).
   const bool slow_bf16 = bf16 && __builtin_cpu_is("intel");

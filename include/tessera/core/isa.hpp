@@ -5,7 +5,8 @@
 namespace tessera {
 
 /// Every one gives the same bits. avx512_vnni is avx512 with an instruction for int8, avx512_bf16_vnni that with one for
-/// bf16, amx is avx512_vnni with the matrix unit; neon_dotprod is neon with an instruction for int8.
+/// bf16 and one that counts bits, amx is avx512_vnni with the matrix unit; neon_dotprod is neon with an instruction for
+/// int8.
 enum class Isa : unsigned char { generic, avx2, avx512, avx512_vnni, avx512_bf16_vnni, amx, neon, neon_dotprod };
 
 constexpr const char* isa_name(Isa isa) noexcept {

@@ -4,7 +4,8 @@
 #include <tessera/cpu/avx512_bf16_vnni.hpp>
 
 #if defined(__x86_64__)
-TESSERA_PUSH_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,amx-tile,amx-bf16,amx-int8")
+TESSERA_PUSH_TARGET(
+    "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512bitalg,avx512vnni,amx-tile,amx-bf16,amx-int8")
 namespace tessera::kernels::inline TESSERA_BASE::amx {
 TESSERA_PUSH_BITS
 using namespace avx512;
@@ -184,6 +185,8 @@ struct Family<Int8GemmTable> {
       {avx512::gemm<ByMatrix<Int8Tiles>>, avx512::pack_int8, ByMatrix<Int8Tiles>::row_ld, ByMatrix<Int8Tiles>::kPeak},
       avx512::int8_rounding};
 };
+template <>
+struct Family<HammingTable> : avx512_bf16_vnni::Family<HammingTable> {};
 TESSERA_POP_BITS
 }  // namespace tessera::kernels::inline TESSERA_BASE::amx
 TESSERA_POP_TARGET

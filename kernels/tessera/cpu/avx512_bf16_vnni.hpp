@@ -1,13 +1,14 @@
-// Kernels for AVX-512 with AVX512_BF16 and VNNI: those of avx512_vnni.hpp, but for products of bf16, which have an
-// instruction too.
+// Kernels for AVX-512 with AVX512_BF16, BITALG and VNNI: those of avx512_vnni.hpp, but for products of bf16 and for counts
+// of bits, which have instructions too.
 #pragma once
 #include <tessera/cpu/avx512_vnni.hpp>
 
 #if defined(__x86_64__)
-TESSERA_PUSH_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni")
+TESSERA_PUSH_TARGET("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512bitalg,avx512vnni")
 namespace tessera::kernels::inline TESSERA_BASE::avx512_bf16_vnni {
 TESSERA_PUSH_BITS
 using namespace avx512;
+#include <tessera/cpu/hamming.inl>
 #include <tessera/cpu/tile.inl>
 
 // vdpbf16ps and vcvtneps2bf16 round and flush as bf16.inl says, whatever the floating-point mode. Called from kernels of
@@ -37,6 +38,21 @@ struct Bf16ByInstruction {
   static constexpr Tiling kTiling{.numbers = 2, .rows = kTileRows, .tiles = tiles, .round_row = round_row, .row_ld = row_ld};
 };
 
+// By vpopcntb.
+struct BitsByInstruction {
+  static constexpr int kQueries = 8, kPrepared = 4;
+  struct Rows {
+    __m512i v;
+  };
+  TESSERA_INLINE static void prepare(int byte, std::uint8_t* to) { __builtin_memset(to, byte, 4); }
+  TESSERA_INLINE static Rows rows(const std::uint8_t* p) { return {_mm512_loadu_si512(p)}; }
+  TESSERA_INLINE static void add(u8x64& sum, Rows r, const std::uint8_t* q) {
+    int four;
+    __builtin_memcpy(&four, q, sizeof four);
+    sum.v = _mm512_add_epi8(sum.v, _mm512_popcnt_epi8(_mm512_xor_si512(r.v, _mm512_set1_epi32(four))));
+  }
+};
+
 template <class Table>
 struct Family : avx512_vnni::Family<Table> {};
 template <>
@@ -52,6 +68,10 @@ struct Family<Bf16AttentionTable> {
 template <>
 struct Family<FastBf16GemmTable> {
   static constexpr FastBf16GemmTable kTable{Family<Bf16GemmTable>::kTable};
+};
+template <>
+struct Family<HammingTable> {
+  static constexpr HammingTable kTable{search_bits<BitsByInstruction>, bits_room<BitsByInstruction>, pack_bits};
 };
 TESSERA_POP_BITS
 }  // namespace tessera::kernels::inline TESSERA_BASE::avx512_bf16_vnni

@@ -37,7 +37,7 @@
 #if defined(__AVX512VNNI__)
 #undef TESSERA_BUILT_AVX512_VNNI
 #define TESSERA_BUILT_AVX512_VNNI 1
-#if defined(__AVX512BF16__)
+#if defined(__AVX512BF16__) && defined(__AVX512BITALG__)
 #undef TESSERA_BUILT_AVX512_BF16_VNNI
 #define TESSERA_BUILT_AVX512_BF16_VNNI 1
 #endif

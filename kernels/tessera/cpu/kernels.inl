@@ -11,6 +11,7 @@
 #include <tessera/cpu/attention.inl>
 #include <tessera/cpu/embed.inl>
 #include <tessera/cpu/merge.inl>
+#include <tessera/cpu/hamming.inl>
 #include <tessera/cpu/resample.inl>
 #include <tessera/cpu/rotary.inl>
 // clang-format on
@@ -66,4 +67,8 @@ struct Family<ResampleTable> {
 template <>
 struct Family<RotaryTable> {
   static constexpr RotaryTable kTable{rotate};
+};
+template <>
+struct Family<HammingTable> {
+  static constexpr HammingTable kTable{search_bits<BitCounter>, bits_room<BitCounter>, pack_bits};
 };

@@ -231,3 +231,63 @@ TESSERA_INLINE void fold_bytes(const i32x16 (&a)[4], int shift, std::uint32_t* o
   for (int i = 0; i < 4; ++i) y[i] = _mm256_add_epi32(a[i].lo, a[i].hi);
   fold_bytes_256<N>(y, shift, out);
 }
+
+struct u8x64 {
+  __m256i v[2];
+};
+struct u16x64 {
+  __m256i even[2], odd[2];
+};
+TESSERA_INLINE void widen_add(u16x64& sum, u8x64 a) {
+  TESSERA_UNROLL
+  for (int i = 0; i < 2; ++i) {
+    sum.even[i] = _mm256_add_epi16(sum.even[i], _mm256_and_si256(a.v[i], _mm256_set1_epi16(0xff)));
+    sum.odd[i] = _mm256_add_epi16(sum.odd[i], _mm256_srli_epi16(a.v[i], 8));
+  }
+}
+TESSERA_INLINE std::uint64_t not_above(u16x64 a, int most) {
+  const __m256i m = _mm256_set1_epi16(static_cast<short>(most)), odd_bytes = _mm256_set1_epi16(-0x100);
+  std::uint64_t found = 0;
+  TESSERA_UNROLL
+  for (int i = 0; i < 2; ++i) {
+    const __m256i even = _mm256_cmpeq_epi16(_mm256_min_epu16(a.even[i], m), a.even[i]),
+                  odd = _mm256_cmpeq_epi16(_mm256_min_epu16(a.odd[i], m), a.odd[i]);
+    found |= static_cast<std::uint64_t>(
+                 static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_blendv_epi8(even, odd, odd_bytes))))
+             << (32 * i);
+  }
+  return found;
+}
+TESSERA_INLINE void store_words(std::uint16_t* p, u16x64 a) {
+  TESSERA_UNROLL
+  for (int i = 0; i < 2; ++i) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p) + i, a.even[i]);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p) + 2 + i, a.odd[i]);
+  }
+}
+struct BitCounter {
+  static constexpr int kQueries = 4, kPrepared = 32;
+  struct Rows {
+    __m256i low[2], high[2];
+  };
+  TESSERA_INLINE static void prepare(int byte, std::uint8_t* to) { prepare_halves(byte, to); }
+  TESSERA_INLINE static Rows rows(const std::uint8_t* p) {
+    const __m256i low = _mm256_set1_epi8(15);
+    Rows r;
+    TESSERA_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p) + i);
+      r.low[i] = _mm256_and_si256(w, low), r.high[i] = _mm256_and_si256(_mm256_srli_epi16(w, 4), low);
+    }
+    return r;
+  }
+  TESSERA_INLINE static void add(u8x64& sum, Rows r, const std::uint8_t* q) {
+    const auto* const tables = reinterpret_cast<const __m128i*>(q);
+    const __m256i low = _mm256_broadcastsi128_si256(_mm_load_si128(tables)),
+                  high = _mm256_broadcastsi128_si256(_mm_load_si128(tables + 1));
+    TESSERA_UNROLL
+    for (int i = 0; i < 2; ++i)
+      sum.v[i] = _mm256_add_epi8(sum.v[i],
+                                 _mm256_add_epi8(_mm256_shuffle_epi8(low, r.low[i]), _mm256_shuffle_epi8(high, r.high[i])));
+  }
+};

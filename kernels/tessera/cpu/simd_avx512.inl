@@ -199,3 +199,44 @@ TESSERA_INLINE void fold_bytes(const i32x16 (&a)[4], int shift, std::uint32_t* o
   for (int i = 0; i < 4; ++i) y[i] = _mm256_add_epi32(_mm512_castsi512_si256(a[i].v), _mm512_extracti64x4_epi64(a[i].v, 1));
   fold_bytes_256<N>(y, shift, out);
 }
+
+// Sixty-four bytes, a row each, and as many words of 16 bits, those of rows 0, 2, 4 ... and of rows 1, 3, 5 ...
+struct u8x64 {
+  __m512i v;
+};
+struct u16x64 {
+  __m512i even, odd;
+};
+TESSERA_INLINE void widen_add(u16x64& sum, u8x64 a) {
+  sum.even = _mm512_add_epi16(sum.even, _mm512_and_si512(a.v, _mm512_set1_epi16(0xff)));
+  sum.odd = _mm512_add_epi16(sum.odd, _mm512_srli_epi16(a.v, 8));
+}
+// Bit i: whether that of row i is `most` or less.
+TESSERA_INLINE std::uint64_t not_above(u16x64 a, int most) {
+  const __m512i m = _mm512_set1_epi16(static_cast<short>(most));
+  const __mmask32 even = _mm512_cmple_epu16_mask(a.even, m), odd = _mm512_cmple_epu16_mask(a.odd, m);
+  return _mm512_movepi8_mask(_mm512_mask_blend_epi8(0xaaaaaaaaaaaaaaaaU, _mm512_movm_epi16(even), _mm512_movm_epi16(odd)));
+}
+// The even ones, then the odd ones.
+TESSERA_INLINE void store_words(std::uint16_t* p, u16x64 a) {
+  _mm512_storeu_si512(p, a.even);
+  _mm512_storeu_si512(p + 32, a.odd);
+}
+// Each half of a query's byte becomes the table of its distances from all halves.
+struct BitCounter {
+  static constexpr int kQueries = 8, kPrepared = 32;
+  struct Rows {
+    __m512i low, high;
+  };
+  TESSERA_INLINE static void prepare(int byte, std::uint8_t* to) { prepare_halves(byte, to); }
+  TESSERA_INLINE static Rows rows(const std::uint8_t* p) {
+    const __m512i w = _mm512_loadu_si512(p), low = _mm512_set1_epi8(15);
+    return {_mm512_and_si512(w, low), _mm512_and_si512(_mm512_srli_epi16(w, 4), low)};
+  }
+  TESSERA_INLINE static void add(u8x64& sum, Rows r, const std::uint8_t* q) {
+    const auto* const tables = reinterpret_cast<const __m128i*>(q);
+    const __m512i low = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_load_si128(tables)), r.low),
+                  high = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_load_si128(tables + 1)), r.high);
+    sum.v = _mm512_add_epi8(sum.v, _mm512_add_epi8(low, high));
+  }
+};

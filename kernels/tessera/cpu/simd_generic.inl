@@ -62,3 +62,45 @@ TESSERA_INLINE vec v_add_product(vec a, vec b, vec c) {
 }
 TESSERA_INLINE vec v_to_float(vec a) { return __builtin_convertvector(reinterpret_cast<ivec>(a), vec); }
 TESSERA_INLINE float sqrt1(float x) { return __builtin_sqrtf(x); }
+
+struct u8x64 {
+  std::uint64_t v[8];
+};
+struct u16x64 {
+  std::uint64_t even[8], odd[8];
+};
+inline constexpr std::uint64_t kEachByte = 0x0101010101010101U, kEachWord = 0x0001000100010001U;
+TESSERA_INLINE void widen_add(u16x64& sum, u8x64 a) {
+  for (int i = 0; i < 8; ++i) sum.even[i] += a.v[i] & 0xff * kEachWord, sum.odd[i] += a.v[i] >> 8 & 0xff * kEachWord;
+}
+TESSERA_INLINE void store_words(std::uint16_t* p, u16x64 a) { __builtin_memcpy(p, &a, sizeof a); }
+TESSERA_INLINE std::uint64_t not_above(u16x64 a, int most) {
+  std::uint16_t t[64];
+  store_words(t, a);
+  std::uint64_t found = 0;
+  for (int i = 0; i < 64; ++i) found |= static_cast<std::uint64_t>(t[i % 2 * 32 + i / 2] <= most) << i;
+  return found;
+}
+struct BitCounter {
+  static constexpr int kQueries = 2, kPrepared = 8;
+  using Rows = u8x64;
+  TESSERA_INLINE static void prepare(int byte, std::uint8_t* to) {
+    const std::uint64_t all = static_cast<std::uint64_t>(byte) * kEachByte;
+    __builtin_memcpy(to, &all, sizeof all);
+  }
+  TESSERA_INLINE static Rows rows(const std::uint8_t* p) {
+    Rows r;
+    __builtin_memcpy(&r, p, sizeof r);
+    return r;
+  }
+  TESSERA_INLINE static void add(u8x64& sum, const Rows& r, const std::uint8_t* q) {
+    std::uint64_t byte;
+    __builtin_memcpy(&byte, q, sizeof byte);
+    for (int i = 0; i < 8; ++i) {
+      std::uint64_t x = r.v[i] ^ byte;
+      x -= x >> 1 & 0x55 * kEachByte;
+      x = (x & 0x33 * kEachByte) + (x >> 2 & 0x33 * kEachByte);
+      sum.v[i] += (x + (x >> 4)) & 0x0f * kEachByte;
+    }
+  }
+};

@@ -39,3 +39,47 @@ TESSERA_INLINE vec v_add_product(vec a, vec b, vec c) {
 }
 TESSERA_INLINE vec v_to_float(vec a) { return vcvtq_f32_s32(vreinterpretq_s32_f32(a)); }
 TESSERA_INLINE float sqrt1(float x) { return vget_lane_f32(vsqrt_f32(vdup_n_f32(x)), 0); }
+
+struct u8x64 {
+  uint8x16_t v[4];
+};
+struct u16x64 {
+  uint16x8_t even[4], odd[4];
+};
+TESSERA_INLINE void widen_add(u16x64& sum, u8x64 a) {
+  TESSERA_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    const uint16x8_t w = vreinterpretq_u16_u8(a.v[i]);
+    sum.even[i] = vaddq_u16(sum.even[i], vandq_u16(w, vdupq_n_u16(0xff)));
+    sum.odd[i] = vsraq_n_u16(sum.odd[i], w, 8);
+  }
+}
+TESSERA_INLINE std::uint64_t not_above(u16x64 a, int most) {
+  const uint16x8_t m = vdupq_n_u16(static_cast<std::uint16_t>(most));
+  const uint8x16_t bits = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201U));
+  uint8x16_t found[4];
+  TESSERA_UNROLL
+  for (int i = 0; i < 4; ++i)
+    found[i] =
+        vandq_u8(bits, vbslq_u8(vreinterpretq_u8_u16(vdupq_n_u16(0xff)), vreinterpretq_u8_u16(vcleq_u16(a.even[i], m)),
+                                vreinterpretq_u8_u16(vcleq_u16(a.odd[i], m))));
+  const uint8x16_t pairs = vpaddq_u8(vpaddq_u8(found[0], found[1]), vpaddq_u8(found[2], found[3]));
+  return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(pairs, pairs)), 0);
+}
+TESSERA_INLINE void store_words(std::uint16_t* p, u16x64 a) {
+  TESSERA_UNROLL
+  for (int i = 0; i < 4; ++i) vst1q_u16(p + 8 * i, a.even[i]), vst1q_u16(p + 32 + 8 * i, a.odd[i]);
+}
+struct BitCounter {
+  static constexpr int kQueries = 4, kPrepared = 1;
+  using Rows = u8x64;
+  TESSERA_INLINE static void prepare(int byte, std::uint8_t* to) { *to = static_cast<std::uint8_t>(byte); }
+  TESSERA_INLINE static Rows rows(const std::uint8_t* p) {
+    return {{vld1q_u8(p), vld1q_u8(p + 16), vld1q_u8(p + 32), vld1q_u8(p + 48)}};
+  }
+  TESSERA_INLINE static void add(u8x64& sum, Rows r, const std::uint8_t* q) {
+    const uint8x16_t byte = vld1q_dup_u8(q);
+    TESSERA_UNROLL
+    for (int i = 0; i < 4; ++i) sum.v[i] = vaddq_u8(sum.v[i], vcntq_u8(veorq_u8(r.v[i], byte)));
+  }
+};

@@ -33,3 +33,17 @@ TESSERA_INLINE void fold_bytes_256(const __m256i (&y)[4], int shift, std::uint32
   out[1] = static_cast<std::uint32_t>(_mm_cvtsi128_si32(odd)),
   out[3] = static_cast<std::uint32_t>(_mm_extract_epi32(odd, 1));
 }
+
+// The distances of a byte's lower half from all halves, then those of the upper one.
+struct HalfDistances {
+  alignas(16) std::uint8_t of[16][16];
+  constexpr HalfDistances() : of() {
+    for (int i = 0; i < 16; ++i)
+      for (int j = 0; j < 16; ++j) of[i][j] = static_cast<std::uint8_t>(__builtin_popcount(static_cast<unsigned>(i ^ j)));
+  }
+};
+TESSERA_INLINE void prepare_halves(int byte, std::uint8_t* to) {
+  static constexpr HalfDistances kDistances;
+  __builtin_memcpy(to, kDistances.of[byte & 15], 16);
+  __builtin_memcpy(to + 16, kDistances.of[byte >> 4], 16);
+}

@@ -4,6 +4,7 @@
 #include <tessera/tables/attention.hpp>
 #include <tessera/tables/embed.hpp>
 #include <tessera/tables/gemm.hpp>
+#include <tessera/tables/hamming.hpp>
 #include <tessera/tables/merge.hpp>
 #include <tessera/tables/norm.hpp>
 #include <tessera/tables/resample.hpp>
@@ -13,5 +14,5 @@
 // clang-format off
 #define TESSERA_EACH_TABLE(F)                                                      \
   F(GemmTable) F(Bf16GemmTable) F(FastBf16GemmTable) F(Int8GemmTable) F(NormTable) \
-  F(ActivationTable) F(AttentionTable) F(Bf16AttentionTable) F(EmbedTable) F(MergeTable) F(ResampleTable) F(RotaryTable)
+  F(ActivationTable) F(AttentionTable) F(Bf16AttentionTable) F(EmbedTable) F(MergeTable) F(ResampleTable) F(RotaryTable) F(HammingTable)
 // clang-format on
