@@ -41,8 +41,8 @@ struct HammingOptions {
 /// Order: by score, higher first, then by id, lower first.
 /// Determinism: same ids and scores for any batch, thread count, ISA.
 /// Scratch: hamming_scratch() bytes of the context's arena, which grows to them if nothing is carved from it.
-/// Source: Yamada, Asai, Hajishirzi, "Efficient Passage Retrieval with Hashing for Open-domain Question Answering",
-/// section 3.2 (arXiv 2106.00882).
+/// Source: candidates of Yamada, Asai, Hajishirzi, "Efficient Passage Retrieval with Hashing for Open-domain Question
+/// Answering" (arXiv 2106.00882).
 void hamming_top_k(Context& ctx, View<const std::uint8_t, 2> queries, const BitRows& rows, const HammingOptions& options,
                    const TopK& out);
 std::size_t hamming_scratch(Context& ctx, index_t batch, index_t k, const BitRows& rows);
