@@ -78,6 +78,7 @@ class Indexer {
   }
 
  private:
+  static DType kept_as(const std::string& dtype) { return dtype == "bits" ? DType::boolean : weights_of(dtype); }
   void flush() {
     const auto n = static_cast<index_t>(documents_.size());
     or_exit(kOutput, [&] { writer_.add(ctx_, View<const float, 2>(values_.data(), n, writer_.format().dim), documents_); });
@@ -85,10 +86,9 @@ class Indexer {
     values_.clear(), documents_.clear();
   }
   static retrieval::CorpusWriter open(const IndexOptions& o, index_t dim) {
-    if (!o.append)
-      return retrieval::CorpusWriter::create(o.out, {dim, weights_of(o.dtype.empty() ? "f32" : o.dtype), o.normalize});
+    if (!o.append) return retrieval::CorpusWriter::create(o.out, {dim, kept_as(o.dtype), o.normalize});
     auto writer = retrieval::CorpusWriter::append(o.out);
-    if (!o.dtype.empty() && writer.format().dtype != weights_of(o.dtype))
+    if (!o.dtype.empty() && writer.format().dtype != kept_as(o.dtype))
       throw Failure{kUsage,
                     o.out + ": holds " + dtype_name(writer.format().dtype) + "; --append takes the type that is there"};
     return writer;
@@ -232,8 +232,8 @@ void add_index(CLI::App& app, int& exit) {
       ->check(CLI::Range(1, 1 << 24));
   app.add_option("-o,--out", o->out, "the corpus: a .safetensors file, and files beside it where rows were added")
       ->required();
-  app.add_option("--dtype", o->dtype, "rows are kept as f32 (and int8, to search by), or as bf16 or int8 alone")
-      ->check(CLI::IsMember({"f32", "bf16", "int8"}));
+  app.add_option("--dtype", o->dtype, "rows are kept as f32 (and int8, to search by), or as bf16, int8 or bits alone")
+      ->check(CLI::IsMember({"f32", "bf16", "int8", "bits"}));
   app.add_flag("--normalize", o->normalize, "rows and queries get length 1: scores are cosines");
   app.add_flag("--append", o->append, "add to the corpus that is there");
   app.add_option("--remove", o->remove, "these rows are found no more");

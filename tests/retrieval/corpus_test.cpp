@@ -10,6 +10,7 @@
 
 #include <tessera/io/safetensors.hpp>
 #include <tessera/ops/gemm.hpp>
+#include <tessera/ops/hamming.hpp>
 #include <tessera/ops/norm.hpp>
 #include <tessera/retrieval/corpus_writer.hpp>
 #include <tessera/retrieval/document_filter.hpp>
@@ -21,8 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::filled, test::Found, test::Matrix;
-
-constexpr std::size_t kWhole = CorpusWriter::kPartBytes;
 
 struct CorpusTest : ::testing::Test {
   void SetUp() override {
@@ -69,6 +68,13 @@ Matrix unit(Context& ctx, Matrix m) {
 /// What top_k() finds in all rows as that type.
 Found expected(Context& ctx, const Matrix& q, const Matrix& rows, DType as, index_t k, const ops::TopKOptions& o = {}) {
   Found want(q.rows, k);
+  if (as == DType::boolean) {
+    std::vector<std::uint8_t> bits(static_cast<std::size_t>(q.rows * ops::bit_bytes(q.columns)));
+    const View<std::uint8_t, 2> signs(bits.data(), q.rows, ops::bit_bytes(q.columns));
+    ops::pack_bits(ctx, q.in(), signs);
+    ops::hamming_top_k(ctx, signs, ops::BitRows::pack(ctx, rows.in()), {}, want.out());
+    return want;
+  }
   WeightView w = rows.in();
   w.packed = as, w.most_rounding = std::numeric_limits<float>::infinity();
   ops::top_k(ctx, q.in(), ops::pack_weight(ctx, w), o, want.out());
@@ -82,7 +88,7 @@ TEST_F(CorpusTest, AnswersAsOneSearchHoweverRowsWereAdded) {
   for (index_t c = 0; c < 40; ++c) rows(7, c) = 0;
   const Matrix q = filled(5, 40, {.seed = 2, .pad = 1});
   const Matrix unit_rows = unit(ctx, rows), unit_q = unit(ctx, q);
-  for (const DType as : {DType::f32, DType::bf16, DType::i8})
+  for (const DType as : {DType::f32, DType::bf16, DType::i8, DType::boolean})
     for (const bool normalized : {false, true})
       for (const auto& [pieces, part] : {std::pair<std::vector<index_t>, index_t>{{333}, 1000},
                                          {{333}, 50},
@@ -279,7 +285,7 @@ TEST_F(CorpusTest, AnEmptyOneFindsNothing) {
 
 TEST_F(CorpusTest, RefusesWhatDoesNotFit) {
   TESSERA_EXPECT_ERROR(Code::kBadArgument, "rows of 0", (void)CorpusWriter::create(path, {0}));
-  TESSERA_EXPECT_ERROR(Code::kUnsupported, "bf16 or int8", (void)CorpusWriter::create(path, {4, DType::f16}));
+  TESSERA_EXPECT_ERROR(Code::kUnsupported, "int8 or bits", (void)CorpusWriter::create(path, {4, DType::f16}));
   TESSERA_EXPECT_ERROR(Code::kNotFound, "c.safetensors", (void)CorpusWriter::append(path));
   TESSERA_EXPECT_ERROR(Code::kNotFound, "c.safetensors", (void)Corpus::open(path));
   put(path, "not mine");
@@ -316,7 +322,7 @@ TEST_F(CorpusTest, RefusesWhatDoesNotFit) {
 TEST_F(CorpusTest, DamagedFilesAreRefusedOrAnswered) {
   const Matrix rows = filled(70, 12, {.seed = 11}), q = filled(2, 12, {.seed = 12});
   const std::vector<std::string> documents(70, R"({"a":1})");
-  for (const DType as : {DType::f32, DType::i8}) {
+  for (const DType as : {DType::f32, DType::i8, DType::boolean}) {
     auto writer = CorpusWriter::create(path, {12, as}, 12 * 4 * 40);
     writer.add(ctx, rows.in(), documents);
     writer.commit(ctx);

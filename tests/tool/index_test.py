@@ -90,6 +90,14 @@ class Numbers(IndexTest):
             self.mistake(2, "search", "--corpus", "c.safetensors", "--npy", "queries.npy", "--certified", says=["--dtype f32"])
             self.mistake(2, "index", "-o", "c.safetensors", "--npy", "rows.npy", "--append", "--dtype", "f32", says=["--append", "holds"])
 
+    def test_bits(self):
+        self.index("--npy", "rows.npy", "--dtype", "bits")
+        differs = lambda a, b: sum((x > 0) != (y > 0) for x, y in zip(a, b))
+        for answer, query in zip(self.search("--npy", "queries.npy", k=30), self.queries):
+            scores = [-differs(query, row) for row in self.rows]
+            order = sorted(range(120), key=lambda i: (-scores[i], i))[:30]
+            self.assertEqual((answer["ids"], answer["scores"]), (order, [scores[i] for i in order]))
+
     def test_cosines(self):
         self.file("zero.npy", npy(self.rows[:50] + [[0.0] * 8] + self.rows[50:]))
         self.index("--npy", "zero.npy", "--normalize")

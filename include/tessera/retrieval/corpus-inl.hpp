@@ -129,6 +129,14 @@ inline void Corpus::search(Context& ctx, View<const float, 2> queries, const Sea
     ops::l2_normalize(ctx, queries, to);
     queries = to;
   }
+  std::vector<std::uint8_t> bits;
+  View<const std::uint8_t, 2> signs;
+  if (format_.dtype == DType::boolean) {
+    bits.resize(static_cast<std::size_t>(batch * ops::bit_bytes(format_.dim)));
+    const View<std::uint8_t, 2> to(bits.data(), batch, ops::bit_bytes(format_.dim));
+    ops::pack_bits(ctx, queries, to);
+    signs = to;
+  }
   std::vector<std::uint64_t> may = {o.allowed.begin(), o.allowed.end()}, words;
   if (removed_) {
     may.resize(removed_->size(), ~std::uint64_t{0});
@@ -147,7 +155,9 @@ inline void Corpus::search(Context& ctx, View<const float, 2> queries, const Sea
       options.allowed = View<const std::uint64_t, 1>(words.data(), static_cast<index_t>(words.size()));
     }
     ops::CertifiedStats took;
-    if (format_.dtype == DType::f32)
+    if (format_.dtype == DType::boolean)
+      ops::hamming_top_k(ctx, signs, segment.bits, {options.allowed, o.least}, part.lists);
+    else if (format_.dtype == DType::f32)
       ops::certified_top_k(ctx, queries, segment.embeddings, segment.coarse, options, part.lists, &took);
     else
       ops::top_k(ctx, queries, segment.packed, options, part.lists);

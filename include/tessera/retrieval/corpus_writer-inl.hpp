@@ -101,8 +101,8 @@ inline CorpusWriter CorpusWriter::create(const std::string& path, const CorpusFo
   if (f.dim < 1 || f.dim > kMostDim)
     throw Error(Code::kBadArgument,
                 {"corpus: rows of ", std::to_string(f.dim), " numbers, expected 1 to ", std::to_string(kMostDim)});
-  if (f.dtype != DType::f32 && f.dtype != DType::bf16 && f.dtype != DType::i8)
-    throw Error(Code::kUnsupported, "corpus: rows are kept as f32, bf16 or int8");
+  if (f.dtype != DType::f32 && f.dtype != DType::bf16 && f.dtype != DType::i8 && f.dtype != DType::boolean)
+    throw Error(Code::kUnsupported, "corpus: rows are kept as f32, bf16, int8 or bits");
   std::error_code error;
   if (std::filesystem::exists(path, error)) {
     try {
@@ -164,13 +164,16 @@ inline void CorpusWriter::write_part(Context& ctx) {
     packed = coarse.rows;
     tensors = {
         {"embeddings", io::any_view(rows)}, {"error", io::any_view(coarse.error)}, {"length", io::any_view(coarse.length)}};
+  } else if (format_.dtype == DType::boolean) {
+    packed = ops::BitRows::pack(ctx, rows).panels;
   } else {
     WeightView w = rows;
     w.packed = format_.dtype, w.most_rounding = std::numeric_limits<float>::infinity();
     packed = ops::pack_weight(ctx, w);
   }
   AnyView bytes;
-  bytes.data = packed.data(), bytes.dtype = packed.dtype(), bytes.rank = 1;
+  bytes.data = packed.data(), bytes.rank = 1;
+  bytes.dtype = packed.dtype() == DType::boolean ? DType::u8 : packed.dtype();
   bytes.bytes = static_cast<index_t>(packed.bytes()), bytes.extent[0] = bytes.bytes * 8 / bit_width(bytes.dtype);
   tensors.push_back({"coarse", bytes});
   if (!documents_.empty()) {

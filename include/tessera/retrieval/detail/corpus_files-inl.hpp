@@ -54,11 +54,9 @@ class CorpusReader {
   CorpusFormat format() const {
     CorpusFormat f{number("dim", kMostDim), DType::f32, number("normalized", 1) != 0};
     const std::string dtype = text("dtype");
-    if (f.dim < 1) refuse({"rows of no numbers"});
-    if (dtype != "F32" && dtype != "BF16" && dtype != "I8")
-      refuse({"'dtype' is ", io::shown(says("dtype") ? &(shown_ = dtype) : nullptr), ", expected F32, BF16 or I8"});
-    if (dtype != "F32") f.dtype = dtype == "I8" ? DType::i8 : DType::bf16;
-    return f;
+    for (const DType kept : {DType::f32, DType::bf16, DType::i8, DType::boolean})
+      if (dtype == dtype_name(kept)) return f.dtype = kept, f;
+    refuse({"'dtype' is ", io::shown(says("dtype") ? &(shown_ = dtype) : nullptr), ", expected F32, BF16, I8 or BOOL"});
   }
   /// A tensor of that name and shape.
   template <class T, int Rank>
@@ -104,18 +102,27 @@ inline std::shared_ptr<const Segment> Segment::read(std::shared_ptr<const io::Sa
   const index_t n = s->rows, dim = s->format.dim;
   if (n < 1) reader.refuse({"a part without rows"});
   const AnyView* const packed = opened->find("coarse");
-  const DType wanted = s->format.dtype == DType::bf16 ? DType::bf16 : DType::i8;
-  if (!packed || packed->dtype != wanted || static_cast<std::size_t>(packed->bytes) != ops::packed_bytes(n, dim, wanted))
-    reader.refuse({"no tensor 'coarse' of the size that its rows ask for"});
-  s->packed = PackedWeight(n, dim, wanted, {packed->data, static_cast<std::size_t>(packed->bytes)}, opened);
-  if (s->format.dtype == DType::f32) {
-    s->embeddings = reader.tensor<float, 2>("embeddings", {n, dim});
-    const auto error = reader.tensor<float, 1>("error", {n}), length = reader.tensor<float, 1>("length", {n});
-    try {
-      s->coarse = ops::CoarseRows(std::move(s->packed), error, length, opened);
-    } catch (const Error& e) {
-      reader.refuse({e.what()});
+  const DType dtype = s->format.dtype, wanted = dtype == DType::bf16      ? dtype
+                                                : dtype == DType::boolean ? DType::u8
+                                                                          : DType::i8;
+  if (!packed || packed->dtype != wanted) reader.refuse({"no tensor 'coarse' of its type"});
+  const std::span<const std::byte> bytes(packed->data, static_cast<std::size_t>(packed->bytes));
+  try {
+    if (dtype == DType::boolean) {
+      s->bits = ops::BitRows::borrow(n, dim, bytes, opened);
+    } else {
+      if (bytes.size() != ops::packed_bytes(n, dim, wanted))
+        reader.refuse({"'coarse' has other bytes than its rows ask for"});
+      s->packed = PackedWeight(n, dim, wanted, bytes, opened);
     }
+    if (dtype == DType::f32) {
+      s->embeddings = reader.tensor<float, 2>("embeddings", {n, dim});
+      const auto error = reader.tensor<float, 1>("error", {n}), length = reader.tensor<float, 1>("length", {n});
+      s->coarse = ops::CoarseRows(std::move(s->packed), error, length, opened);
+    }
+  } catch (const Error& e) {
+    if (std::string_view(e.what()).starts_with(opened->name())) throw;
+    reader.refuse({e.what()});
   }
   if (const AnyView* const documents = opened->find("documents")) {
     s->ends = reader.tensor<index_t, 1>("document_ends", {n});

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <tessera/io/safetensors.hpp>
+#include <tessera/ops/hamming.hpp>
 #include <tessera/retrieval/corpus.hpp>
 
 namespace tessera::retrieval::detail {
@@ -19,7 +20,8 @@ struct Segment {
   index_t rows = 0;
   View<const float, 2> embeddings;  ///< of f32
   ops::CoarseRows coarse;           ///< of f32
-  PackedWeight packed;              ///< of other types
+  PackedWeight packed;              ///< of bf16 and i8
+  ops::BitRows bits;                ///< of boolean
   View<const index_t, 1> ends;      ///< of documents, or empty
   std::string_view documents;
 
