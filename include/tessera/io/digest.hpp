@@ -26,7 +26,7 @@ class Digest {
   }
   std::string hex() const {
     char text[17];
-    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(h_));
+    (void)std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(h_));
     return text;
   }
 

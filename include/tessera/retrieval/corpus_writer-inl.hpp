@@ -94,7 +94,7 @@ inline CorpusWriter::CorpusWriter(CorpusWriter&& o) noexcept
       written_(std::exchange(o.written_, {})) {}
 
 inline CorpusWriter::~CorpusWriter() {
-  for (const Written& part : written_) std::remove(detail::part_path(path_, part.id).c_str());
+  for (const Written& part : written_) (void)std::remove(detail::part_path(path_, part.id).c_str());
 }
 
 inline CorpusWriter CorpusWriter::create(const std::string& path, const CorpusFormat& f, std::size_t part_bytes) {
@@ -212,7 +212,7 @@ inline index_t CorpusWriter::commit(Context& ctx) {
     if (!root.removed.empty()) root.removed.resize(static_cast<std::size_t>((root.rows() + 63) / 64));
     root.write(path_);
   }
-  for (const auto& part : replaced) std::remove(detail::part_path(path_, part.name).c_str());
+  for (const auto& part : replaced) (void)std::remove(detail::part_path(path_, part.name).c_str());
   written_.clear();
   return first;
 }

@@ -36,7 +36,10 @@ TESSERA_NOINLINE void pass_bits(const HammingArgs& g, index_t row, index_t p0, i
       if (found == 0) continue;
       std::uint16_t t[kPanel];
       store_words(t, sums[i]);
-      keep_found(to, row + i, found, column, [&](int j) { return static_cast<float>(-t[j % 2 * 32 + j / 2]); });
+      keep_found(to, row + i, found, column, [&](int j) {
+        const int word = j % 2 * 32 + j / 2;
+        return static_cast<float>(-t[word]);
+      });
     }
   }
 }

@@ -43,7 +43,7 @@ class CorpusReader {
     return n;
   }
   std::string id() const {
-    const std::string id = text("id");
+    std::string id = text("id");
     check_id(id);
     return id;
   }
