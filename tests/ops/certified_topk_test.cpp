@@ -2,7 +2,9 @@
 #include <tessera/ops/certified_topk.hpp>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <utility>
 
 #include <tessera/ops/gemm.hpp>
 #include <tessera/ops/norm.hpp>
@@ -133,6 +135,55 @@ TEST_P(CertifiedTopK, WhatIsNotFiniteTinyOrHuge) {
     TESSERA_EXPECT_ERROR(Code::kNonFinite, "row 17", (void)ops::CoarseRows::pack(ctx, broken.in(), as));
   }
   TESSERA_EXPECT_ERROR(Code::kUnsupported, "bf16 or int8", (void)ops::CoarseRows::pack(ctx, filled(3, 4).in(), DType::f32));
+}
+TEST_P(CertifiedTopK, WhatWasPackedBeforeIsChecked) {
+  const Matrix rows = filled(70, 9, {.seed = 1}), q = filled(3, 9, {.seed = 2});
+  const auto coarse = ops::CoarseRows::pack(ctx, rows.in(), DType::i8);
+  std::vector<float> error(coarse.error.data, coarse.error.data + 70), length(coarse.length.data, coarse.length.data + 70);
+  const auto borrowed = [&] {
+    return ops::CoarseRows(coarse.rows, View<const float, 1>(error.data(), 70), View<const float, 1>(length.data(), 70), {});
+  };
+  EXPECT_EQ(borrowed().longest, coarse.longest);
+  for (const float none : {kNan, -1.0f})
+    for (std::vector<float>* bounds : {&error, &length}) {
+      const float was = std::exchange((*bounds)[69], none);
+      TESSERA_EXPECT_ERROR(Code::kNonFinite, "row 69", (void)borrowed());
+      (*bounds)[69] = was;
+    }
+  length.resize(69);
+  TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "69",
+                       (void)ops::CoarseRows(coarse.rows, coarse.error, View<const float, 1>(length.data(), 69), {}));
+  TESSERA_EXPECT_ERROR(Code::kUnsupported, "bf16 or int8",
+                       (void)ops::CoarseRows(ops::pack_weight(ctx, rows.in()), coarse.error, coarse.length, {}));
+}
+TEST_P(CertifiedTopK, PanelsOfAFileNameNoPlaceElsewhere) {
+  Matrix rows = filled(64, 12, {.seed = 3});
+  for (index_t r = 0; r < 64; ++r) rows(r, 5) = 40;  // far from the rest: kept apart
+  const auto packed = ops::CoarseRows::pack(ctx, rows.in(), DType::i8).rows;
+  std::vector<std::byte> bytes(packed.data(), packed.data() + packed.bytes());
+  ASSERT_EQ(bytes.size(), ops::packed_bytes(64, 12, DType::i8));
+  const Matrix q = filled(3, 12, {.seed = 4});
+  for (const std::int32_t place : {-1, 12, 1 << 28, INT32_MIN, INT32_MAX}) {
+    std::memcpy(bytes.data() + (kernels::kInt8Outlier * 16 + 7) * 4, &place, sizeof place);  // of row 7
+    Found got(3, 64);
+    ops::top_k(ctx, q.in(), PackedWeight(64, 12, DType::i8, bytes, nullptr), {}, got.out());
+    EXPECT_EQ(got.counts, (std::vector<index_t>{64, 64, 64})) << place;
+  }
+}
+TEST(PackedBytes, AreThoseOfPackWeight) {
+  Context ctx(1);
+  for (const DType as : {DType::f32, DType::bf16, DType::i8})
+    for (const index_t n : {1, 16, 17, 100})
+      for (const index_t k : {1, 2, 5, 64}) {
+        const Matrix rows = filled(n, k);
+        WeightView w = rows.in();
+        w.packed = as, w.most_rounding = kInf;
+        EXPECT_EQ(ops::packed_bytes(n, k, as), ops::pack_weight(ctx, w).bytes()) << n << "x" << k << dtype_name(as);
+      }
+  TESSERA_EXPECT_ERROR(Code::kUnsupported, "f32, bf16 or int8", (void)ops::packed_bytes(1, 1, DType::f16));
+  TESSERA_EXPECT_ERROR(Code::kLimit, "address space",
+                       (void)ops::packed_bytes(index_t{1} << 40, index_t{1} << 40, DType::f32));
+  TESSERA_EXPECT_ERROR(Code::kBadArgument, "negative", (void)ops::packed_bytes(-1, 1, DType::f32));
 }
 TEST_P(CertifiedTopK, FewRowsAndLongOnes) {
   for (const DType as : kCoarse) {
