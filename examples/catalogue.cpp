@@ -1,57 +1,31 @@
-// A software catalogue, searched by meaning.
-//   catalogue MODEL_FOLDER LIST.txt     one entry a line, "name - what it is"; then queries from the terminal
+// A software catalogue, searched by meaning. `tessera index` has embedded it once; this only searches.
+//   catalogue MODEL_FOLDER CORPUS.safetensors     then queries from the terminal
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <string>
 #include <vector>
 
 #include <tessera/tessera.hpp>
 
-#include "tessera/progress.hpp"
-
 namespace {
 
 using Clock = std::chrono::steady_clock;
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-std::vector<std::string> read_entries(const char* path) {
-  std::ifstream file(path);
-  if (!file) throw tessera::Error(tessera::Code::kNotFound, {path, ": cannot read"});
-  std::vector<std::string> entries;
-  std::size_t bad = 0;
-  for (std::string line; std::getline(file, line);)
-    if (!line.empty() && tessera::text::unicode::valid_prefix(line, 0, bad) == line.size()) entries.push_back(line);
-  if (entries.empty()) throw tessera::Error(tessera::Code::kFormat, {path, ": no entries in it"});
-  return entries;
-}
-
-/// What an entry means is its description; its name would only match by spelling.
-std::string_view description(const std::string& entry) {
-  const std::size_t dash = entry.find(" - ");
-  return std::string_view(entry).substr(dash == entry.npos ? 0 : dash + 3);
-}
-
 struct Catalogue {
   tessera::Context& context;
   const tessera::models::TextEncoder& encoder;
-  const std::vector<std::string>& entries;
-  tessera::models::Embeddings rows;
-  tessera::PackedWeight packed;     ///< of f32
-  tessera::ops::CoarseRows coarse;  ///< of int8
+  const tessera::retrieval::Corpus& corpus;
+  const tessera::PackedWeight& rows;  ///< of f32, to compare with
 
-  void index() {
-    packed = tessera::ops::pack_weight(context, rows.view());
-    coarse = tessera::ops::CoarseRows::pack(context, rows.view(), tessera::DType::i8);
-  }
-  /// The best five, by products of f32 and once more by those of int8 with the proof that these are the same.
-  void ask(const std::string& query) {
+  /// The best five, by products of f32 and once more as the corpus finds them: by those of int8, and a proof.
+  void ask(const std::string& query) const {
     const auto q = encoder.embed(context, {query});
-    const auto k = std::min<tessera::index_t>(5, rows.rows);
+    const auto k = std::min<tessera::index_t>(5, corpus.rows());
     std::vector<float> scores(static_cast<std::size_t>(2 * k));
     std::vector<tessera::index_t> ids(static_cast<std::size_t>(2 * k)), counts(2);
     const auto found = [&](tessera::index_t of) {
@@ -60,48 +34,37 @@ struct Catalogue {
                                 tessera::View<tessera::index_t, 1>(counts.data() + of, 1)};
     };
     const auto start = Clock::now();
-    tessera::ops::top_k(context, q.view(), packed, {}, found(0));
+    tessera::ops::top_k(context, q.view(), rows, {}, found(0));
     const double exact = since(start);
     tessera::ops::CertifiedStats stats;
     const auto again = Clock::now();
-    tessera::ops::certified_top_k(context, q.view(), rows.view(), coarse, {}, found(1), &stats);
+    corpus.search(context, q.view(), {}, found(1), &stats);
     const double certified = since(again);
     std::printf("\n\"%s\"  f32 %.2f ms; certified int8 %.2f ms, %s, %lld rows computed in f32\n", query.c_str(), 1e3 * exact,
                 1e3 * certified, std::equal(ids.begin(), ids.begin() + k, ids.begin() + k) ? "the same" : "NOT THE SAME",
                 static_cast<long long>(stats.rescored));
-    for (tessera::index_t i = 0; i < k; ++i)
-      std::printf("  %.3f  %.100s\n", static_cast<double>(found(0).scores(0, i)),
-                  entries[static_cast<std::size_t>(found(0).ids(0, i))].c_str());
+    for (tessera::index_t i = 0; i < counts[1]; ++i) {
+      const auto entry = tessera::io::parse_json(corpus.document(found(1).ids(0, i)), "entry");
+      std::printf("  %.3f  %s - %.90s\n", static_cast<double>(found(1).scores(0, i)),
+                  tessera::io::get_string(entry, "name").c_str(), tessera::io::get_string(entry, "text").c_str());
+    }
   }
 };
 
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc != 3) return std::fprintf(stderr, "usage: %s MODEL_FOLDER LIST.txt\n", argv[0]), 2;
+  if (argc != 3) return std::fprintf(stderr, "usage: %s MODEL_FOLDER CORPUS.safetensors\n", argv[0]), 2;
   tessera::Context context;
   const auto encoder = tessera::models::TextEncoder::load(context, argv[1]);
-  const auto entries = read_entries(argv[2]);
-  Catalogue catalogue{context, encoder, entries, {}, {}, {}};
-  catalogue.rows.rows = static_cast<tessera::index_t>(entries.size());
-  catalogue.rows.dim = encoder.dim();
-
   const auto start = Clock::now();
-  {
-    tool::Progress progress("texts");
-    constexpr std::size_t kChunk = 256;
-    for (std::size_t at = 0; at < entries.size(); at += kChunk) {
-      std::vector<std::string_view> texts;
-      for (std::size_t i = at; i < entries.size() && i < at + kChunk; ++i) texts.push_back(description(entries[i]));
-      const auto e = encoder.embed(context, texts);
-      catalogue.rows.values.insert(catalogue.rows.values.end(), e.values.begin(), e.values.end());
-      progress.update(static_cast<long long>(at + texts.size()),
-                      static_cast<double>(at + texts.size()) / static_cast<double>(entries.size()));
-    }
-  }
-  std::printf("%zu entries embedded in %.1f s: %.0f texts/s on %d threads (%s)\n", entries.size(), since(start),
-              static_cast<double>(entries.size()) / since(start), context.threads(), tessera::isa_name(context.isa()));
-  catalogue.index();
+  const auto corpus = tessera::retrieval::Corpus::open(argv[2]);
+  std::printf("%lld entries opened in %.1f ms (%d threads, %s)\n", static_cast<long long>(corpus.rows()), 1e3 * since(start),
+              context.threads(), tessera::isa_name(context.isa()));
+  // Any reader of safetensors sees the embeddings of a corpus of one file.
+  const auto file = tessera::io::SafeTensors::open(argv[2]);
+  const auto rows = tessera::ops::pack_weight(context, file.at("embeddings").as<float, 2>());
+  const Catalogue catalogue{context, encoder, corpus, rows};
   for (const char* query :
        {"edit photos", "find duplicate files", "listen to music", "keep copies of my data in case the disk dies",
         "talk to people over video", "learn to type faster"})
