@@ -2,7 +2,7 @@
 include(CMakePackageConfigHelpers)
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/tessera" "${PROJECT_SOURCE_DIR}/kernels/tessera"
-        DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp" PATTERN "*.inl" PATTERN "*.inc"
+        DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h" PATTERN "*.inl" PATTERN "*.inc"
         PATTERN "compiled" EXCLUDE)
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" "${PROJECT_SOURCE_DIR}/THIRD_PARTY.md" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 
@@ -13,6 +13,9 @@ if(TESSERA_IMAGE)
   install(TARGETS tessera_image tessera_compiled_image EXPORT tessera_image_targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
   install(EXPORT tessera_image_targets NAMESPACE tessera:: FILE tessera-image-targets.cmake DESTINATION "${config_dir}")
   install(FILES "${PROJECT_SOURCE_DIR}/cmake/ImageLibraries.cmake" DESTINATION "${config_dir}")
+endif()
+if(TESSERA_CAPI)
+  install(TARGETS tessera_c EXPORT tessera_targets LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 endif()
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/tessera-config.cmake.in"
                               "${PROJECT_BINARY_DIR}/tessera-config.cmake" INSTALL_DESTINATION "${config_dir}")

@@ -1,0 +1,375 @@
+// The C interface: the bits of the C++ one, a status and a sentence for every mistake, and nothing written then.
+#include <tessera/capi.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <tessera/models/text_encoder.hpp>
+#include <tessera/retrieval/corpus_writer.hpp>
+
+namespace tessera {
+namespace {
+
+namespace fs = std::filesystem;
+const std::string kText = TESSERA_GOLDENS "/tiny_st/max_vocab_txt",
+                  kPrompts = TESSERA_GOLDENS "/tiny_st/weighted_last_prompt";
+const std::string kScenes = TESSERA_GOLDENS "/../../examples/scenes/model";
+
+/// The call failed with this status, and the sentence has these words in it.
+#define EXPECT_STATUS(status, words, call)                                                               \
+  do {                                                                                                   \
+    EXPECT_EQ(call, status) << tessera_last_error();                                                     \
+    EXPECT_NE(std::string(tessera_last_error()).find(words), std::string::npos) << tessera_last_error(); \
+  } while (false)
+#define ASSERT_OK(call) ASSERT_EQ(call, TESSERA_OK) << tessera_last_error()
+
+struct CApi : ::testing::Test {
+  void SetUp() override { ASSERT_OK(tessera_context_create(2, &context)); }
+  void TearDown() override {
+    tessera_text_encoder_destroy(text);
+    tessera_image_encoder_destroy(image);
+    tessera_corpus_destroy(corpus);
+    tessera_context_destroy(context);
+    if (!folder.empty()) fs::remove_all(folder);
+  }
+  tessera_context* context = nullptr;
+  tessera_text_encoder* text = nullptr;
+  tessera_image_encoder* image = nullptr;
+  tessera_corpus* corpus = nullptr;
+  fs::path folder;
+};
+
+/// tessera_text_options with the defaults that C cannot give.
+struct Options {
+  const char *prompt = nullptr, *prompt_name = nullptr;
+  std::int64_t max_length = 0, dims = 0;
+  std::int32_t raw = 0;
+  tessera_text_options c() const { return {prompt, prompt_name, max_length, dims, raw}; }
+};
+
+/// Texts as the interface takes them.
+struct Texts {
+  std::vector<std::string> all;
+  std::vector<const char*> data;
+  std::vector<std::int64_t> bytes;
+  explicit Texts(std::vector<std::string> texts) : all(std::move(texts)) {
+    for (const std::string& t : all) data.push_back(t.data()), bytes.push_back(static_cast<std::int64_t>(t.size()));
+  }
+  std::int64_t count() const { return static_cast<std::int64_t>(all.size()); }
+  std::vector<std::string_view> views() const { return {all.begin(), all.end()}; }
+};
+
+std::vector<float> poisoned(std::int64_t size) { return std::vector<float>(static_cast<std::size_t>(size), -77.0f); }
+bool untouched(const std::vector<float>& v) {
+  return std::all_of(v.begin(), v.end(), [](float x) { return x == -77.0f; });
+}
+
+TEST_F(CApi, VersionAndContext) {
+  EXPECT_EQ(tessera_abi_version(), TESSERA_ABI_VERSION);
+  EXPECT_EQ(tessera_context_threads(context), 2);
+  EXPECT_EQ(tessera_context_threads(nullptr), 0);
+  tessera_context* other = nullptr;
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "threads", tessera_context_create(-1, &other));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "threads", tessera_context_create(1025, &other));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "context is null", tessera_context_create(1, nullptr));
+  EXPECT_EQ(other, nullptr);
+  tessera_context_destroy(nullptr);
+}
+
+TEST_F(CApi, TheLastErrorIsThatOfTheThread) {
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "context is null", tessera_context_create(1, nullptr));
+  std::string elsewhere = "unset";
+  std::thread([&] { elsewhere = tessera_last_error(); }).join();
+  EXPECT_EQ(elsewhere, "");
+  tessera_context* other = nullptr;
+  ASSERT_OK(tessera_context_create(1, &other));
+  EXPECT_STREQ(tessera_last_error(), "context is null") << "as errno: what works leaves it";
+  tessera_context_destroy(other);
+}
+
+TEST_F(CApi, TextsHaveTheBitsOfTheEncoder) {
+  const Texts texts({"a cat", "", std::string("the dog\0a tree", 14), "the cat and the dog and a tree"});
+  Context own(1);
+  for (const auto& [dtype, weights] :
+       {std::pair{TESSERA_F32, DType::f32}, {TESSERA_BF16, DType::bf16}, {TESSERA_INT8, DType::i8}}) {
+    tessera_text_encoder_destroy(std::exchange(text, nullptr));
+    ASSERT_OK(tessera_text_encoder_load(context, kPrompts.c_str(), dtype, &text));
+    const auto direct = models::TextEncoder::load(own, kPrompts, {.weights = weights});
+    for (const Options& given :
+         {Options{}, Options{.prompt = ""}, Options{.prompt = "a: "}, Options{.prompt_name = "passage"},
+          Options{.max_length = 4}, Options{.dims = 5}, Options{.raw = 1}}) {
+      const tessera_text_options o = given.c();
+      models::EmbedOptions same;
+      same.max_length = o.max_length, same.dims = o.dims, same.normalize = o.raw == 0;
+      if (o.prompt) same.prompt = o.prompt;
+      if (o.prompt_name) same.prompt_name = o.prompt_name;
+      std::int64_t dim = 0;
+      ASSERT_OK(tessera_text_encoder_dim(text, &o, &dim));
+      ASSERT_EQ(dim, direct.dim(same));
+      auto out = poisoned(texts.count() * dim);
+      ASSERT_OK(tessera_text_encoder_embed(context, text, texts.data.data(), texts.bytes.data(), texts.count(), &o,
+                                           out.data(), texts.count() * dim));
+      EXPECT_EQ(out, direct.embed(own, texts.views(), same).values);
+    }
+  }
+  std::int64_t dim = 0;
+  ASSERT_OK(tessera_text_encoder_dim(text, nullptr, &dim));
+  EXPECT_EQ(tessera_text_encoder_embed(context, text, nullptr, nullptr, 0, nullptr, nullptr, 0), TESSERA_OK);
+}
+
+TEST_F(CApi, TextMistakes) {
+  const auto load = [&](const char* path, std::int32_t dtype) {
+    return tessera_text_encoder_load(context, path, dtype, &text);
+  };
+  EXPECT_STATUS(TESSERA_NOT_FOUND, "/no/such", load("/no/such/model", 0));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "path is null", load(nullptr, 0));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "dtype: 3", load(kText.c_str(), 3));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "dtype: -1", load(kText.c_str(), -1));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "encoder is null", tessera_text_encoder_load(context, kText.c_str(), 0, nullptr));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "context is null", tessera_text_encoder_load(nullptr, kText.c_str(), 0, &text));
+  ASSERT_EQ(text, nullptr);
+  ASSERT_OK(load(kText.c_str(), 0));
+
+  std::int64_t dim = 0;
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "encoder is null", tessera_text_encoder_dim(nullptr, nullptr, &dim));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "dim is null", tessera_text_encoder_dim(text, nullptr, nullptr));
+  ASSERT_OK(tessera_text_encoder_dim(text, nullptr, &dim));
+
+  const Texts two({"a cat", "the dog"}), wrong({"a cat", "\xff"});
+  const char* holes[] = {"a cat", nullptr};
+  const std::int64_t negative[] = {5, -1};
+  auto out = poisoned(2 * dim);
+  const auto embed = [&](const char* const* data, const std::int64_t* bytes, std::int64_t count, std::int64_t room,
+                         const Options& given = {}) {
+    const tessera_text_options o = given.c();
+    return tessera_text_encoder_embed(context, text, data, bytes, count, &o, out.data(), room);
+  };
+  const auto *data = two.data.data(), *const *texts = &data;
+  const std::int64_t* bytes = two.bytes.data();
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "text 1", embed(wrong.data.data(), wrong.bytes.data(), 2, 2 * dim));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "texts, 1 is null", embed(holes, bytes, 2, 2 * dim));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "texts, 1: -1", embed(*texts, negative, 2, 2 * dim));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "texts is null", embed(nullptr, bytes, 2, 2 * dim));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "bytes is null", embed(*texts, nullptr, 2, 2 * dim));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "texts: -1", embed(*texts, bytes, -1, 2 * dim));
+  for (const std::int64_t room : {2 * dim - 1, 2 * dim + 1, std::int64_t{0}, std::int64_t{-1}})
+    EXPECT_STATUS(TESSERA_SHAPE_MISMATCH, "2 rows of " + std::to_string(dim), embed(*texts, bytes, 2, room));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "dims: -1", embed(*texts, bytes, 2, 2 * dim, {.dims = -1}));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, std::to_string(dim), embed(*texts, bytes, 2, 2 * (dim + 1), {.dims = dim + 1}));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "max_length: -1", embed(*texts, bytes, 2, 2 * dim, {.max_length = -1}));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "tokens", embed(*texts, bytes, 2, 2 * dim, {.max_length = 1 << 30}));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "nobody", embed(*texts, bytes, 2, 2 * dim, {.prompt_name = "nobody"}));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "not both", embed(*texts, bytes, 2, 2 * dim, {.prompt = "", .prompt_name = "a"}));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "out is null",
+                tessera_text_encoder_embed(context, text, *texts, bytes, 2, nullptr, nullptr, 2 * dim));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "context is null",
+                tessera_text_encoder_embed(nullptr, text, *texts, bytes, 2, nullptr, out.data(), 2 * dim));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "encoder is null",
+                tessera_text_encoder_embed(context, nullptr, *texts, bytes, 2, nullptr, out.data(), 2 * dim));
+  EXPECT_TRUE(untouched(out));
+}
+
+std::string bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST_F(CApi, Images) {
+  const tessera_status loaded = tessera_image_encoder_load(context, kScenes.c_str(), TESSERA_F32, &image);
+  if (loaded == TESSERA_UNSUPPORTED) GTEST_SKIP() << tessera_last_error();
+  ASSERT_EQ(loaded, TESSERA_OK) << tessera_last_error();
+  std::int64_t dim = 0;
+  ASSERT_OK(tessera_image_encoder_dim(image, nullptr, &dim));
+  const std::string images = TESSERA_GOLDENS "/images/";
+  const std::string jpeg = bytes_of(images + "420.jpg"), bmp = bytes_of(images + "565.bmp"),
+                    cut = bytes_of(images + "cut-rgb.png");
+  std::vector<const void*> files;
+  std::vector<std::int64_t> bytes;
+  for (int i = 0; i < 700; ++i) {  // more than go through the model at once
+    const std::string& file = i == 698 ? bmp : jpeg;
+    files.push_back(file.data()), bytes.push_back(static_cast<std::int64_t>(file.size()));
+  }
+  const auto embed = [&](std::size_t first, std::int64_t count, std::vector<float>& out,
+                         const tessera_image_options* o = nullptr) {
+    return tessera_image_encoder_embed(context, image, &files[first], &bytes[first], count, o, out.data(),
+                                       static_cast<std::int64_t>(out.size()));
+  };
+  auto all = poisoned(700 * dim), alone = poisoned(2 * dim), raw = poisoned(dim);
+  ASSERT_OK(embed(0, 700, all));
+  ASSERT_OK(embed(698, 2, alone));
+  EXPECT_TRUE(std::equal(alone.begin(), alone.end(), all.end() - 2 * dim));
+  EXPECT_FALSE(std::equal(alone.begin(), alone.begin() + dim, alone.begin() + dim));
+  EXPECT_TRUE(std::equal(all.begin(), all.begin() + dim, alone.begin() + dim));
+  const tessera_image_options as_given{0, 1}, few{3, 0}, wrong{-1, 0};
+  ASSERT_OK(embed(0, 1, raw, &as_given));
+  double length = 0;
+  for (const float x : raw) length += static_cast<double>(x) * static_cast<double>(x);
+  EXPECT_GT(std::abs(length - 1), 1e-3);
+  std::int64_t dims = 0;
+  ASSERT_OK(tessera_image_encoder_dim(image, &few, &dims));
+  EXPECT_EQ(dims, 3);
+
+  auto out = poisoned(2 * dim);
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "dims: -1", embed(0, 2, out, &wrong));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "dims: -1", tessera_image_encoder_dim(image, &wrong, &dims));
+  bytes[1] = 0;
+  EXPECT_STATUS(TESSERA_FORMAT, "file 1: not an image", embed(0, 2, out));
+  bytes[1] = static_cast<std::int64_t>(jpeg.size());
+  files[1] = cut.data(), bytes[1] = static_cast<std::int64_t>(cut.size());
+  EXPECT_STATUS(TESSERA_FORMAT, "file 1: PNG", embed(0, 2, out));
+  files[699] = files[1], bytes[699] = bytes[1], files[1] = files[0], bytes[1] = bytes[0];
+  all = poisoned(700 * dim);
+  EXPECT_STATUS(TESSERA_FORMAT, "file 699: PNG", embed(0, 700, all));
+  EXPECT_TRUE(untouched(all));
+  files[1] = nullptr;
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "files, 1 is null", embed(0, 2, out));
+  EXPECT_STATUS(TESSERA_SHAPE_MISMATCH, "1 rows of", embed(0, 1, out));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "encoder is null",
+                tessera_image_encoder_embed(context, nullptr, files.data(), bytes.data(), 1, nullptr, out.data(), dim));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "context is null",
+                tessera_image_encoder_embed(nullptr, image, files.data(), bytes.data(), 1, nullptr, out.data(), dim));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "encoder is null", tessera_image_encoder_load(context, kScenes.c_str(), 0, nullptr));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "path is null", tessera_image_encoder_load(context, nullptr, 0, &image));
+  EXPECT_TRUE(untouched(out));
+}
+
+/// Row r is (r, 1): a query (1, 0) finds the last first.
+struct CApiCorpus : CApi {
+  static constexpr std::int64_t kRows = 70;
+  void SetUp() override {
+    CApi::SetUp();
+    std::string name = (fs::temp_directory_path() / "tessera_capi_XXXXXX").string();
+    ASSERT_TRUE(mkdtemp(name.data()));
+    folder = name, path = folder / "c.safetensors";
+    Context own(1);
+    auto writer = retrieval::CorpusWriter::create(path, {.dim = 2});
+    for (std::int64_t r = 0; r < kRows; ++r) {
+      const float row[] = {static_cast<float>(r), 1};
+      const std::string document[] = {r == 3 ? "" : "{\"row\": " + std::to_string(r) + "}"};
+      writer.add(own, View<const float, 2>(row, 1, 2), document);
+    }
+    writer.commit(own);
+    ASSERT_OK(tessera_corpus_open(path.c_str(), &corpus));
+  }
+  fs::path path;
+  std::vector<std::int64_t> ids = std::vector<std::int64_t>(6, -7), counts = std::vector<std::int64_t>(2, -7);
+  std::vector<float> scores = poisoned(6), queries{1, 0, -1, 0};
+
+  tessera_status search(std::int64_t batch, std::int64_t dim, std::int64_t k, const std::vector<std::uint64_t>& allowed = {},
+                        float least = -INFINITY) {
+    return tessera_corpus_search(context, corpus, queries.data(), batch, dim, k, allowed.empty() ? nullptr : allowed.data(),
+                                 static_cast<std::int64_t>(allowed.size()), least, ids.data(), scores.data(), counts.data());
+  }
+};
+
+TEST_F(CApiCorpus, Search) {
+  using Ids = std::vector<std::int64_t>;
+  ASSERT_OK(search(2, 2, 3));
+  EXPECT_EQ(ids, (Ids{69, 68, 67, 0, 1, 2}));
+  EXPECT_EQ(scores, (std::vector<float>{69, 68, 67, 0, -1, -2}));
+  EXPECT_EQ(counts, (Ids{3, 3}));
+  ASSERT_OK(search(2, 2, 3, {(1u << 5) | 1u, 2}));
+  EXPECT_EQ(ids, (Ids{65, 5, 0, 0, 5, 65}));
+  ASSERT_OK(search(2, 2, 3, {0, 0}));
+  EXPECT_EQ(ids, Ids(6, -1));
+  EXPECT_EQ(counts, (Ids{0, 0}));
+  ASSERT_OK(search(2, 2, 3, {}, 68));
+  EXPECT_EQ(ids, (Ids{69, 68, -1, -1, -1, -1}));
+  EXPECT_EQ(scores[2], -INFINITY);
+  EXPECT_EQ(counts, (Ids{2, 0}));
+  EXPECT_EQ(tessera_corpus_search(context, corpus, nullptr, 0, 2, 3, nullptr, 0, 0, nullptr, nullptr, nullptr), TESSERA_OK);
+}
+
+TEST_F(CApiCorpus, SizeAndDocuments) {
+  std::int64_t rows = 0, removed = 0, dim = 0, bytes = 0;
+  ASSERT_OK(tessera_corpus_size(corpus, &rows, &removed, &dim));
+  EXPECT_EQ((std::vector{rows, removed, dim}), (std::vector<std::int64_t>{kRows, 0, 2}));
+  const char* found = nullptr;
+  ASSERT_OK(tessera_corpus_document(corpus, 12, &found, &bytes));
+  EXPECT_EQ(std::string(found, static_cast<std::size_t>(bytes)), "{\"row\": 12}");
+  ASSERT_OK(tessera_corpus_document(corpus, 3, &found, &bytes));
+  EXPECT_EQ(bytes, 0);
+  const index_t gone[] = {69};
+  retrieval::remove_rows(path, gone);
+  tessera_corpus* later = nullptr;
+  ASSERT_OK(tessera_corpus_open(path.c_str(), &later));
+  ASSERT_OK(tessera_corpus_size(later, &rows, &removed, &dim));
+  EXPECT_EQ(removed, 1);
+  tessera_corpus_destroy(later);
+}
+
+TEST_F(CApiCorpus, Mistakes) {
+  tessera_corpus* other = nullptr;
+  EXPECT_STATUS(TESSERA_NOT_FOUND, "missing", tessera_corpus_open((folder / "missing").c_str(), &other));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "path is null", tessera_corpus_open(nullptr, &other));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "corpus is null", tessera_corpus_open(path.c_str(), nullptr));
+  std::ofstream(folder / "cut") << bytes_of(path).substr(0, 200);
+  EXPECT_STATUS(TESSERA_FORMAT, "cut", tessera_corpus_open((folder / "cut").c_str(), &other));
+  EXPECT_EQ(other, nullptr);
+
+  std::int64_t n = -5, bytes = -5;
+  const char* found = nullptr;
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "corpus is null", tessera_corpus_size(nullptr, &n, &n, &n));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "rows is null", tessera_corpus_size(corpus, nullptr, &n, &n));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "removed is null", tessera_corpus_size(corpus, &n, nullptr, &n));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "dim is null", tessera_corpus_size(corpus, &n, &n, nullptr));
+  for (const std::int64_t id : {std::int64_t{-1}, kRows, INT64_MAX, INT64_MIN})
+    EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "no row " + std::to_string(id), tessera_corpus_document(corpus, id, &found, &bytes));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "corpus is null", tessera_corpus_document(nullptr, 0, &found, &bytes));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "text is null", tessera_corpus_document(corpus, 0, nullptr, &bytes));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "bytes is null", tessera_corpus_document(corpus, 0, &found, nullptr));
+  EXPECT_EQ(n, -5);
+  EXPECT_EQ(bytes, -5);
+  EXPECT_EQ(found, nullptr);
+
+  EXPECT_STATUS(TESSERA_SHAPE_MISMATCH, "3 numbers", search(1, 3, 3));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "dim and k", search(1, 0, 3));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "dim and k", search(1, 2, 0));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "dim and k", search(1, 2, -1));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "counts: -1", search(-1, 2, 3));
+  EXPECT_STATUS(TESSERA_LIMIT, "ids", search(2, 2, INT64_MAX));
+  EXPECT_STATUS(TESSERA_LIMIT, "ids", search(2, 2, INT64_MAX / 8));
+  EXPECT_STATUS(TESSERA_LIMIT, "queries", search(INT64_MAX, 2, 1));
+  EXPECT_STATUS(TESSERA_SHAPE_MISMATCH, "1 words", search(2, 2, 3, {~std::uint64_t{0}}));
+  EXPECT_STATUS(TESSERA_SHAPE_MISMATCH, "3 words", search(2, 2, 3, {1, 1, 1}));
+  const std::uint64_t word = 1;
+  const auto raw = [&](tessera_context* x, tessera_corpus* c, const float* q, const std::uint64_t* a, std::int64_t words,
+                       std::int64_t* i, float* s, std::int64_t* n_found) {
+    return tessera_corpus_search(x, c, q, 2, 2, 3, a, words, -INFINITY, i, s, n_found);
+  };
+  float* q = queries.data();
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "context is null",
+                raw(nullptr, corpus, q, nullptr, 0, ids.data(), scores.data(), counts.data()));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "corpus is null",
+                raw(context, nullptr, q, nullptr, 0, ids.data(), scores.data(), counts.data()));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "queries is null",
+                raw(context, corpus, nullptr, nullptr, 0, ids.data(), scores.data(), counts.data()));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "allowed is null",
+                raw(context, corpus, q, nullptr, 2, ids.data(), scores.data(), counts.data()));
+  EXPECT_STATUS(TESSERA_SHAPE_MISMATCH, "0 words",
+                raw(context, corpus, q, &word, 0, ids.data(), scores.data(), counts.data()));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "ids is null",
+                raw(context, corpus, q, nullptr, 0, nullptr, scores.data(), counts.data()));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "scores is null",
+                raw(context, corpus, q, nullptr, 0, ids.data(), nullptr, counts.data()));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "counts is null",
+                raw(context, corpus, q, nullptr, 0, ids.data(), scores.data(), nullptr));
+  EXPECT_EQ(ids, std::vector<std::int64_t>(6, -7));
+  EXPECT_EQ(counts, std::vector<std::int64_t>(2, -7));
+  EXPECT_TRUE(untouched(scores));
+#ifndef __SANITIZE_ADDRESS__  // which ends the program instead
+  EXPECT_STATUS(TESSERA_OUT_OF_MEMORY, "out of memory", search(1, 2, std::int64_t{1} << 55));
+#endif
+}
+
+}  // namespace
+}  // namespace tessera
