@@ -31,8 +31,11 @@ class Error(Exception):
     """What the library refuses: a sentence that says what, where and what to do; `code` is the kind, such as "not found"."""
 
     def __init__(self, status, sentence):
-        super().__init__(sentence)
+        super().__init__(status, sentence)
         self.code = _CODES[status] if 0 < status < len(_CODES) else f"status {status}"
+
+    def __str__(self):
+        return self.args[1]
 
 
 class _TextOptions(ctypes.Structure):

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -129,6 +130,12 @@ class Encoders(TesseraTest):
                 took = times[2] - times[0]
                 beats = sum(times[0] + took / 4 < s < times[2] - took / 4 for s in stamps)
             self.assertGreater(beats, 5)
+
+    def test_errors_travel_between_processes(self):
+        with self.assertRaises(tessera.Error) as raised:
+            tessera.TextEncoder("/no/such/model")
+        copy = pickle.loads(pickle.dumps(raised.exception))
+        self.assertEqual((copy.code, str(copy)), ("not found", str(raised.exception)))
 
     def test_mistakes(self):
         with self.error("not found", "/no/such"):
