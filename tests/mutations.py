@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 COPY = ROOT / "build/mutations"
 CPU = "kernels/tessera/cpu/"
 NO_BUILD = "DOES NOT COMPILE"
-PROGRAMS = ("test_ops", "test_models", "test_retrieval")
+PROGRAMS = ("test_ops", "test_models", "test_retrieval", "test_capi")
 MUTATIONS = [  # file, text, what it becomes
     (CPU + "tile.inl", "k0 == 0 ? set1(0.0f) : load(from + 16 * j)", "set1(0.0f)"),
     (CPU + "tile.inl", "a3[(i - 3) * lda + p]", "a3[(i - 3) * lda + p + (i == 3)]"),
@@ -245,6 +245,10 @@ MUTATIONS = [  # file, text, what it becomes
     ("include/tessera/retrieval/bm25-inl.hpp", "std::exchange(sums[*d - first], 0.0f)", "sums[*d - first]"),
     ("include/tessera/retrieval/bm25-inl.hpp", "std::log(1 + (n - df", "std::log(0 + (n - df"),
     ("include/tessera/retrieval/bm25-inl.hpp", "d >= least && d < index.lengths_.size()", "d >= least"),
+    ("capi/capi.cpp", "not_negative(from->max_length, \"max_length\")", "from->max_length"),
+    ("capi/capi.cpp", "if (out_size != product(count, dim, \"out\"))", "if (out_size < product(count, dim, \"out\"))"),
+    ("capi/capi.cpp", "if (allowed && words.size() !=", "if (words.size() > 0 && words.size() !="),
+    ("capi/capi.cpp", "static_cast<index_t>(b) * e.dim", "0 * e.dim"),
     ("include/tessera/text/words.hpp", "word.empty() ? kL | kN : kL | kN | kM", "kL | kN | kM"),
     ("include/tessera/models/cross_encoder-inl.hpp", "if (!segments_) std::fill(segments.begin(), segments.end(), 0);", ""),
     ("include/tessera/models/cross_encoder-inl.hpp", "first = prompted.append(prompt_).append(first)", "second = prompted.append(prompt_).append(second)"),
