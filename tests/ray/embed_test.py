@@ -68,8 +68,10 @@ class Embed(RayTest):
         self.embed("--", "--dims", 8)
         self.same_as_without()
         self.assertEqual(sorted(self.launches()), sorted([str(i) for i in range(SHARDS)] + ["1", "4", "2", "5"]), "parts + kills")
-        done = self.embed("--", "--dims", 8)  # all are kept
+        stamps = [p.stat().st_ino for p in sorted((self.dir / "parts").glob("*.npy"))]
+        done = self.embed("--", "--dims", 8)
         self.assertEqual(done.stderr.count(": done, "), SHARDS)
+        self.assertEqual([p.stat().st_ino for p in sorted((self.dir / "parts").glob("*.npy"))], stamps, "all are kept")
         self.same_as_without()
 
     def test_the_driver_is_killed(self):

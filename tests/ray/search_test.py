@@ -93,9 +93,10 @@ class Search(RayTest):
 
     def test_mistakes(self):
         shards = self.shards(2)
+        self.assertEqual(self.example("search.py", "--corpus", *shards, "--npy", "queries.npy", "-k", 1).stdout.count("\n"), 5, "a cluster of its own")
         with self.assertRaisesRegex(ValueError, "2 shards of 1.5 processors each, the cluster has 2"):
             search.ShardedCorpus(shards, cpus=1.5)
-        done = self.example("search.py", "--corpus", shards[0], self.dir / "missing", "--npy", "queries.npy", "--address", self.address, code=1)
+        done = self.example("search.py", "--corpus", shards[0], self.dir / "missing", "--npy", "queries.npy", code=1)
         self.assertIn("missing", done.stderr)
         np.save(self.dir / "wide.npy", np.ones((1, DIM + 1), np.float32))
         done = self.example("search.py", "--corpus", *shards, "--npy", "wide.npy", "--address", self.address, code=1)

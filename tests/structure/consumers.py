@@ -43,7 +43,7 @@ def configure_and_run(folder, targets, *options):
 with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name).resolve()
     if mode == "find_package":
-        configure_and_run(folder, ["headers_only", "compiled", "image_headers_only", "image_compiled"], f"-DCMAKE_PREFIX_PATH={installed(folder)}")
+        configure_and_run(folder, ["headers_only", "compiled", "image_headers_only", "image_compiled", "c_library"], f"-DCMAKE_PREFIX_PATH={installed(folder)}")
     elif mode == "pkg_config":
         prefix = installed(folder)
         (found,) = prefix.rglob("tessera.pc")
