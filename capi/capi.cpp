@@ -183,7 +183,10 @@ std::int32_t tessera_abi_version(void) { return TESSERA_ABI_VERSION; }
 const char* tessera_last_error(void) { return last_error ? last_error->what() : ""; }
 
 tessera_status tessera_context_create(std::int32_t threads, tessera_context** context) {
-  return guarded([&] { need(context, "context") = new tessera_context{Context(threads)}; });
+  return guarded([&] {
+    auto& to = need(context, "context");
+    to = new tessera_context{Context(threads)};
+  });
 }
 
 void tessera_context_destroy(tessera_context* context) { delete context; }
@@ -265,7 +268,10 @@ tessera_status tessera_image_encoder_embed(tessera_context*, const tessera_image
 void tessera_image_encoder_destroy(tessera_image_encoder* encoder) { delete encoder; }
 
 tessera_status tessera_corpus_open(const char* path, tessera_corpus** corpus) {
-  return guarded([&] { need(corpus, "corpus") = new tessera_corpus{retrieval::Corpus::open(&need(path, "path"))}; });
+  return guarded([&] {
+    auto& to = need(corpus, "corpus");
+    to = new tessera_corpus{retrieval::Corpus::open(&need(path, "path"))};
+  });
 }
 
 void tessera_corpus_destroy(tessera_corpus* corpus) { delete corpus; }
