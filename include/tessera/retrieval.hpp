@@ -2,6 +2,7 @@
 #pragma once
 #include <tessera/retrieval/bm25.hpp>
 #include <tessera/retrieval/corpus.hpp>
+#include <tessera/retrieval/corpus_format.hpp>
 #include <tessera/retrieval/corpus_words.hpp>
 #include <tessera/retrieval/corpus_writer.hpp>
 #include <tessera/retrieval/document_filter.hpp>

@@ -14,24 +14,13 @@
 
 #include <tessera/core/context.hpp>
 #include <tessera/ops/certified_topk.hpp>
+#include <tessera/retrieval/corpus_format.hpp>
 
 namespace tessera::retrieval {
 
 namespace detail {
 struct Segment;
 }
-
-/// What all rows of a corpus have in common.
-struct CorpusFormat {
-  index_t dim = 0;
-  /// f32: searched by int8, answers proved to be those of f32; bf16 or i8: only these are kept; boolean: only whether
-  /// numbers are above 0, and a score is -(numbers of the query of which that differs)
-  DType dtype = DType::f32;
-  bool normalized = false;  ///< rows and queries are made to have length 1: scores are cosines, 0 for a row of zeros
-
-  friend bool operator==(const CorpusFormat&, const CorpusFormat&) = default;
-};
-inline constexpr index_t kMostDim = 1 << 15;
 
 struct SearchOptions {
   std::span<const std::uint64_t> allowed = {};            ///< [ceil(rows / 64)], or empty: whether row 64 i + j may be found

@@ -7,8 +7,9 @@
 #include <vector>
 
 #include <tessera/io/safetensors.hpp>
+#include <tessera/ops/certified_topk.hpp>
 #include <tessera/ops/hamming.hpp>
-#include <tessera/retrieval/corpus.hpp>
+#include <tessera/retrieval/corpus_format.hpp>
 
 namespace tessera::retrieval::detail {
 
