@@ -158,8 +158,7 @@ void add_embed(CLI::App& app, int& exit) {
   app.add_flag("--jsonl", o->jsonl, kJsonlHelp);
   app.add_option("-o,--out", o->out, "the .npy file to write; with --shard a folder")->required();
   app.add_option("--merge", o->merge, kMergeHelp);
-  app.add_option("--dims", o->embed.dims, "keep so many numbers and normalise again (Matryoshka)")
-      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--dims", o->embed.dims, kDimsHelp)->check(CLI::Range(1, 1 << 20));
   app.add_option("--layers", o->embed.layers, "run only the first layers")->check(CLI::Range(0, 4096));
   app.add_option("--pooling", o->pooling, "instead of the model's own")
       ->check(CLI::IsMember({"cls", "mean", "last", "max"}));

@@ -132,7 +132,7 @@ int index_npy(Context& ctx, const IndexOptions& o) {
   const AnyView& v = file.array();
   if (v.rank != 2 || !widens(v.dtype) || v.extent[1] < 1)
     throw Failure{kOther, o.npy + ": expected rows [N, E] of float32 or float16"};
-  const index_t dim = v.extent[1], row_bytes = dim * bit_width(v.dtype) / 8;
+  const index_t dim = first_of(o.npy, v.extent[1], o.embed.dims), row_bytes = v.extent[1] * bit_width(v.dtype) / 8;
   Indexer to(ctx, o, dim);
   std::optional<Lines> documents;
   if (!o.documents.empty()) documents.emplace(o.documents, true);
@@ -182,8 +182,8 @@ int index_images(Context& ctx, const IndexOptions& o) {
                                       o.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil);
   });
   models::ImageEmbedOptions embed;
-  embed.batch_tokens = o.embed.batch_tokens;
-  Indexer to(ctx, o, model.dim(embed));
+  embed.batch_tokens = o.embed.batch_tokens, embed.dims = o.embed.dims;
+  Indexer to(ctx, o, or_exit(kUsage, [&] { return model.dim(embed); }));
   ImagesToIndex sink(to);
   Progress progress("images");
   embed_each(ctx, model, embed, inputs, 0, -1, progress, sink);
@@ -228,6 +228,7 @@ void add_index(CLI::App& app, int& exit) {
   auto* prompt = app.add_option_function<std::string>(
       "--prompt", [o](const std::string& s) { o->embed.prompt = s; }, "put before every text; \"\" for none");
   app.add_option("--prompt-name", o->embed.prompt_name, "one of the model's prompts")->excludes(prompt);
+  app.add_option("--dims", o->embed.dims, kDimsHelp)->check(CLI::Range(1, 1 << 20));
   app.add_option("--batch-tokens", o->embed.batch_tokens, "tokens that go through the model at once")
       ->check(CLI::Range(1, 1 << 24));
   app.add_option("-o,--out", o->out, "the corpus: a .safetensors file, and files beside it where rows were added")

@@ -60,6 +60,7 @@ void check_ways(const SearchOptions& o) {
        {std::tuple(!o.corpus.npy.empty(), "--npy", corpus, "--corpus"),
         {!o.corpus.filters.empty(), "--filter", corpus, "--corpus"},
         {o.corpus.jsonl, "--jsonl", corpus && !o.text.empty(), "--corpus with --text"},
+        {o.corpus.embed.dims > 0, "--dims", corpus, "--corpus"},
         {o.corpus.by != "dense", "--by", corpus && !o.text.empty(), "--corpus with --text"},
         {o.corpus.certified, "--certified", corpus, "--corpus"},
         {o.corpus.documents, "--documents", corpus, "--corpus"},

@@ -153,12 +153,12 @@ int by_npy(Context& ctx, const CorpusSearch& o, index_t k) {
   const AnyView& v = file.array();
   if (v.rank != 2 || !widens(v.dtype)) throw Failure{kOther, o.npy + ": expected queries [B, E] of float32 or float16"};
   Answers answers(ctx, o, k);
-  const index_t dim = v.extent[1];
+  const index_t dim = first_of(o.npy, v.extent[1], o.embed.dims);
   answers.expect_dim(dim, o.npy);
   bool any_nonfinite = false;
   std::vector<float> query(static_cast<std::size_t>(dim));
   for (index_t b = 0; b < v.extent[0] && !interrupted(); ++b) {
-    widen(v.dtype, v.data + b * dim * bit_width(v.dtype) / 8, dim, query.data());
+    widen(v.dtype, v.data + b * v.extent[1] * bit_width(v.dtype) / 8, dim, query.data());
     if (std::all_of(query.begin(), query.end(), [](float x) { return std::isfinite(x); })) {
       answers.add(json_of(static_cast<long long>(b)), query.data());
     } else {
@@ -211,10 +211,12 @@ int by_images(Context& ctx, const CorpusSearch& o, const DualOptions& shared, in
     return models::ImageEncoder::load(ctx, shared.run.model, load,
                                       shared.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil);
   });
-  answers.expect_dim(model.dim(shared.embed), shared.run.model);
+  auto embed = shared.embed;
+  embed.dims = o.embed.dims;
+  answers.expect_dim(or_exit(kUsage, [&] { return model.dim(embed); }), shared.run.model);
   ImagesToAnswers sink(answers);
   Progress progress("images");
-  embed_each(ctx, model, shared.embed, inputs, 0, -1, progress, sink);
+  embed_each(ctx, model, embed, inputs, 0, -1, progress, sink);
   answers.finish();
   return interrupted() ? signal_exit() : outcome(sink.any_skipped, sink.any_nonfinite);
 }

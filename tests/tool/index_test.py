@@ -90,6 +90,14 @@ class Numbers(IndexTest):
             self.mistake(2, "search", "--corpus", "c.safetensors", "--npy", "queries.npy", "--certified", says=["--dtype f32"])
             self.mistake(2, "index", "-o", "c.safetensors", "--npy", "rows.npy", "--append", "--dtype", "f32", says=["--append", "holds"])
 
+    def test_the_first_numbers(self):
+        self.index("--npy", "rows.npy", "--dims", 5)
+        for answer, query in zip(self.search("--npy", "queries.npy", "--dims", 5), self.queries):
+            self.assertEqual((answer["ids"], answer["scores"]), ranked(query[:5], [row[:5] for row in self.rows], 5))
+        self.mistake(2, "search", "--corpus", "c.safetensors", "--npy", "queries.npy", says=["8 numbers", "have 5"])
+        self.mistake(2, "search", "--corpus", "c.safetensors", "--npy", "queries.npy", "--dims", 9, says=["--dims 9", "have 8"])
+        self.mistake(2, "index", "-o", "c.safetensors", "--npy", "rows.npy", "--dims", 9, says=["--dims 9", "have 8"])
+
     def test_bits(self):
         self.index("--npy", "rows.npy", "--dtype", "bits")
         differs = lambda a, b: sum((x > 0) != (y > 0) for x, y in zip(a, b))
