@@ -222,4 +222,5 @@ def main():
     print(stem.with_suffix(".md"))
 
 
-main()
+if __name__ == "__main__":
+    main()
