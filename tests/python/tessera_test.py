@@ -237,7 +237,13 @@ class Corpora(TesseraTest):
 
         class DLPack:
             def __init__(self, array):
-                self.__dlpack__, self.__dlpack_device__ = array.__dlpack__, array.__dlpack_device__
+                self.array = array
+
+            def __dlpack__(self, **options):
+                return self.array.__dlpack__(**options)
+
+            def __dlpack_device__(self):
+                return self.array.__dlpack_device__()
 
         corpus = self.open()
         want = corpus.search(self.queries, 5)
