@@ -12,7 +12,7 @@ endfunction()
 # Preset, the pattern of the ctest tests to run in that tree, and, where not all, the programs to build.
 tree_check(clang clang ".")
 tree_check(asan_ubsan asan-ubsan ".")
-tree_check(tsan tsan "^(core|ops|models)$" test_core test_ops test_models)  # where threads meet
+tree_check(tsan tsan "^(core|ops|models|retrieval)$" test_core test_ops test_models test_retrieval)  # where threads meet
 
 # Fuzzing: one build, then half a minute a target, as many targets at a time as there are cores.
 tree_check(fuzz.build fuzz - fuzz_programs)  # CMake would drop an empty argument
