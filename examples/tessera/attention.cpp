@@ -38,8 +38,7 @@ int run_attention(const AttentionOptions& o) {
   if (inputs.streams() || inputs.total() != 1) throw Failure{kUsage, "--image " + o.image + ": expected one image"};
   inputs.next(input);
   const auto encoder = o.run.load(ctx, [&](const models::LoadOptions& load) {
-    return models::ImageEncoder::load(ctx, o.run.model, load,
-                                      o.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil);
+    return models::ImageEncoder::load(ctx, o.run.model, load, backend_of(o.backend));
   });
   const models::ImageModel& model = encoder.model();
   const auto& config = model.transformer->config();

@@ -36,10 +36,8 @@ struct DualOptions {
         ->check(CLI::Range(1, 1 << 24));
   }
   tessera::models::DualEncoder load(tessera::Context& ctx) const {
-    using tessera::image::Backend;
     return run.load(ctx, [&](const tessera::models::LoadOptions& load) {
-      return tessera::models::DualEncoder::load(ctx, run.model, load,
-                                                backend == "torchvision" ? Backend::torchvision : Backend::pil);
+      return tessera::models::DualEncoder::load(ctx, run.model, load, backend_of(backend));
     });
   }
 };

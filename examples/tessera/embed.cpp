@@ -102,7 +102,7 @@ int run_images(Context& ctx, const Options& o) {
   };
   const Part part = open_part(o, count, [&](const Shard& s) { return digest_images(s, inputs.list()); });
   if (part.state.kept) return outcome(part.state.skipped, part.state.nonfinite);
-  ImageJob job{o.run, {}, o.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil};
+  ImageJob job{o.run, {}, backend_of(o.backend)};
   job.embed.pooling = o.embed.pooling, job.embed.dims = o.embed.dims, job.embed.layers = o.embed.layers;
   job.embed.normalize = o.embed.normalize, job.embed.batch_tokens = o.embed.batch_tokens;
   models::TokenMerging merging;

@@ -22,6 +22,11 @@ namespace tool {
 inline constexpr const char* kImageHelp =
     "image files, folders or .tar archives of them, quoted patterns; - for paths on standard input, one a line";
 
+/// What --backend names.
+inline tessera::image::Backend backend_of(const std::string& name) {
+  return name == "torchvision" ? tessera::image::Backend::torchvision : tessera::image::Backend::pil;
+}
+
 /// One image: a file, or one of an archive.
 struct ImageInput {
   std::string name;  ///< a path, or ARCHIVE/ENTRY

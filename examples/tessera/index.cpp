@@ -8,7 +8,6 @@
 #include <tuple>
 #include <vector>
 
-#include <tessera/core/widen.hpp>
 #include <tessera/image.hpp>
 #include <tessera/retrieval/corpus_writer.hpp>
 
@@ -16,6 +15,7 @@
 #include "image_rows.hpp"
 #include "json_line.hpp"
 #include "lines.hpp"
+#include "npy_rows.hpp"
 #include "text_rows.hpp"
 #include "tool.hpp"
 
@@ -128,38 +128,32 @@ struct ImagesToIndex final : ImageSink {
 };
 
 int index_npy(Context& ctx, const IndexOptions& o) {
-  const auto file = or_exit(kOther, [&] { return io::NpyFile::open(o.npy); });
-  const AnyView& v = file.array();
-  if (v.rank != 2 || !widens(v.dtype) || v.extent[1] < 1)
-    throw Failure{kOther, o.npy + ": expected rows [N, E] of float32 or float16"};
-  const index_t dim = first_of(o.npy, v.extent[1], o.embed.dims), row_bytes = v.extent[1] * bit_width(v.dtype) / 8;
-  Indexer to(ctx, o, dim);
+  const NpyRows rows(o.npy, o.embed.dims);
+  Indexer to(ctx, o, rows.dim());
   std::optional<Lines> documents;
   if (!o.documents.empty()) documents.emplace(o.documents, true);
   Progress progress("rows");
-  std::vector<float> row(static_cast<std::size_t>(dim));
+  std::vector<float> row(static_cast<std::size_t>(rows.dim()));
   std::string document;
-  for (index_t r = 0; r < v.extent[0] && !interrupted(); ++r) {
+  for (index_t r = 0; r < rows.rows() && !interrupted(); ++r) {
     document.clear();
     if (documents && !documents->next_raw(document)) {
       if (interrupted()) break;
-      throw Failure{kOther, o.documents + ": " + std::to_string(r) + " lines for " + std::to_string(v.extent[0]) + " rows"};
+      throw Failure{kOther, o.documents + ": " + std::to_string(r) + " lines for " + std::to_string(rows.rows()) + " rows"};
     }
     io::Json json;
     std::string why;
     if (documents && (!Lines::json(document, json, why) || !json.is_object()))
       throw Failure{kOther, documents->where() + ": " + (why.empty() ? "not a JSON object" : why)};
-    widen(v.dtype, v.data + r * row_bytes, dim, row.data());
-    const std::string name = o.npy + ", row " + std::to_string(r);
-    if (std::all_of(row.begin(), row.end(), [](float x) { return std::isfinite(x); }))
+    if (rows.read(r, row.data()))
       to.row(row.data(), document);
     else
-      to.skip(r, name, "it holds NaN or infinity"), to.nonfinite();
-    progress.update(r + 1, static_cast<double>(r + 1) / static_cast<double>(v.extent[0]));
+      to.skip(r, o.npy + ", row " + std::to_string(r), "it holds NaN or infinity"), to.nonfinite();
+    progress.update(r + 1, static_cast<double>(r + 1) / static_cast<double>(rows.rows()));
   }
   progress.clear();
   if (documents && !interrupted() && documents->next_raw(document))
-    throw Failure{kOther, o.documents + ": more lines than the " + std::to_string(v.extent[0]) + " rows of " + o.npy};
+    throw Failure{kOther, o.documents + ": more lines than the " + std::to_string(rows.rows()) + " rows of " + o.npy};
   return to.finish();
 }
 
@@ -178,8 +172,7 @@ int index_texts(Context& ctx, const IndexOptions& o) {
 int index_images(Context& ctx, const IndexOptions& o) {
   ImageInputs inputs(o.images);
   const auto model = o.run.load(ctx, [&](const models::LoadOptions& load) {
-    return models::ImageEncoder::load(ctx, o.run.model, load,
-                                      o.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil);
+    return models::ImageEncoder::load(ctx, o.run.model, load, backend_of(o.backend));
   });
   models::ImageEmbedOptions embed;
   embed.batch_tokens = o.embed.batch_tokens, embed.dims = o.embed.dims;

@@ -79,7 +79,7 @@ int run_preprocess(const PreprocessOptions& o) {
   Context ctx = or_exit(kOther, [&] { return Context(ContextOptions{.threads = o.threads}); });
   const auto processor = or_refuse([&] {
     const auto folder = io::ModelFolder::open(o.model);
-    const auto backend = o.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil;
+    const auto backend = backend_of(o.backend);
     return folder.naming([&] { return image::ImageProcessor::load(folder.root(), backend); });
   });
   ImageInputs inputs(o.images);

@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include <tessera/core/widen.hpp>
 #include <tessera/image.hpp>
 #include <tessera/retrieval/corpus.hpp>
 #include <tessera/retrieval/corpus_words.hpp>
@@ -19,6 +18,7 @@
 #include "image_rows.hpp"
 #include "json_line.hpp"
 #include "lines.hpp"
+#include "npy_rows.hpp"
 #include "queries.hpp"
 #include "text_rows.hpp"
 
@@ -149,17 +149,13 @@ struct ImagesToAnswers final : NamingSink {
 };
 
 int by_npy(Context& ctx, const CorpusSearch& o, index_t k) {
-  const auto file = or_exit(kOther, [&] { return io::NpyFile::open(o.npy); });
-  const AnyView& v = file.array();
-  if (v.rank != 2 || !widens(v.dtype)) throw Failure{kOther, o.npy + ": expected queries [B, E] of float32 or float16"};
+  const NpyRows rows(o.npy, o.embed.dims);
   Answers answers(ctx, o, k);
-  const index_t dim = first_of(o.npy, v.extent[1], o.embed.dims);
-  answers.expect_dim(dim, o.npy);
+  answers.expect_dim(rows.dim(), o.npy);
   bool any_nonfinite = false;
-  std::vector<float> query(static_cast<std::size_t>(dim));
-  for (index_t b = 0; b < v.extent[0] && !interrupted(); ++b) {
-    widen(v.dtype, v.data + b * v.extent[1] * bit_width(v.dtype) / 8, dim, query.data());
-    if (std::all_of(query.begin(), query.end(), [](float x) { return std::isfinite(x); })) {
+  std::vector<float> query(static_cast<std::size_t>(rows.dim()));
+  for (index_t b = 0; b < rows.rows() && !interrupted(); ++b) {
+    if (rows.read(b, query.data())) {
       answers.add(json_of(static_cast<long long>(b)), query.data());
     } else {
       say(o.npy + ", row " + std::to_string(b) + " skipped: it holds NaN or infinity");
@@ -208,8 +204,7 @@ int by_images(Context& ctx, const CorpusSearch& o, const DualOptions& shared, in
   ImageInputs inputs(shared.images);
   Answers answers(ctx, o, k);
   const auto model = shared.run.load(ctx, [&](const models::LoadOptions& load) {
-    return models::ImageEncoder::load(ctx, shared.run.model, load,
-                                      shared.backend == "torchvision" ? image::Backend::torchvision : image::Backend::pil);
+    return models::ImageEncoder::load(ctx, shared.run.model, load, backend_of(shared.backend));
   });
   auto embed = shared.embed;
   embed.dims = o.embed.dims;

@@ -83,12 +83,6 @@ std::unique_ptr<tessera::models::WeightCache> open_cache(const std::string& fold
 inline constexpr const char* kUserCache = "~";
 
 inline constexpr const char* kDimsHelp = "keep so many numbers; a model's are normalised again (Matryoshka)";
-/// The first `dims` of the numbers that rows of a file have, all for 0.
-inline tessera::index_t first_of(const std::string& file, tessera::index_t numbers, tessera::index_t dims) {
-  if (dims > numbers)
-    throw Failure{kUsage, "--dims " + std::to_string(dims) + ": the rows of " + file + " have " + std::to_string(numbers)};
-  return dims > 0 ? dims : numbers;
-}
 
 inline void add_dtype(CLI::App& app, std::string& dtype) {
   app.add_option("--dtype", dtype, "of the linear layers: f32, bf16 or int8")->check(CLI::IsMember({"f32", "bf16", "int8"}));

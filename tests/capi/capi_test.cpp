@@ -185,7 +185,10 @@ std::string bytes_of(const std::string& path) {
 
 TEST_F(CApi, Images) {
   const tessera_status loaded = tessera_image_encoder_load(context, kScenes.c_str(), TESSERA_F32, &image);
-  if (loaded == TESSERA_UNSUPPORTED) GTEST_SKIP() << tessera_last_error();
+#ifndef TESSERA_CAPI_IMAGE
+  EXPECT_EQ(loaded, TESSERA_UNSUPPORTED);
+  return;
+#endif
   ASSERT_EQ(loaded, TESSERA_OK) << tessera_last_error();
   std::int64_t dim = 0;
   ASSERT_OK(tessera_image_encoder_dim(image, nullptr, &dim));

@@ -140,7 +140,6 @@ inline void Corpus::search(Context& ctx, View<const float, 2> queries, const Sea
   std::vector<std::uint64_t> may = {o.allowed.begin(), o.allowed.end()}, words;
   if (removed_) {
     may.resize(removed_->size(), ~std::uint64_t{0});
-    if (o.allowed.empty()) std::fill(may.begin(), may.end(), ~std::uint64_t{0});
     for (std::size_t i = 0; i < may.size(); ++i) may[i] &= ~(*removed_)[i];
   }
   for (index_t b = 0; b < batch; ++b) out.counts(b) = 0;
