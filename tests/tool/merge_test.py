@@ -41,7 +41,10 @@ class Merge(ToolTest):
     def test_rounds_give_a_time(self):
         row = self.merge("--merge", "r=4", "--rounds", 2).stdout.splitlines()[2].split()
         self.assertGreater(float(row[2]), 0)
-        self.assertAlmostEqual(float(row[3].rstrip("x")) / float(row[4].rstrip("x")), float(row[5].rstrip("%")) / 100, delta=0.05)
+        faster, ideal, share = float(row[3].rstrip("x")), float(row[4].rstrip("x")), float(row[5].rstrip("%")) / 100
+        self.assertGreater(ideal, 1)
+        # each number is rounded to two digits behind the point (the share to a whole percent), however large the first became on a busy machine
+        self.assertAlmostEqual(faster / ideal, share, delta=0.01 + (0.01 + 0.01 * faster) / ideal)
 
     def test_the_picture(self):
         for ending in ("png", "svg"):
