@@ -17,10 +17,15 @@ function(tessera_own_code target)
       target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized -Wno-uninitialized)
     endif()
   endif()
+endfunction()
+
+# tessera_fuzzed(source...): sources in which libFuzzer sees what an input reaches: those that read what is hostile, not the
+# kernels nor the tests, which would only run slower.
+function(tessera_fuzzed)
   if(TESSERA_FUZZ)
     if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
-      message(FATAL_ERROR "TESSERA_FUZZ needs clang++ (libFuzzer): set CMAKE_CXX_COMPILER, or use --preset fuzz")
+      message(FATAL_ERROR "TESSERA_FUZZ needs clang++ (libFuzzer): set CMAKE_CXX_COMPILER, or use --preset asan-ubsan")
     endif()
-    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+    set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS -fsanitize=fuzzer-no-link)
   endif()
 endfunction()

@@ -10,19 +10,19 @@ function(tree_check name)
 endfunction()
 
 # Preset, the pattern of the ctest tests to run in that tree, and, where not all, the programs to build.
-tree_check(clang clang ".")
+tree_check(asan_ubsan.build asan-ubsan -)  # all that there is, by clang++
 tree_check(asan_ubsan asan-ubsan ".")
 tree_check(tsan tsan "^(core|ops|models|retrieval)$" test_core test_ops test_models test_retrieval)  # where threads meet
+set_tests_properties(asan_ubsan.build PROPERTIES FIXTURES_SETUP sanitized)
+set_tests_properties(asan_ubsan PROPERTIES FIXTURES_REQUIRED sanitized)
 
-# Fuzzing: one build, then half a minute a target, as many targets at a time as there are cores.
-tree_check(fuzz.build fuzz - fuzz_programs)  # CMake would drop an empty argument
-set_tests_properties(fuzz.build PROPERTIES FIXTURES_SETUP fuzz_programs)
+# Fuzzing: half a minute a target, as many targets at a time as there are cores.
 file(GLOB targets CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/*_fuzz.cpp")
 foreach(source IN LISTS targets)
   get_filename_component(program "${source}" NAME_WE)
   string(REGEX REPLACE "_fuzz$" "" name "${program}")
   add_test(NAME fuzz.${name} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/run ${name} 30 WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
-  set_tests_properties(fuzz.${name} PROPERTIES LABELS check FIXTURES_REQUIRED fuzz_programs TIMEOUT 300)
+  set_tests_properties(fuzz.${name} PROPERTIES LABELS check FIXTURES_REQUIRED sanitized TIMEOUT 300)
 endforeach()
 
 # The bits promise over compilers, optimisation levels and instruction sets; threads and batches are unit tests.

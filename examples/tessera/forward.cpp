@@ -106,7 +106,7 @@ int run_forward(const ForwardOptions& o) {
   const auto model = o.run.load(ctx, [&](const models::LoadOptions& load) {
     return models::load_text_model(ctx, io::ModelFolder::open(o.run.model), load);
   });
-  const models::PaddedBatch batch(view(ids), view(mask), view(types), view(positions));
+  const models::PaddedBatch batch(model.transformer->config(), view(ids), view(mask), view(types), view(positions));
   const index_t c = model.transformer->config().block.channels;
   Outputs outputs{batch, rows, columns, {}, {}};
   const Taps taps{"*", Outputs::sink, &outputs};

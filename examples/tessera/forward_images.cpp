@@ -131,7 +131,7 @@ void run_both(Context& ctx, const models::DualModel& model, const std::vector<op
   index_t rows = -1, columns = -1;
   const auto ids = integers(in, "input_ids", rows, columns), mask = integers(in, "attention_mask", rows, columns);
   const View<const std::int32_t, 2> none;
-  const models::PaddedBatch batch(View<const std::int32_t, 2>(ids->data(), rows, columns),
+  const models::PaddedBatch batch(model.text.transformer->config(), View<const std::int32_t, 2>(ids->data(), rows, columns),
                                   mask ? View<const std::int32_t, 2>(mask->data(), rows, columns) : none);
   const index_t c = model.text.transformer->config().block.channels, n = static_cast<index_t>(images.size());
   std::vector<float> memory(static_cast<std::size_t>(batch.tokens() * c));

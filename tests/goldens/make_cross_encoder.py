@@ -2,7 +2,7 @@
 
     python make_cross_encoder.py [--out FOLDER]          # default: cross_encoder/ beside this script
 
-BertForSequenceClassification with random parameters, the matrices behind the last layer enlarged so that scores of pairs differ, and
+Classifiers of BERT and of the families after it with random parameters, the matrices behind the last layer enlarged so that scores of pairs differ, and
 the vocabulary of make_sentence_transformers.py. Run in float64, one pair at a time, recorded as float32. README.md tells the
 folders apart. Needs: torch, transformers, sentence-transformers, tokenizers, safetensors (versions used are in each golden.json).
 """
@@ -23,13 +23,19 @@ from common import randomise, versions
 from make_sentence_transformers import chosen_texts, wordpiece, write_json
 from texts import CODE, ENGLISH, LANGUAGES, long_texts
 
-FOLDERS = [  # config, tokenizer_config.json beside the usual, arguments of CrossEncoder
+FOLDERS = [  # config, tokenizer_config.json beside the usual, arguments of CrossEncoder; BERT unless the name is a family's
     ("one_label", dict(hidden_size=24, num_attention_heads=3, intermediate_size=37, num_hidden_layers=2, max_position_embeddings=64, num_labels=1), dict(model_max_length=512), {}),
     ("three_labels", dict(hidden_size=20, num_attention_heads=2, intermediate_size=41, num_hidden_layers=1, max_position_embeddings=80, num_labels=3),
      dict(model_max_length=48, truncation_side="left", model_input_names=["input_ids", "attention_mask"]), {}),
     ("saved", dict(hidden_size=28, num_attention_heads=4, intermediate_size=30, num_hidden_layers=1, max_position_embeddings=40, num_labels=1), dict(model_max_length=33),
      dict(activation_fn=torch.nn.Identity(), prompts={"query": "search query: "}, default_prompt_name="query")),
+    ("roberta", dict(hidden_size=20, num_attention_heads=2, intermediate_size=23, num_hidden_layers=1, max_position_embeddings=50, num_labels=1, pad_token_id=0, type_vocab_size=1), dict(model_max_length=45), {}),
+    ("electra", dict(hidden_size=20, num_attention_heads=2, intermediate_size=23, num_hidden_layers=1, max_position_embeddings=50, num_labels=2, embedding_size=8, type_vocab_size=2), dict(model_max_length=50, model_input_names=["input_ids", "token_type_ids", "attention_mask"]), {}),
+    ("distilbert", dict(dim=18, n_heads=3, hidden_dim=23, n_layers=1, max_position_embeddings=50, num_labels=1), dict(model_max_length=50, model_input_names=["input_ids", "attention_mask"]), {}),
+    ("mpnet", dict(hidden_size=20, num_attention_heads=2, intermediate_size=23, num_hidden_layers=1, max_position_embeddings=50, num_labels=1, pad_token_id=0), dict(model_max_length=40, model_input_names=["input_ids", "attention_mask"]), {}),
 ]
+FAMILIES = {"roberta": (tf.RobertaConfig, tf.RobertaForSequenceClassification), "electra": (tf.ElectraConfig, tf.ElectraForSequenceClassification),
+            "distilbert": (tf.DistilBertConfig, tf.DistilBertForSequenceClassification), "mpnet": (tf.MPNetConfig, tf.MPNetForSequenceClassification)}
 
 
 def pairs():
@@ -44,13 +50,19 @@ def write_folder(folder, sizes, tokenizer_config, seed):
     folder.mkdir(parents=True)
     tok = wordpiece(True, LANGUAGES + ENGLISH + CODE)
     tok.save(str(folder / "tokenizer.json"))
-    write_json(folder / "tokenizer_config.json", dict(tokenizer_class="BertTokenizer", do_lower_case=True, unk_token="[UNK]", sep_token="[SEP]", pad_token="[PAD]", cls_token="[CLS]", mask_token="[MASK]", **tokenizer_config))
-    bert = tf.BertForSequenceClassification(tf.BertConfig(vocab_size=tok.get_vocab_size(), type_vocab_size=2, **sizes))
-    randomise(bert, seed)
+    family = FAMILIES.get(folder.name)
+    tokenizer_class = "PreTrainedTokenizerFast" if family else "BertTokenizer"
+    write_json(folder / "tokenizer_config.json", dict(tokenizer_class=tokenizer_class, do_lower_case=True, unk_token="[UNK]", sep_token="[SEP]", pad_token="[PAD]", cls_token="[CLS]", mask_token="[MASK]", **tokenizer_config))
+    config, classifier = family or (tf.BertConfig, tf.BertForSequenceClassification)
+    if not family:
+        sizes = dict(type_vocab_size=2, **sizes)
+    model = classifier(config(vocab_size=tok.get_vocab_size(), **sizes))
+    randomise(model, seed)
     with torch.no_grad():
-        bert.bert.pooler.dense.weight.mul_(3)
-        bert.classifier.weight.mul_(3)
-    bert.save_pretrained(folder)
+        for name, parameter in model.named_parameters():
+            if name.endswith("weight") and ("classifier" in name or "pooler" in name):
+                parameter.mul_(3)
+    model.save_pretrained(folder)
 
 
 def record(folder, seed, rows):

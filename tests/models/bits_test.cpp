@@ -23,11 +23,19 @@ using models::TransformerConfig;
 
 constexpr index_t kVocabulary = 50;
 
-TransformerConfig config(bool pre_norm) {
+enum class Kind { post, pre, distances };
+constexpr const char* kKinds[] = {"post", "pre", "distances"};
+
+TransformerConfig config(Kind kind) {
+  const bool pre_norm = kind == Kind::pre;
   TransformerConfig c;
   c.block.channels = 24, c.block.heads = c.block.kv_heads = 3, c.block.head_dim = 8, c.block.mlp_width = 40;
   c.layers = 2, c.vocab_size = kVocabulary, c.max_positions = 64;
   c.block.pre_norm = c.final_norm = pre_norm, c.embedding_norm = !pre_norm;
+  if (kind == Kind::distances) {
+    c.embedding_width = 10, c.relative_buckets = 8, c.relative_max_distance = 20;
+    c.first_position = 3, c.uncounted_token = 2;
+  }
   return c;
 }
 
@@ -45,16 +53,17 @@ std::vector<std::uint32_t> bits_of(const Matrix& m, const Texts& t, index_t b) {
   return {all.begin() + t.cu[at] * m.columns, all.begin() + t.cu[at + 1] * m.columns};
 }
 
-struct EncoderBits : testing::TestWithParam<std::tuple<bool, DType>> {
-  StackData data{config(std::get<bool>(GetParam())), {}, 3, std::get<DType>(GetParam())};
+struct EncoderBits : testing::TestWithParam<std::tuple<Kind, DType>> {
+  StackData data{config(std::get<Kind>(GetParam())), {}, 3, std::get<DType>(GetParam())};
   Texts texts = batch();
   Context plain{isas().front(), 1};
   Matrix expected = forward(data.model(plain), plain, texts.inputs());
 };
 INSTANTIATE_TEST_SUITE_P(Stacks, EncoderBits,
-                         testing::Combine(testing::Bool(), testing::Values(DType::f32, DType::bf16, DType::i8)),
+                         testing::Combine(testing::Values(Kind::post, Kind::pre, Kind::distances),
+                                          testing::Values(DType::f32, DType::bf16, DType::i8)),
                          [](const auto& p) {
-                           return std::string(std::get<bool>(p.param) ? "pre" : "post") +
+                           return std::string(kKinds[static_cast<int>(std::get<Kind>(p.param))]) +
                                   dtype_name(std::get<DType>(p.param));
                          });
 
@@ -166,15 +175,19 @@ TEST_P(EncoderBits, PaddedInputIsTheRaggedOne) {
         positions(ids.size(), 0);
     for (index_t b = 0; b < rows; ++b) {
       const index_t from = texts.cu[static_cast<std::size_t>(b)], n = texts.cu[static_cast<std::size_t>(b) + 1] - from;
+      std::vector<std::int32_t> own(static_cast<std::size_t>(n));
+      models::default_positions(data.model(plain).config(), View<const std::int32_t, 1>(texts.ids.data() + from, n),
+                                own.data());
       for (index_t t = 0; t < n; ++t) {
         const auto at = static_cast<std::size_t>(b * kColumns + column_of(t, n));
-        ids[at] = texts.ids[static_cast<std::size_t>(from + t)], mask[at] = 1, positions[at] = static_cast<std::int32_t>(t);
+        ids[at] = texts.ids[static_cast<std::size_t>(from + t)], mask[at] = 1,
+        positions[at] = own[static_cast<std::size_t>(t)];
       }
     }
     const auto view = [&](const std::vector<std::int32_t>& v) {
       return View<const std::int32_t, 2>(v.data(), rows, kColumns);
     };
-    return models::PaddedBatch(view(ids), view(mask), {}, view(positions));
+    return models::PaddedBatch(data.model(plain).config(), view(ids), view(mask), {}, view(positions));
   };
   const models::PaddedBatch right = place([](index_t t, index_t) { return t; }),
                             left = place([](index_t t, index_t n) { return kColumns - n + t; }),
@@ -183,6 +196,7 @@ TEST_P(EncoderBits, PaddedInputIsTheRaggedOne) {
     Context ctx(isa, 2);
     const Transformer model = data.model(ctx);
     for (const models::PaddedBatch* p : {&right, &left, &holes}) {
+      if (p == &holes && data.has_distances()) continue;  // which holes make larger
       ASSERT_EQ(p->tokens(), texts.tokens());
       EXPECT_EQ(expected.bits(), forward(model, ctx, p->inputs()).bits()) << isa_name(isa);
     }
@@ -218,7 +232,7 @@ TEST_P(EncoderBits, OddNumbersInOneSequenceStayThere) {
       0.f, -0.f, 1e-40f, -3e-45f, inf, -inf, std::numeric_limits<float>::max(), std::numeric_limits<float>::quiet_NaN()};
   for (std::int32_t& id : texts.ids) id = id == 7 ? 8 : id;
   expected = forward(data.model(plain), plain, texts.inputs());
-  for (index_t c = 0; c < 24; ++c) data.word()(7, c) = odd[c % 8];
+  for (index_t c = 0; c < data.word().columns; ++c) data.word()(7, c) = odd[c % 8];
   const index_t at = 20;  // a sequence in the middle of a group
   ASSERT_GT(texts.cu[at + 1], texts.cu[at]);
   texts.ids[static_cast<std::size_t>(texts.cu[at])] = 7;

@@ -48,7 +48,8 @@ std::vector<float> logits(const CrossEncoder& model, Context& ctx) {
 }
 
 class TinyCrossEncoder : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Folders, TinyCrossEncoder, testing::Values("one_label", "three_labels", "saved"),
+INSTANTIATE_TEST_SUITE_P(Folders, TinyCrossEncoder,
+                         testing::Values("one_label", "three_labels", "saved", "roberta", "electra", "distilbert", "mpnet"),
                          [](const auto& p) { return std::string(p.param); });
 
 TEST_P(TinyCrossEncoder, ScoresEqualTheRecordedOnes) {
@@ -138,7 +139,7 @@ TEST_F(Changed, WhatIsNoClassifierIsRefused) {
     change(file, f);
     TESSERA_EXPECT_ERROR(code, says, (void)CrossEncoder::load(ctx, root));
   };
-  refused(Code::kUnsupported, "known: bert", "config.json", [](io::Json& j) { j["model_type"] = "roberta"; });
+  refused(Code::kUnsupported, "known: bert", "config.json", [](io::Json& j) { j["model_type"] = "reformer"; });
   refused(Code::kShapeMismatch, "classifier", "config.json", [](io::Json& j) { j["id2label"]["1"] = "LABEL_1"; });
   refused(Code::kShapeMismatch, "classifier", "config.json", [](io::Json& j) { j.erase("id2label"); });  // 2 by default
   refused(Code::kFormat, "num_labels", "config.json", [](io::Json& j) { j["num_labels"] = -1; });

@@ -42,11 +42,13 @@ struct Problem {
   ref::Result expected(const ops::AttentionParams& p = {}, ref::Result* probabilities = nullptr) const {
     std::vector<float> weights;
     for (index_t i = 0; i < p.key_weights.extent[0]; ++i) weights.push_back(p.key_weights(i));
+    std::vector<std::int32_t> places;
+    for (index_t i = 0; i < p.places.extent[0]; ++i) places.push_back(p.places(i));
     Problem of = *this;
     for (Matrix* m : {&of.q, &of.k, &of.v})
       for (float& x : m->memory) x = p.compute == DType::bf16 ? ref::rounded(x) : x;
     return ref::attention({of.q.heads(s.heads), of.k.heads(s.kv_heads), of.v.heads(s.kv_heads), s.cu_q, s.cu_k, p.scale,
-                           p.causal, p.window_left, p.window_right, weights},
+                           p.causal, p.window_left, p.window_right, weights, p.distance_bias, places},
                           probabilities);
   }
   index_t most_keys() const {
@@ -122,6 +124,63 @@ TEST_P(Attention, WeighsKeysAndGivesProbabilities) {
       ASSERT_TRUE(close(name(p), problem.run(ctx, p), out)) << "problem " << seed - 1;
       ASSERT_TRUE(close("probabilities", probabilities, expected)) << "problem " << seed - 1;
     }
+}
+// The largest distance of a call without places.
+index_t farthest(const Shape& s) {
+  index_t most = 1;
+  for (std::size_t b = 1; b < s.cu_q.size(); ++b)
+    most = std::max({most, s.cu_q[b] - s.cu_q[b - 1], s.cu_k[b] - s.cu_k[b - 1]});
+  return most - 1;
+}
+TEST_P(Attention, BiasesByDistance) {
+  std::uint64_t seed = 200;
+  for (const Shape& s : shapes())
+    for (auto p : params()) {
+      const Problem problem(s, seed++);
+      const index_t heads = seed % 2 == 0 ? s.heads : 1, reach = farthest(s) + static_cast<index_t>(seed % 3);
+      const Matrix bias = filled(heads, 2 * reach + 1, {.seed = seed, .scale = 3.f, .pad = 3});
+      p.distance_bias = bias.in();
+      ASSERT_TRUE(close(name(p), problem.run(ctx, p), problem.expected(p))) << "problem " << seed - 1;
+      with_threads([&](Context& many) { EXPECT_EQ(problem.run(many, p).bits(), problem.run(ctx, p).bits()); });
+    }
+}
+TEST_P(Attention, PlacesOfKeysWithGaps) {
+  std::uint64_t seed = 300;
+  Random random(7);
+  for (const Shape& s : shapes()) {
+    if (s.cu_q != s.cu_k) continue;
+    for (auto p : params()) {
+      const Problem problem(s, seed++);
+      std::vector<std::int32_t> places;
+      std::int32_t most = 0;
+      for (std::size_t b = 1; b < s.cu_k.size(); ++b) {
+        auto at = static_cast<std::int32_t>(random.in(0, 9));
+        for (index_t t = s.cu_k[b - 1]; t < s.cu_k[b]; ++t)
+          places.push_back(at), most = std::max(most, at), at += static_cast<std::int32_t>(random.in(1, 4));
+      }
+      p.places = View<const std::int32_t, 1>(places.data(), static_cast<index_t>(places.size()));
+      ASSERT_TRUE(close(name(p), problem.run(ctx, p), problem.expected(p))) << "problem " << seed - 1;
+      const Matrix bias = filled(s.heads, 2 * most + 1, {.seed = seed, .scale = 3.f, .pad = 1});
+      p.distance_bias = bias.in();
+      ASSERT_TRUE(close(name(p), problem.run(ctx, p), problem.expected(p))) << "problem " << seed - 1;
+    }
+  }
+}
+TEST_P(Attention, PlacesWithoutGapsChangeNoBit) {
+  for (const Shape& s : shapes()) {
+    if (s.cu_q != s.cu_k) continue;
+    for (auto p : params()) {
+      const Problem problem(s, 9);
+      const Matrix bias = filled(s.heads, 2 * farthest(s) + 1, {.seed = 4});
+      p.distance_bias = bias.in();
+      const auto plain = problem.run(ctx, p).bits();
+      std::vector<std::int32_t> places;
+      for (std::size_t b = 1; b < s.cu_k.size(); ++b)
+        for (index_t t = s.cu_k[b - 1]; t < s.cu_k[b]; ++t) places.push_back(static_cast<std::int32_t>(t + 5));
+      p.places = View<const std::int32_t, 1>(places.data(), static_cast<index_t>(places.size()));
+      EXPECT_EQ(problem.run(ctx, p).bits(), plain);
+    }
+  }
 }
 TEST_P(Attention, WeightsOfOneAndProbabilitiesChangeNoBit) {
   for (const Shape& s : shapes())
@@ -311,8 +370,6 @@ TEST_P(Attention, RefusesByNameWhatItDoesNotHave) {
   refused("dense mask", [&](auto& a) { a.mask = View<const std::uint8_t, 2>(&byte, 1, 1); });
   refused("block mask", [&](auto& a) { a.blocks = View<const std::int32_t, 1>(&word, 1); });
   refused("additive bias", [&](auto& a) { a.bias = View<const float, 3>(&number, 1, 1, 1); });
-  refused("relative bias", [&](auto& a) { a.relative_bias = View<const float, 2>(&number, 1, 1); });
-  refused("ALiBi", [&](auto& a) { a.alibi_slopes = View<const float, 1>(&number, 1); });
   refused("log-sum-exp", [&](auto& a) { a.log_sum_exp = View<float, 2>(&number, 1, 1); });
   refused("f32 or bf16", [&](auto& a) { a.compute = DType::f16; });
   EXPECT_EQ(out.bits(), before);
@@ -362,6 +419,34 @@ TEST_P(Attention, RefusesWhatDoesNotFitAndLeavesTheOutput) {
   refused(shape, "rows of probabilities", kept(4, 5, 5));
   refused(shape, "columns of probabilities", kept(4, 6, 4));
   EXPECT_EQ(probabilities, std::vector<float>(4 * 6 * 5, 2.f));
+  const auto biased = [&](index_t h, index_t columns) {
+    return [&, h, columns](Call& c) { c.params.distance_bias = View<const float, 2>(probabilities.data(), h, columns); };
+  };
+  refused(shape, "heads of distance_bias", biased(2, 9));
+  refused(shape, "2 R + 1", biased(4, 8));
+  refused(shape, "2 R + 1", biased(4, 7));  // 5 keys: distances to 4
+  const std::vector<std::int32_t> rising{0, 1, 2, 0, 1, 2, 3, 9}, level{0, 1, 1, 0, 1, 2, 3, 4};
+  const auto placed = [&](const std::vector<std::int32_t>& at, std::vector<index_t> cu_k) {
+    return [&, cu_k](Call& c) {
+      c.params.places = View<const std::int32_t, 1>(at.data(), static_cast<index_t>(at.size()));
+      c.cu_k = cu_k;
+    };
+  };
+  refused(shape, "as many queries as keys", placed(rising, {0, 3, 8}));
+  refused(shape, "places", [&](Call& c) { c.params.places = View<const std::int32_t, 1>(rising.data(), 7); });
+  const auto of_itself = [&](Call& c) {
+    c.q = c.q.slice(0, 6), c.k = c.k.slice(0, 6), c.v = c.v.slice(0, 6), c.cu_k = c.cu_q;
+  };
+  refused(Code::kBadArgument, "rise", [&](Call& c) {
+    of_itself(c);
+    c.params.places = View<const std::int32_t, 1>(level.data() + 1, 6);
+  });
+  const std::vector<std::int32_t> far{0, 1, 1, 2, 3, 9};
+  refused(shape, "2 R + 1", [&](Call& c) {
+    of_itself(c);
+    c.params.places = View<const std::int32_t, 1>(far.data(), 6);
+    biased(4, 5)(c);
+  });
   refused(Code::kBadStride, "contiguous", [](Call& c) { c.q.stride[2] = 2; });
   refused(Code::kBadStride, "contiguous", [](Call& c) { c.k.stride[2] = 2; });
   refused(Code::kBadStride, "contiguous", [](Call& c) { c.v.stride[2] = 2; });

@@ -16,6 +16,8 @@ struct AttentionArgs {
   bool causal = false;
   index_t window_left = -1, window_right = -1;
   std::vector<float> key_weights = {};  // empty: all 1
+  View<const float, 2> distance_bias = {};
+  std::vector<std::int32_t> places = {};  // empty: key j at j, query i at i + Tk - Tq
 };
 
 inline bool sees(const AttentionArgs& g, index_t own, index_t key) {
@@ -31,20 +33,28 @@ inline Result attention(const AttentionArgs& g, Result* probabilities = nullptr)
   Result out(g.q.extent[0], heads * dv);
   for (std::size_t b = 0; b + 1 < g.cu_q.size(); ++b) {
     const index_t tq = g.cu_q[b + 1] - g.cu_q[b], tk = g.cu_k[b + 1] - g.cu_k[b];
+    const auto place = [&](index_t j) {
+      return g.places.empty() ? j : index_t{g.places[static_cast<std::size_t>(g.cu_k[b] + j)]};
+    };
     for (index_t i = 0; i < tq; ++i)
       for (index_t h = 0; h < heads; ++h) {
+        const index_t own = place(i + tk - tq);
         std::vector<double> score(static_cast<std::size_t>(tk), -INFINITY);
         double top = -INFINITY, size = 0, sum = 0;
         for (index_t j = 0; j < tk; ++j) {
-          if (!sees(g, i + tk - tq, j)) continue;
+          if (!sees(g, own, place(j))) continue;
           double s = 0, m = 0;
           for (index_t c = 0; c < d; ++c) {
             const double p = double{g.q(g.cu_q[b] + i, h, c)} * double{g.k(g.cu_k[b] + j, h / group, c)};
             s += p, m += std::fabs(p);
           }
           const double weight = g.key_weights.empty() ? 1 : g.key_weights[static_cast<std::size_t>(g.cu_k[b] + j)];
-          score[static_cast<std::size_t>(j)] = s * scale + std::log(weight);
-          top = std::max(top, score[static_cast<std::size_t>(j)]), size = std::max(size, m * std::fabs(scale));
+          const View<const float, 2>& bias = g.distance_bias;
+          const double apart =
+              bias.data ? double{bias(bias.extent[0] == 1 ? 0 : h, bias.extent[1] / 2 + place(j) - own)} : 0;
+          score[static_cast<std::size_t>(j)] = s * scale + apart + std::log(weight);
+          top = std::max(top, score[static_cast<std::size_t>(j)]);
+          size = std::max(size, m * std::fabs(scale) + std::fabs(apart));
         }
         for (double s : score) sum += s == -INFINITY ? 0 : std::exp(s - top);
         for (index_t j = 0; probabilities && j < tk; ++j) {

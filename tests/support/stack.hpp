@@ -14,14 +14,17 @@ class StackData {
   StackData(const models::TransformerConfig& c, LayerParts parts, std::uint64_t seed, DType weights = DType::f32)
       : config_(c),
         weights_(weights),
-        word_(filled(c.vocab_size, c.block.channels, {.seed = seed})),
-        position_(filled(c.max_positions, c.block.channels, {.seed = seed + 1})),
-        segment_(filled(c.segment_types, c.block.channels, {.seed = seed + 2})),
+        word_(filled(c.vocab_size, width(), {.seed = seed})),
+        position_(filled(c.max_positions, width(), {.seed = seed + 1})),
+        segment_(filled(c.segment_types, width(), {.seed = seed + 2})),
         gamma_(filled(1, c.block.channels, {.seed = seed + 3, .scale = 0.5f, .shift = 1.f})),
-        beta_(filled(1, c.block.channels, {.seed = seed + 4, .scale = 0.5f})) {
+        beta_(filled(1, c.block.channels, {.seed = seed + 4, .scale = 0.5f})),
+        projection_(filled(c.block.channels, width(), {.seed = seed + 5})),
+        relative_(filled(c.relative_buckets, c.block.heads, {.seed = seed + 6, .scale = 2.f})) {
     for (index_t i = 0; i < c.layers; ++i) layers_.emplace_back(c.block, parts, seed + 10 + static_cast<std::uint64_t>(i));
   }
   Matrix& word() { return word_; }
+  bool has_distances() const { return config_.relative_buckets > 0; }
 
   models::TransformerTensors tensors() const {
     models::TransformerTensors t;
@@ -30,6 +33,13 @@ class StackData {
     if (config_.segment_types > 0) t.tables.segment = segment_.in();
     t.embedding_norm = t.final_norm = gamma_.row();
     t.embedding_norm_bias = t.final_norm_bias = beta();
+    if (config_.embedding_width > 0) {
+      t.embedding_norm = t.embedding_norm.slice(0, width()), t.embedding_norm_bias = t.embedding_norm_bias.slice(0, width());
+      t.embedding_projection = WeightView(projection_.in());
+      t.embedding_projection.packed = weights_;
+      t.embedding_projection_bias = beta();
+    }
+    if (config_.relative_buckets > 0) t.relative_bias = relative_.in();
     t.layer = [this](index_t layer) {
       models::LayerTensors l = layers_[static_cast<std::size_t>(layer)].tensors();
       for (WeightView* w : {&l.q, &l.k, &l.v, &l.attention_out, &l.mlp_gate, &l.mlp_in, &l.mlp_out}) w->packed = weights_;
@@ -39,7 +49,8 @@ class StackData {
   }
   models::Transformer model(Context& ctx) const { return models::Transformer(ctx, config_, tensors()); }
 
-  /// The last hidden state in double. Absent indices: 0, 1, ... from the config's first position, and 0.
+  /// The last hidden state in double, of stacks without a projection of embeddings and biases by distance. Absent indices:
+  /// 0, 1, ... from the config's first position, and 0.
   ref::Rows reference(const std::vector<std::int32_t>& ids, const std::vector<index_t>& cu,
                       const std::vector<std::int32_t>& positions = {},
                       const std::vector<std::int32_t>& segments = {}) const {
@@ -64,12 +75,13 @@ class StackData {
   }
 
  private:
+  index_t width() const { return config_.embedding_width > 0 ? config_.embedding_width : config_.block.channels; }
   View<const float, 1> beta() const {
     return config_.block.norm == ops::NormKind::rms_norm ? View<const float, 1>() : beta_.row();
   }
   models::TransformerConfig config_;
   DType weights_;
-  Matrix word_, position_, segment_, gamma_, beta_;
+  Matrix word_, position_, segment_, gamma_, beta_, projection_, relative_;
   std::vector<LayerData> layers_;
 };
 

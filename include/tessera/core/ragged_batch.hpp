@@ -7,8 +7,11 @@ namespace tessera {
 /// B sequences of T_b tokens in `cu_seqlens[B]` rows: sequence b is rows [cu_seqlens[b], cu_seqlens[b+1]).
 /// Left padding, holes in a mask and merged tokens are just positions and lengths. Views borrow the caller's memory.
 struct RaggedBatch {
-  View<const index_t, 1> cu_seqlens = {};        ///< [B + 1], starts at 0, never decreases
-  View<const std::int32_t, 2> positions = {};    ///< [axes, sum T], or empty: 0, 1, ... within each sequence on one axis
+  View<const index_t, 1> cu_seqlens = {};      ///< [B + 1], starts at 0, never decreases
+  View<const std::int32_t, 2> positions = {};  ///< [axes, sum T], or empty: 0, 1, ... within each sequence on one axis
+  /// [sum T], or empty: 0, 1, ... within each sequence. Rising within a sequence: where a token stands when those between
+  /// that a mask leaves out are counted. Windows and biases by distance go by them.
+  View<const std::int32_t, 1> columns = {};
   View<const std::int32_t, 1> segment_ids = {};  ///< [sum T], or empty: all 0 (BERT's token types)
   View<const float, 1> key_weights = {};         ///< [sum T] > 0, or empty: all 1. How many tokens a merged key stands for.
 
@@ -29,6 +32,8 @@ struct RaggedBatch {
       if (length(b) < 0) throw Error(Code::kShapeMismatch, "ragged batch: cu_seqlens decreases");
     if (positions.data && positions.extent[1] != tokens())
       throw Error(Code::kShapeMismatch, "ragged batch: positions are not [axes, tokens]");
+    if (columns.data && columns.extent[0] != tokens())
+      throw Error(Code::kShapeMismatch, "ragged batch: columns are not [tokens]");
     if (segment_ids.data && segment_ids.extent[0] != tokens())
       throw Error(Code::kShapeMismatch, "ragged batch: segment_ids are not [tokens]");
     if (key_weights.data && key_weights.extent[0] != tokens())

@@ -36,6 +36,33 @@ inline bool scores_are_sigmoids(const io::Json& saved, const io::Json& config, i
   return act == "Sigmoid";
 }
 
+/// What stands between the first token's last state and the scores: two layers, the first with an activation.
+struct ClassifierHead {
+  const char *type, *dense;
+  Activation act;
+  const char* out;
+};
+inline constexpr ClassifierHead kClassifierHeads[] = {
+    {"bert", nullptr, Activation::tanh, "classifier"},  // its pooler is the first layer
+    {"roberta", "classifier.dense", Activation::tanh, "classifier.out_proj"},
+    {"xlm-roberta", "classifier.dense", Activation::tanh, "classifier.out_proj"},
+    {"camembert", "classifier.dense", Activation::tanh, "classifier.out_proj"},
+    {"mpnet", "classifier.dense", Activation::tanh, "classifier.out_proj"},
+    {"electra", "classifier.dense", Activation::gelu_erf, "classifier.out_proj"},
+    {"distilbert", "pre_classifier", Activation::relu, "classifier"}};
+
+/// Whether the model is given token types: what tokenizer_config.json says, or the tokenizer class of transformers, of which
+/// BERT's and ELECTRA's alone give them.
+inline bool gives_token_types(const io::Json& says, const std::string& family) {
+  if (const io::Json& names = io::member(says, "model_input_names"); names.is_array())
+    return std::find(names.begin(), names.end(), "token_type_ids") != names.end();
+  const std::string type = io::get_string(says, "tokenizer_class",
+                                          family == "electra" ? "Electra"
+                                          : family == "bert"  ? "Bert"
+                                                              : "");
+  return type.starts_with("Bert") || type.starts_with("Electra");
+}
+
 /// Refuses a modules.json with more than the one Transformer that classifies. \returns where that lies.
 inline std::string classifier_module(const io::ModelFolder& folder) {
   const io::Json modules = folder.json("modules.json");
@@ -65,14 +92,21 @@ inline void CrossEncoder::read(Context& ctx, const io::ModelFolder& folder, cons
     if (folder.has("config_sentence_transformers.json")) saved = folder.json("config_sentence_transformers.json");
   }
   const io::ModelFolder inner = at.empty() ? folder : folder.sub(at);
-  static constexpr detail::Family<TextModel> kFamilies[] = {{"bert", load_bert}};
+  static constexpr detail::Family<TextModel> kFamilies[] = {
+      {"bert", load_bert},       {"roberta", load_roberta},       {"xlm-roberta", load_roberta}, {"camembert", load_roberta},
+      {"electra", load_electra}, {"distilbert", load_distilbert}, {"mpnet", load_mpnet}};
   model_ = detail::load_family<TextModel>(ctx, inner, options, " for pairs of texts", kFamilies);
   const io::Json config = inner.config();
-  TensorSource source(ctx, inner.checkpoint(), {""}, "classifier.weight", options);
+  const auto* head = detail::kClassifierHeads;
+  while (model_.family != head->type) ++head;  // every family above is there
+  const std::string out = std::string(head->out) + ".weight";
+  TensorSource source(ctx, inner.checkpoint(), {""}, out.c_str(), options);
+  const index_t labels = detail::label_count(config), channels = model_.transformer->config().block.channels;
+  if (head->dense) model_.pooler = read_dense(ctx, source, head->dense, channels, channels);
   if (!model_.pooler)
     throw Error(Code::kNotFound, "checkpoint: tensor pooler.dense.weight is missing, which the classifier reads");
-  const index_t labels = detail::label_count(config);
-  classifier_ = read_dense(ctx, source, "classifier", labels, model_.transformer->config().block.channels);
+  model_.pooler->act = head->act;
+  classifier_ = read_dense(ctx, source, head->out, labels, channels);
   sigmoid_ = detail::scores_are_sigmoids(saved, config, labels);
   if (const std::string name = io::get_string(saved, "default_prompt_name", ""); !name.empty())
     prompt_ = io::get_string(io::member(saved, "prompts"), name.c_str());
@@ -82,8 +116,7 @@ inline void CrossEncoder::read(Context& ctx, const io::ModelFolder& folder, cons
   tokenizer_ = std::make_unique<text::Tokenizer>(text::Tokenizer::load(inner.root(), text_options));
   max_length_ = detail::length_limit(inner, limits, model_.max_length);
   const io::Json says = text::detail::read_config(inner.root());
-  if (const io::Json& names = io::member(says, "model_input_names"); names.is_array())
-    segments_ = std::find(names.begin(), names.end(), "token_type_ids") != names.end();
+  segments_ = detail::gives_token_types(says, model_.family);
   if (io::has(says, "truncation_side")) {
     auto truncation = tokenizer_->truncation().value_or(text::Truncation{});
     truncation.left = io::get_string(says, "truncation_side") == "left";

@@ -25,15 +25,16 @@ struct ScoreOptions {
 };
 
 /// A loaded model of pairs: const after load(), shared by any number of threads, each with its own Context.
-/// score = act(C tanh(P h + p) + c), h the last hidden state of the first token of [CLS] first [SEP] second [SEP], the
-/// longer text cut first. act is what sentence-transformers takes: activation_fn of config_sentence_transformers.json, then
-/// of config.json, sbert_ce_default_activation_function there, or the sigmoid for one label and the identity for more.
-/// Source: Nogueira, Cho, arXiv:1901.04085, section 3; transformers' BertForSequenceClassification;
-/// sentence-transformers 6.2.0, cross_encoder/model.py, get_default_activation_fn.
+/// score = act(C pool(P h + p) + c), h the last hidden state of the first token of [CLS] first [SEP] second [SEP], the
+/// longer text cut first; pool is tanh, ELECTRA's GELU, DistilBERT's ReLU. act is what sentence-transformers takes:
+/// activation_fn of config_sentence_transformers.json, then of config.json, sbert_ce_default_activation_function there, or
+/// the sigmoid for one label and the identity for more. Source: Nogueira, Cho, arXiv:1901.04085, section 3; transformers'
+/// BertForSequenceClassification and its like; sentence-transformers 6.2.0, cross_encoder/model.py,
+/// get_default_activation_fn.
 class CrossEncoder {
  public:
   /// \param path a folder, or org/name in an existing Hugging Face cache; nothing is downloaded.
-  /// \throws Error that names the file and what to do; kUnsupported for other families than BERT.
+  /// \throws Error that names the file and what to do; kUnsupported for a family without such a head.
   static CrossEncoder load(Context& ctx, const std::string& path, const LoadOptions& options = {});
 
   /// [pairs, labels()], NaN or infinity where the model gives them. The same bits whatever else is in the call.
@@ -65,7 +66,7 @@ class CrossEncoder {
   DenseLayer classifier_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
   index_t max_length_ = 0;
-  bool segments_ = true;  // false: a tokenizer whose model_input_names are without token_type_ids
+  bool segments_ = true;  // false: a tokenizer that gives no token types
   bool sigmoid_ = true;
   std::string prompt_;
 };

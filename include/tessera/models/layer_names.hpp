@@ -13,7 +13,48 @@ struct LayerNames {
   const char *attention_scale = nullptr, *mlp_scale = nullptr;  ///< whole names
   const char* mlp_gate_and_in = nullptr;                        ///< one tensor of both, the gate first, in place of mlp_in
   const char* mlp_gate = nullptr;                               ///< of a gated MLP, beside mlp_in
+  bool biased = false;                                          ///< every matrix and norm has a bias
 };
+
+/// transformers' BERT and those copied from it: RoBERTa, XLM-R, CamemBERT, ELECTRA.
+inline constexpr LayerNames kBertLayer{.q = "attention.self.query",
+                                       .k = "attention.self.key",
+                                       .v = "attention.self.value",
+                                       .attention_out = "attention.output.dense",
+                                       .attention_norm = "attention.output.LayerNorm",
+                                       .mlp_norm = "output.LayerNorm",
+                                       .mlp_in = "intermediate.dense",
+                                       .mlp_out = "output.dense",
+                                       .biased = true};
+/// transformers' MPNet.
+inline constexpr LayerNames kMpnetLayer{.q = "attention.attn.q",
+                                        .k = "attention.attn.k",
+                                        .v = "attention.attn.v",
+                                        .attention_out = "attention.attn.o",
+                                        .attention_norm = "attention.LayerNorm",
+                                        .mlp_norm = "output.LayerNorm",
+                                        .mlp_in = "intermediate.dense",
+                                        .mlp_out = "output.dense",
+                                        .biased = true};
+/// transformers' DistilBERT.
+inline constexpr LayerNames kDistilbertLayer{.q = "attention.q_lin",
+                                             .k = "attention.k_lin",
+                                             .v = "attention.v_lin",
+                                             .attention_out = "attention.out_lin",
+                                             .attention_norm = "sa_layer_norm",
+                                             .mlp_norm = "output_layer_norm",
+                                             .mlp_in = "ffn.lin1",
+                                             .mlp_out = "ffn.lin2",
+                                             .biased = true};
+/// transformers' T5; its gated MLP has wi_0, the gate, and wi_1 in place of wi.
+inline constexpr LayerNames kT5Layer{.q = "layer.0.SelfAttention.q",
+                                     .k = "layer.0.SelfAttention.k",
+                                     .v = "layer.0.SelfAttention.v",
+                                     .attention_out = "layer.0.SelfAttention.o",
+                                     .attention_norm = "layer.0.layer_norm",
+                                     .mlp_norm = "layer.1.layer_norm",
+                                     .mlp_in = "layer.1.DenseReluDense.wi",
+                                     .mlp_out = "layer.1.DenseReluDense.wo"};
 
 /// transformers' CLIP and those copied from it: SigLIP, BLIP.
 inline constexpr LayerNames kClipLayer{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj",
@@ -42,18 +83,30 @@ constexpr LayerNames with_swiglu(LayerNames names) noexcept {
   return names;
 }
 
-/// The tensors of the layer under `at`. Biases may be missing, weights not.
+/// A vector of a norm, by the names that files from before 2019 have as well.
+inline View<const float, 1> norm_weight(TensorSource& source, const std::string& norm, bool stay = false) {
+  return source.vector({(norm + ".weight").c_str(), (norm + ".gamma").c_str()}, stay);
+}
+inline View<const float, 1> norm_bias(TensorSource& source, const std::string& norm, bool stay = false) {
+  return source.vector({(norm + ".bias").c_str(), (norm + ".beta").c_str()}, stay);
+}
+
+/// The tensors of the layer under `at`. Biases may be missing unless the family has them all, weights not.
 inline LayerTensors read_layer(TensorSource& source, const LayerNames& n, const std::string& at) {
   const auto matrix = [&](const char* name) { return source.matrix({(at + name + ".weight").c_str()}); };
-  const auto bias = [&](const char* name) { return source.optional_vector({(at + name + ".bias").c_str()}); };
+  const auto bias = [&](const char* name) {
+    const std::string full = at + name + ".bias";
+    return n.biased ? source.vector({full.c_str()}) : source.optional_vector({full.c_str()});
+  };
+  const auto beta = [&](const char* name) { return n.biased ? norm_bias(source, at + name) : bias(name); };
   const auto vector = [&](const std::string& name) { return source.vector({(at + name).c_str()}); };
   LayerTensors l;
   l.q = matrix(n.q), l.q_bias = bias(n.q);
   l.k = matrix(n.k), l.k_bias = bias(n.k);
   l.v = matrix(n.v), l.v_bias = bias(n.v);
   l.attention_out = matrix(n.attention_out), l.attention_out_bias = bias(n.attention_out);
-  l.attention_norm = vector(std::string(n.attention_norm) + ".weight"), l.attention_norm_bias = bias(n.attention_norm);
-  l.mlp_norm = vector(std::string(n.mlp_norm) + ".weight"), l.mlp_norm_bias = bias(n.mlp_norm);
+  l.attention_norm = norm_weight(source, at + n.attention_norm), l.attention_norm_bias = beta(n.attention_norm);
+  l.mlp_norm = norm_weight(source, at + n.mlp_norm), l.mlp_norm_bias = beta(n.mlp_norm);
   if (n.mlp_gate_and_in) {
     const auto both = matrix(n.mlp_gate_and_in);
     const index_t f = both.extent[0] / 2;

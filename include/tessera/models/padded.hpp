@@ -8,12 +8,12 @@
 namespace tessera::models {
 
 /// The unmasked tokens of a padded batch, packed. Holes and left padding are just tokens that are not there; a token keeps
-/// the position of its column, as transformers has it, unless positions are given.
+/// its column, as transformers has it, and the position that the model counts in the whole row, unless positions are given.
 class PaddedBatch {
  public:
-  /// \param ids  [B, T].  \param mask, segments, positions  [B, T], or empty: all 1, all 0, the column.
+  /// \param ids  [B, T].  \param mask, segments, positions  [B, T], or empty: all 1, all 0, default_positions().
   /// \throws Error kShapeMismatch.
-  PaddedBatch(View<const std::int32_t, 2> ids, View<const std::int32_t, 2> mask = {},
+  PaddedBatch(const TransformerConfig& config, View<const std::int32_t, 2> ids, View<const std::int32_t, 2> mask = {},
               View<const std::int32_t, 2> segments = {}, View<const std::int32_t, 2> positions = {});
 
   TokenInputs inputs() const;
@@ -28,24 +28,28 @@ class PaddedBatch {
   View<const index_t, 1> cu_seqlens() const { return View<const index_t, 1>(cu_.data(), static_cast<index_t>(cu_.size())); }
 
  private:
-  std::vector<std::int32_t> ids_, segments_, positions_;
+  std::vector<std::int32_t> ids_, segments_, positions_, columns_of_;
   std::vector<index_t> cu_{0}, place_;  // place: row of the padded array
   index_t columns_ = 0;
 };
 
-inline PaddedBatch::PaddedBatch(View<const std::int32_t, 2> ids, View<const std::int32_t, 2> mask,
-                                View<const std::int32_t, 2> segments, View<const std::int32_t, 2> positions)
+inline PaddedBatch::PaddedBatch(const TransformerConfig& config, View<const std::int32_t, 2> ids,
+                                View<const std::int32_t, 2> mask, View<const std::int32_t, 2> segments,
+                                View<const std::int32_t, 2> positions)
     : columns_(ids.extent[1]) {
   for (const auto& v : {mask, segments, positions})
     if (v.data && (v.extent[0] != ids.extent[0] || v.extent[1] != ids.extent[1]))
       throw Error(Code::kShapeMismatch, {"padded batch: mask, token types and positions must have the shape of the ids, [",
                                          std::to_string(ids.extent[0]), ", ", std::to_string(ids.extent[1]), "]"});
+  std::vector<std::int32_t> counted(static_cast<std::size_t>(columns_));
   for (index_t b = 0; b < ids.extent[0]; ++b) {
+    default_positions(config, ids[b], counted.data());
     for (index_t t = 0; t < columns_; ++t) {
       if (mask.data && mask(b, t) == 0) continue;
       ids_.push_back(ids(b, t));
       segments_.push_back(segments.data ? segments(b, t) : 0);
-      positions_.push_back(positions.data ? positions(b, t) : static_cast<std::int32_t>(t));
+      positions_.push_back(positions.data ? positions(b, t) : counted[static_cast<std::size_t>(t)]);
+      columns_of_.push_back(static_cast<std::int32_t>(t));
       place_.push_back(b * columns_ + t);
     }
     cu_.push_back(static_cast<index_t>(ids_.size()));
@@ -57,6 +61,7 @@ inline TokenInputs PaddedBatch::inputs() const {
   in.ids = View<const std::int32_t, 1>(ids_.data(), tokens());
   in.batch.cu_seqlens = cu_seqlens();
   in.batch.segment_ids = View<const std::int32_t, 1>(segments_.data(), tokens());
+  in.batch.columns = View<const std::int32_t, 1>(columns_of_.data(), tokens());
   in.batch.positions = View<const std::int32_t, 2>(positions_.data(), index_t{1}, tokens());
   return in;
 }

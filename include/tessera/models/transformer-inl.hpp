@@ -3,6 +3,7 @@
 #include <optional>
 
 #include <tessera/models/transformer.hpp>
+#include <tessera/ops/distance_bias.hpp>
 #include <tessera/ops/embed-inl.hpp>  // its check, which compiled builds do not declare elsewhere
 
 namespace tessera::models {
@@ -58,14 +59,28 @@ inline Transformer::Transformer(Context& ctx, const TransformerConfig& config, c
       config_.layers < 0)
     throw Error(Code::kBadArgument,
                 "transformer: channels, heads, head_dim and mlp_width must be positive, and heads a multiple of kv_heads");
-  if (config_.vocab_size > 0) detail::expect_matrix("word embeddings", -1, tables_.word, config_.vocab_size, c);
+  const index_t e = config_.embedding_width > 0 ? config_.embedding_width : c;
+  if (config_.vocab_size > 0) detail::expect_matrix("word embeddings", -1, tables_.word, config_.vocab_size, e);
   if (config_.max_positions > 0)
-    detail::expect_matrix("position embeddings", -1, tables_.position, config_.max_positions, c);
-  if (config_.segment_types > 0) detail::expect_matrix("segment embeddings", -1, tables_.segment, config_.segment_types, c);
-  parameters_ = (config_.vocab_size + config_.max_positions + config_.segment_types) * c;
+    detail::expect_matrix("position embeddings", -1, tables_.position, config_.max_positions, e);
+  if (config_.segment_types > 0) detail::expect_matrix("segment embeddings", -1, tables_.segment, config_.segment_types, e);
+  parameters_ = (config_.vocab_size + config_.max_positions + config_.segment_types) * e;
   if (config_.embedding_norm)
-    embedding_norm_ = {keep("embedding norm", -1, t.embedding_norm, c),
-                       keep("embedding norm bias", -1, t.embedding_norm_bias, c)};
+    embedding_norm_ = {keep("embedding norm", -1, t.embedding_norm, e),
+                       keep("embedding norm bias", -1, t.embedding_norm_bias, e)};
+  if (config_.embedding_width > 0) {
+    detail::expect_matrix("embedding projection", -1, t.embedding_projection, c, e);
+    embedding_projection_ = {ops::pack_weight(ctx, t.embedding_projection),
+                             keep("embedding projection bias", -1, t.embedding_projection_bias, c)};
+    parameters_ += c * e;
+  }
+  if (config_.relative_buckets > 0) {
+    detail::expect_matrix("relative attention bias", -1, t.relative_bias, config_.relative_buckets, b.heads);
+    const View<const float, 1> flat(t.relative_bias.data, config_.relative_buckets * b.heads);
+    relative_bias_ = View<const float, 2>(keep("relative attention bias", -1, flat, flat.extent[0]).data,
+                                          config_.relative_buckets, b.heads);
+    (void)ops::relative_bucket(0, config_.relative_buckets, config_.relative_max_distance);  // refuses sizes that are none
+  }
   if (config_.final_norm)
     final_norm_ = {keep("final norm", -1, t.final_norm, c), keep("final norm bias", -1, t.final_norm_bias, c)};
   blocks_.resize(static_cast<std::size_t>(config_.layers));
@@ -108,10 +123,19 @@ inline void Transformer::pack_layer(Context& ctx, const LayerTensors& t, index_t
   w.mlp_scale = keep("mlp scale", layer, t.mlp_scale, c);
 }
 
+inline void default_positions(const TransformerConfig& config, View<const std::int32_t, 1> ids, std::int32_t* positions) {
+  auto next = static_cast<std::int32_t>(config.first_position);
+  for (index_t t = 0; t < ids.extent[0]; ++t) {
+    const bool counted = config.uncounted_token < 0 || !ids.data || ids(t) != config.uncounted_token;
+    positions[t] = counted ? next++ : static_cast<std::int32_t>(config.first_position - 1);
+  }
+}
+
 inline std::size_t Transformer::bytes() const noexcept {
   std::size_t n = 0;
   for (const auto& v : vectors_) n += v.size() * sizeof(float);
   for_matrices([&](index_t, const char*, const PackedWeight& w) { n += w.bytes(); });
+  if (config_.embedding_width > 0) n += embedding_projection_.weight.bytes();
   return n;
 }
 
@@ -120,6 +144,12 @@ inline std::size_t Transformer::scratch(Context& ctx, index_t tokens, index_t ma
   Arena a = Arena::counting();
   a.carve<index_t>(tokens + 2);
   a.carve<std::int32_t>(tokens);
+  if (config_.embedding_width > 0) {
+    a.carve2<float>(tokens, config_.embedding_width);
+    const ArenaScope product(a);
+    (void)a.carve<char>(static_cast<index_t>(
+        ops::linear_scratch(ctx, tokens, config_.embedding_width, embedding_projection_.weight.dtype())));
+  }
   if (merging) (void)detail::MergingGroup(a, config_.block, tokens);
   std::size_t largest = 0;
   for (const DType type : {DType::f32, DType::bf16, DType::i8}) {
@@ -182,14 +212,15 @@ inline std::vector<SequenceGroup> balanced_groups(const RaggedBatch& batch, int 
 }  // namespace detail
 
 inline void Transformer::forward(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& o) const {
-  run(ctx, in, out, o, nullptr);
+  run(ctx, {in, out, o, nullptr, {}});
 }
 
 inline MergedTokens Transformer::forward_merged(Context& ctx, const TokenInputs& in, View<float, 2> out,
                                                 const TokenMerging& merging, const ForwardOptions& o) const {
   const auto& a = config_.block.attention;
-  if (a.causal || a.window_left >= 0 || a.window_right >= 0)
-    throw Error(Code::kUnsupported, "token merging: causal and windowed attention need the places of all tokens");
+  if (a.causal || a.window_left >= 0 || a.window_right >= 0 || config_.relative_buckets > 0)
+    throw Error(Code::kUnsupported,
+                "token merging: causal and windowed attention and biases by distance need the places of all tokens");
   in.batch.check();
   const index_t sequences = in.batch.sequences(), c = config_.block.channels;
   const auto tokens = static_cast<std::size_t>(in.batch.tokens());
@@ -200,7 +231,7 @@ inline MergedTokens Transformer::forward_merged(Context& ctx, const TokenInputs&
                          std::vector<std::int32_t>(tokens));
   const std::vector<index_t> none(static_cast<std::size_t>(sequences));
   Merge merge{merging, result, none, none, &detail::MergingGroup::step};
-  run(ctx, in, out, o, &merge);
+  run(ctx, {in, out, o, &merge, {}});
   // Every group of sequences has left its rows where its tokens began.
   result.cu_seqlens.assign(1, 0);
   for (index_t b = 0; b < sequences; ++b) {
@@ -214,8 +245,27 @@ inline MergedTokens Transformer::forward_merged(Context& ctx, const TokenInputs&
   return result;
 }
 
-inline void Transformer::run(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& o,
-                             Merge* merge) const {
+// For all distances in a batch, none where the stack has no such bias.
+inline std::vector<float> Transformer::distance_bias(const RaggedBatch& batch) const {
+  if (config_.relative_buckets == 0) return {};
+  index_t farthest = 0;
+  for (index_t b = 0; b < batch.sequences(); ++b) {
+    index_t most = batch.length(b) - 1;
+    if (batch.columns.data && most > 0)
+      most = index_t{batch.columns(batch.begin(b + 1) - 1)} - batch.columns(batch.begin(b));
+    farthest = std::max(farthest, most);
+  }
+  if (farthest > index_t{1} << 24)
+    throw Error(Code::kLimit, {"transformer: tokens ", std::to_string(farthest), " places apart; at most 2^24"});
+  std::vector<float> bias(static_cast<std::size_t>(config_.block.heads * (2 * farthest + 1)));
+  ops::relative_distance_bias(relative_bias_, config_.relative_max_distance,
+                              View<float, 2>(bias.data(), config_.block.heads, 2 * farthest + 1));
+  return bias;
+}
+
+inline void Transformer::run(Context& ctx, Pass pass) const {
+  const TokenInputs& in = pass.in;
+  const View<float, 2> out = pass.out;
   in.batch.check();
   const index_t tokens = in.batch.tokens(), sequences = in.batch.sequences();
   const int lanes = ctx.threads();
@@ -225,16 +275,17 @@ inline void Transformer::run(Context& ctx, const TokenInputs& in, View<float, 2>
   if (tokens == 0) return;
   if (!in.embed && tables_.word.data)  // here, since a group's own check counts tokens from its own first
     ops::detail::check_indices("ids", in.ids, tokens, tables_.word.extent[0]);
+  pass.distance_bias = distance_bias(in.batch);
   // Groups of whole sequences go through the whole stack on one thread each, without a barrier, their activations in that
   // core's cache. Where the groups would leave a thread waiting, all threads share each operation instead. Same bits.
-  const bool watched = o.taps || o.attention.run || o.between;
-  if (watched || tokens < 96 * lanes) return run_group(ctx, in, 0, sequences, out, o, merge);
+  const bool watched = pass.options.taps || pass.options.attention.run || pass.options.between;
+  if (watched || tokens < 96 * lanes) return run_group(ctx, pass, 0, sequences);
   index_t busiest = 0;
   const std::vector<detail::SequenceGroup> groups = detail::balanced_groups(in.batch, lanes, busiest);
-  if (busiest * lanes > tokens + tokens / 16) return run_group(ctx, in, 0, sequences, out, o, merge);
+  if (busiest * lanes > tokens + tokens / 16) return run_group(ctx, pass, 0, sequences);
   const auto group = [&](index_t i, int lane) {
     const detail::SequenceGroup& g = groups[static_cast<std::size_t>(i)];
-    run_group(lanes > 1 ? ctx.lane(lane) : ctx, in, g.begin, g.end, out, o, merge);
+    run_group(lanes > 1 ? ctx.lane(lane) : ctx, pass, g.begin, g.end);
   };
   const auto made = static_cast<index_t>(groups.size());
   if (lanes == 1) {
@@ -245,8 +296,8 @@ inline void Transformer::run(Context& ctx, const TokenInputs& in, View<float, 2>
   ctx.parallel_for(made, group);
 }
 
-inline void Transformer::run_group(Context& ctx, const TokenInputs& in, index_t b0, index_t b1, View<float, 2> out,
-                                   const ForwardOptions& o, Merge* merge) const {
+inline void Transformer::run_group(Context& ctx, const Pass& pass, index_t b0, index_t b1) const {
+  const auto& [in, out, o, merge, bias] = pass;
   const index_t t0 = in.batch.begin(b0), tokens = in.batch.begin(b1) - t0, sequences = b1 - b0;
   RaggedBatch batch;
   index_t longest = 0;
@@ -260,16 +311,23 @@ inline void Transformer::run_group(Context& ctx, const TokenInputs& in, index_t 
   std::int32_t* positions = arena.carve<std::int32_t>(tokens);
   for (index_t b = b0; b <= b1; ++b) cu[b - b0] = in.batch.begin(b) - t0;
   batch.cu_seqlens = View<const index_t, 1>(cu, sequences + 1);
-  const bool given = in.batch.positions.data != nullptr;
-  for (index_t b = 0; b < sequences; ++b)
-    for (index_t t = cu[b]; t < cu[b + 1]; ++t)
-      positions[t] = given ? in.batch.positions(0, t0 + t) : static_cast<std::int32_t>(config_.first_position + t - cu[b]);
+  const auto given = in.batch.positions.data ? in.batch.positions[0].slice(t0, t0 + tokens) : View<const std::int32_t, 1>();
+  for (index_t t = 0; given.data && t < tokens; ++t) positions[t] = given(t);
+  for (index_t b = b0; !given.data && b < b1; ++b)
+    default_positions(config_,
+                      in.embed ? View<const std::int32_t, 1>(nullptr, in.batch.length(b))
+                               : in.ids.slice(in.batch.begin(b), in.batch.begin(b + 1)),
+                      positions + cu[b - b0]);
   batch.positions = View<const std::int32_t, 2>(positions, 1, tokens);
+  if (in.batch.columns.data) batch.columns = in.batch.columns.slice(t0, t0 + tokens);
   if (in.batch.segment_ids.data) batch.segment_ids = in.batch.segment_ids.slice(t0, t0 + tokens);
   if (in.batch.key_weights.data) batch.key_weights = in.batch.key_weights.slice(t0, t0 + tokens);
 
-  if (!in.embed) ops::embed(ctx, tables_, in.ids.slice(t0, t0 + tokens), batch.positions[0], batch.segment_ids, x);
-  if (config_.embedding_norm) ops::block_norm(ctx, config_.block, embedding_norm_, x, x);
+  const bool projects = config_.embedding_width > 0 && !in.embed;
+  const View<float, 2> embedded = projects ? arena.carve2<float>(tokens, config_.embedding_width) : x;
+  if (!in.embed) ops::embed(ctx, tables_, in.ids.slice(t0, t0 + tokens), batch.positions[0], batch.segment_ids, embedded);
+  if (config_.embedding_norm) ops::block_norm(ctx, config_.block, embedding_norm_, embedded, embedded);
+  if (projects) ops::linear(ctx, embedded, embedding_projection_.weight, {.bias = embedding_projection_.bias}, x);
   ops::tap(o.taps, -1, "embeddings", x);
   const index_t layers = o.layers < 0 || o.layers > config_.layers ? config_.layers : o.layers;
   std::optional<detail::MergingGroup> merger;
@@ -277,9 +335,13 @@ inline void Transformer::run_group(Context& ctx, const TokenInputs& in, index_t 
     merger.emplace(arena, config_.block, tokens);
     merger->begin(merge->merging, config_.block, layers, batch, merge->result, t0);
   }
+  View<const float, 2> distances;
+  if (!bias.empty())
+    distances =
+        View<const float, 2>(bias.data(), config_.block.heads, static_cast<index_t>(bias.size()) / config_.block.heads);
   for (index_t layer = 0; layer < layers; ++layer) {
     const ops::BlockWeights& w = blocks_[static_cast<std::size_t>(layer)];
-    ops::BlockOptions options{o.taps, layer, o.attention, in.rotary, {}};
+    ops::BlockOptions options{o.taps, layer, o.attention, distances, in.rotary, {}};
     if (merger) options.qkv = merger->qkv(x.extent[0]);
     ops::attention_half(ctx, config_.block, w, batch, x, options);
     if (o.between) o.between(o.between_state, ctx, layer, batch, x);

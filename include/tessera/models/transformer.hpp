@@ -15,12 +15,18 @@ namespace tessera::models {
 struct TransformerConfig {
   ops::BlockConfig block;
   index_t layers = 0;
-  index_t vocab_size = 0;       ///< V
-  index_t max_positions = 0;    ///< rows of the position table; 0: none
-  index_t segment_types = 0;    ///< rows of the segment table; 0: none
-  index_t first_position = 0;   ///< position of a sequence's first token: 2 in RoBERTa and XLM-R
-  bool embedding_norm = false;  ///< normalises the sum of the embeddings (BERT)
-  bool final_norm = false;      ///< normalises after the last layer (pre-norm stacks)
+  index_t vocab_size = 0;      ///< V
+  index_t max_positions = 0;   ///< rows of the position table; 0: none
+  index_t segment_types = 0;   ///< rows of the segment table; 0: none
+  index_t first_position = 0;  ///< position of a sequence's first token: 2 in RoBERTa and XLM-R
+  /// A token that is not counted: it stands at first_position - 1, and the next ones as if it were not there (RoBERTa's
+  /// padding, which a text may contain). Negative: none.
+  std::int32_t uncounted_token = -1;
+  index_t embedding_width = 0;   ///< of the tables and their norm, where a projection to C follows (ELECTRA); 0: C
+  index_t relative_buckets = 0;  ///< rows of a table of biases by distance, which all layers share (T5, MPNet); 0: none
+  index_t relative_max_distance = 128;  ///< the first distance of the last bucket: ops/distance_bias.hpp
+  bool embedding_norm = false;          ///< normalises the sum of the embeddings (BERT)
+  bool final_norm = false;              ///< normalises after the last layer (pre-norm stacks)
 };
 
 /// Unpacked tensors of one layer, row-major (out, in) as in checkpoints; matrices f32, f16 or bf16, vectors f32. Borrowed
@@ -36,11 +42,17 @@ struct LayerTensors {
 struct TransformerTensors {
   ops::EmbeddingTables tables;
   View<const float, 1> embedding_norm, embedding_norm_bias, final_norm, final_norm_bias;
+  WeightView embedding_projection;  ///< [C, embedding_width]
+  View<const float, 1> embedding_projection_bias;
+  View<const float, 2> relative_bias;                ///< [relative_buckets, H], copied
   std::function<LayerTensors(index_t layer)> layer;  ///< called once a layer, in order; may reuse its memory
   std::shared_ptr<const void> keep_alive;
 };
 
-/// Tokens of a ragged batch. Positions in the batch override the default 0, 1, ...; first_position is added to neither.
+/// The position of each token of a sequence when none are given. \param ids [T].  \param positions [T].
+void default_positions(const TransformerConfig& config, View<const std::int32_t, 1> ids, std::int32_t* positions);
+
+/// Tokens of a ragged batch. Positions in the batch override default_positions(), and first_position is not added to them.
 struct TokenInputs {
   View<const std::int32_t, 1> ids = {};  ///< [sum T]; not read where embed is given
   RaggedBatch batch = {};
@@ -109,14 +121,23 @@ class Transformer {
     // By pointer: a program that merges nothing does not compile the kernels of merging.
     decltype(&detail::MergingGroup::step) step;
   };
-  void run(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& o, Merge* merge) const;
-  void run_group(Context& ctx, const TokenInputs& in, index_t b0, index_t b1, View<float, 2> out, const ForwardOptions& o,
-                 Merge* merge) const;
+  struct Pass {
+    const TokenInputs& in;
+    View<float, 2> out;
+    const ForwardOptions& options;
+    Merge* merge;
+    std::vector<float> distance_bias;  // [H, its columns]
+  };
+  void run(Context& ctx, Pass pass) const;
+  void run_group(Context& ctx, const Pass& pass, index_t b0, index_t b1) const;
+  std::vector<float> distance_bias(const RaggedBatch& batch) const;
   std::size_t scratch(Context& ctx, index_t tokens, index_t max_length, bool merging) const;
 
   TransformerConfig config_;
   ops::EmbeddingTables tables_;
   ops::NormWeights embedding_norm_, final_norm_;
+  ops::LinearWeights embedding_projection_;
+  View<const float, 2> relative_bias_;
   std::vector<ops::BlockWeights> blocks_;
   std::vector<std::vector<float>> vectors_;  // norms, biases, scales
   std::shared_ptr<const void> keep_alive_;

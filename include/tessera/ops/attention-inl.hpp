@@ -12,8 +12,6 @@ inline void refuse_unsupported(const AttentionParams& p) {
   if (p.mask.data) fail(Code::kUnsupported, kOp, "dense masks are not available on the cpu backend yet");
   if (p.blocks.data) fail(Code::kUnsupported, kOp, "block masks are not available on the cpu backend yet");
   if (p.bias.data) fail(Code::kUnsupported, kOp, "additive bias is not available on the cpu backend yet");
-  if (p.relative_bias.data) fail(Code::kUnsupported, kOp, "relative bias is not available on the cpu backend yet");
-  if (p.alibi_slopes.data) fail(Code::kUnsupported, kOp, "ALiBi is not available on the cpu backend yet");
   if (p.log_sum_exp.data) fail(Code::kUnsupported, kOp, "log-sum-exp is not available on the cpu backend yet");
   if (p.compute != DType::f32 && p.compute != DType::bf16) fail(Code::kUnsupported, kOp, "products are of f32 or bf16");
 }
@@ -30,6 +28,31 @@ inline void check_weights(View<const float, 1> weights, index_t rows) {
   for (index_t i = 0; i < rows; ++i)
     if (!(weights(i) > 0.f && weights(i) < __builtin_inff()))
       fail(Code::kBadArgument, "attention", "key weights must be positive and finite");
+}
+
+/// Places rise within each sequence, and the bias has a column for every distance.
+inline void check_places(const AttentionParams& p, View<const index_t, 1> cu_q, View<const index_t, 1> cu_k, index_t heads) {
+  constexpr const char* kOp = "attention";
+  const index_t batch = cu_q.extent[0] - 1;
+  index_t farthest = 0;
+  if (p.places.data) expect(kOp, "places", p.places.extent[0], cu_k(batch)), expect_rows(kOp, p.places);
+  for (index_t b = 0; b < batch; ++b) {
+    const index_t tq = cu_q(b + 1) - cu_q(b), tk = cu_k(b + 1) - cu_k(b);
+    index_t most = (tq > tk ? tq : tk) - 1;
+    if (p.places.data) {
+      if (tq != tk) fail(Code::kShapeMismatch, kOp, "places are for as many queries as keys");
+      for (index_t t = cu_k(b) + 1; t < cu_k(b + 1); ++t)
+        if (p.places(t) <= p.places(t - 1)) fail(Code::kBadArgument, kOp, "places must rise within a sequence");
+      if (tk > 0) most = index_t{p.places(cu_k(b + 1) - 1)} - p.places(cu_k(b));
+    }
+    farthest = most > farthest ? most : farthest;
+  }
+  if (!p.distance_bias.data) return;
+  if (p.distance_bias.extent[0] != 1) expect(kOp, "heads of distance_bias", p.distance_bias.extent[0], heads);
+  expect_rows(kOp, p.distance_bias);
+  if (p.distance_bias.extent[1] % 2 != 1 || p.distance_bias.extent[1] / 2 < farthest)
+    fail(Code::kShapeMismatch, kOp,
+         "distance_bias must have 2 R + 1 columns for distances up to R, the largest of the call");
 }
 
 inline void check_probabilities(View<float, 3> out, index_t heads, index_t queries, index_t keys) {
@@ -73,6 +96,7 @@ inline void attention(Context& ctx, View<const float, 3> q, View<const float, 3>
   index_t max_tk = 0;
   for (index_t b = 0; b < batch; ++b) max_tk = cu_k(b + 1) - cu_k(b) > max_tk ? cu_k(b + 1) - cu_k(b) : max_tk;
   check_weights(p.key_weights, k.extent[0]);
+  check_places(p, cu_q, cu_k, heads);
   check_probabilities(p.probabilities, heads, q.extent[0], max_tk);
   const auto head = attention_table(ctx, p.compute).head;
   const std::size_t need = attention_scratch(ctx, max_tk, d, dv, p.compute);
@@ -86,7 +110,8 @@ inline void attention(Context& ctx, View<const float, 3> q, View<const float, 3>
   shared.ldq = q.stride[0], shared.ldk = k.stride[0], shared.ldv = v.stride[0], shared.ldo = out.stride[0];
   shared.d = d, shared.dv = dv;
   shared.scale = p.scale;
-  const index_t most = q.extent[0] + k.extent[0];  // a wider window is none; and then no sum of positions overflows
+  // A wider window is none; and then no sum of places overflows.
+  const index_t most = p.places.data ? index_t{1} << 33 : q.extent[0] + k.extent[0];
   shared.causal = p.causal, shared.window_left = p.window_left > most ? -1 : p.window_left;
   shared.window_right = p.window_right > most ? -1 : p.window_right;
   // One task a sequence and head; a few long ones are cut into query strips as well, each packing the keys again.
@@ -100,6 +125,10 @@ inline void attention(Context& ctx, View<const float, 3> q, View<const float, 3>
     a.k = k.data + cu_k(b) * k.stride[0] + g * k.stride[1];
     a.v = v.data + cu_k(b) * v.stride[0] + g * v.stride[1];
     a.out = out.data + cu_q(b) * out.stride[0] + h * out.stride[1];
+    if (p.distance_bias.data)
+      a.by_distance = p.distance_bias.data + (p.distance_bias.extent[0] == 1 ? 0 : h * p.distance_bias.stride[0]) +
+                      p.distance_bias.extent[1] / 2;
+    if (p.places.data) a.places = p.places.data + cu_k(b);
     if (p.key_weights.data) a.key_weights = p.key_weights.data + cu_k(b);
     if (p.probabilities.data) {
       a.probabilities = p.probabilities.data + h * p.probabilities.stride[0] + cu_q(b) * p.probabilities.stride[1];

@@ -14,11 +14,15 @@ struct AttentionParams {
   View<const std::uint8_t, 2> mask = {};    ///< [sum Tq, max Tk], 0: hidden
   View<const std::int32_t, 1> blocks = {};  ///< [sum Tk] block of each key: queries see their own block and earlier ones
   View<const float, 3> bias = {};           ///< [H or 1, Tq, Tk], added to scores, the same for every sequence
-  View<const float, 2> relative_bias = {};  ///< [H, buckets]: T5's and MPNet's table
-  View<const float, 1> alibi_slopes = {};   ///< [H]
-  View<const float, 1> key_weights = {};    ///< [sum Tk] > 0: log added to scores (proportional attention)
-  View<float, 3> probabilities = {};        ///< out, optional: [H, sum Tq, max Tk], zeros where unseen
-  View<float, 2> log_sum_exp = {};          ///< out, optional: [sum Tq, H]
+  /// [H or 1, 2 R + 1]: column R + (place of the key - place of the query) is added to scaled scores. T5, MPNet, ALiBi: see
+  /// ops/distance_bias.hpp. R is at least the largest distance of the call.
+  View<const float, 2> distance_bias = {};
+  /// [sum T], or empty: key s of a sequence stands at s, query i at i + Tk - Tq. Rising within each sequence; for
+  /// self-attention alone. Windows and distances go by these places.
+  View<const std::int32_t, 1> places = {};
+  View<const float, 1> key_weights = {};  ///< [sum Tk] > 0: log added to scores (proportional attention)
+  View<float, 3> probabilities = {};      ///< out, optional: [H, sum Tq, max Tk], zeros where unseen
+  View<float, 2> log_sum_exp = {};        ///< out, optional: [sum Tq, H]
   /// Of both products: f32, or bf16, to which q, k, v and the exponentials are then rounded (to nearest even), sums f32.
   DType compute = DType::f32;
 };
@@ -31,10 +35,10 @@ struct AttentionParams {
 /// \throws Error kShapeMismatch, kBadStride, kBadArgument, kUnsupported, with `out` untouched.
 /// Numerics: exact row maximum, exp2, f32 sums, one division; no online rescaling. In bf16 products sum as ops::linear's do,
 /// pairs counted from channel 0 and key 0; the sum of the exponentials is that before rounding. Key weights multiply the
-/// exponentials, so that weights of 1 give the bits of none; they are counts of tokens, not meant to span more than 2^24.
-/// Determinism: same bits for any batch, thread count, ISA.
-/// Source: Vaswani et al., arXiv:1706.03762, section 3.2; GQA: Ainslie et al., arXiv:2305.13245; proportional attention:
-/// Bolya et al., arXiv:2210.09461, section 3.2.
+/// exponentials, so that weights of 1 give the bits of none; a bias is one FMA, score * scale + bias; they are counts of
+/// tokens, not meant to span more than 2^24. Determinism: same bits for any batch, thread count, ISA. Source: Vaswani et
+/// al., arXiv:1706.03762, section 3.2; GQA: Ainslie et al., arXiv:2305.13245; proportional attention: Bolya et al.,
+/// arXiv:2210.09461, section 3.2.
 void attention(Context& ctx, View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
                View<const index_t, 1> cu_q, View<const index_t, 1> cu_k, const AttentionParams& params, View<float, 3> out);
 

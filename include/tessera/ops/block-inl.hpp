@@ -71,6 +71,8 @@ inline void attention_half(Context& ctx, const BlockConfig& c, const BlockWeight
   const auto v = heads_of(qkv, c.heads + c.kv_heads, c.kv_heads, c.head_dim);
   const View<float, 3> out(s.context.data, x.extent[0], c.heads, c.head_dim);
   AttentionParams params = c.attention;
+  if (o.distance_bias.data) params.distance_bias = o.distance_bias;
+  if (batch.columns.data) params.places = batch.columns;
   if (batch.key_weights.data) params.key_weights = batch.key_weights;
   if (o.attention.run)
     o.attention.run(o.attention.state, ctx, q, k, v, batch, params, out);

@@ -58,6 +58,7 @@ struct BlockOptions {
   index_t layer =
       0;  ///< for the names of taps: "layers.<layer>.attention.qkv", ".attention.context", ".attention.output" ...
   AttentionHook attention = {};
+  View<const float, 2> distance_bias = {};  ///< of attention: AttentionParams has it; so has it batch.columns, as places
   Rotary rotary = {};       ///< turns queries and keys by the places batch.positions[0], which must then be there
   View<float, 2> qkv = {};  ///< [sum T, (H + 2 Hkv) D]: queries, keys and values stay here for the caller; empty: scratch
 };

@@ -64,6 +64,48 @@ TESSERA_INLINE float row_maximum(float* s, index_t lo, index_t hi) {
   return reduce_max(max(top2, top));
 }
 
+// s[lo, hi) becomes s * scale + the bias of each key's distance.
+TESSERA_INLINE void add_bias(const AttentionArgs& g, index_t own, index_t lo, index_t hi, float scale, float* s) {
+  const f32x16 factor = set1(scale);
+  float gathered[16] = {};
+  for (index_t j = lo; j < hi; j += 16) {
+    const index_t n = hi - j < 16 ? hi - j : 16;
+    const float* bias = gathered;
+    if (!g.places)
+      bias = g.by_distance + (j - own);
+    else
+      for (index_t i = 0; i < n; ++i) gathered[i] = g.by_distance[g.places[j + i] - g.places[own]];
+    store_n(s + j, n, fma(load_n(s + j, n, 0.0f), factor, load_n(bias, n, 0.0f)));
+  }
+}
+
+// The first key in [0, n) that stands at `place` or behind it.
+TESSERA_INLINE index_t first_at(const std::int32_t* places, index_t n, index_t place) {
+  index_t a = 0;
+  while (a < n) {
+    const index_t middle = a + (n - a) / 2;
+    if (places[middle] < place)
+      a = middle + 1;
+    else
+      n = middle;
+  }
+  return a;
+}
+
+// Keys [lo, hi) that the query in the place of key `own` sees.
+TESSERA_INLINE void keys_of(const AttentionArgs& g, index_t own, index_t& lo, index_t& hi) {
+  lo = 0, hi = g.tk;
+  if (g.places) {
+    if (g.window_left >= 0) lo = first_at(g.places, g.tk, g.places[own] - g.window_left);
+    if (g.window_right >= 0) hi = first_at(g.places, g.tk, g.places[own] + g.window_right + 1);
+  } else {
+    if (g.window_left >= 0 && own - g.window_left > 0) lo = own - g.window_left;
+    if (g.window_right >= 0 && own + g.window_right + 1 < g.tk) hi = own + g.window_right + 1;
+  }
+  if (g.causal && own + 1 < hi) hi = own + 1;
+  if (hi < lo || lo >= g.tk) lo = hi = 0;
+}
+
 TESSERA_INLINE f32x16 softmax_term(f32x16 score, f32x16 top, f32x16 factor) {
   return exp2_nonpositive(mul(sub(score, top), factor));
 }
@@ -143,11 +185,7 @@ inline void attend(const Tiling& how, const AttentionArgs& g, index_t q0, index_
     // Keys [lo, hi) that row i sees; `from` and `common` bound what all rows of the strip share, `any` what one sees.
     index_t lo[kTileRows], hi[kTileRows], from = 0, common = g.tk, any = 0;
     for (index_t i = 0; i < rows; ++i) {
-      const index_t own = q + i + shift;
-      lo[i] = g.window_left >= 0 && own - g.window_left > 0 ? own - g.window_left : 0;
-      hi[i] = g.window_right >= 0 && own + g.window_right + 1 < g.tk ? own + g.window_right + 1 : g.tk;
-      if (g.causal && own + 1 < hi[i]) hi[i] = own + 1;
-      if (hi[i] < lo[i] || lo[i] >= g.tk) lo[i] = hi[i] = 0;
+      keys_of(g, q + i + shift, lo[i], hi[i]);
       from = from > lo[i] ? from : lo[i];
       common = common < hi[i] ? common : hi[i];
       any = any > hi[i] ? any : hi[i];
@@ -159,12 +197,14 @@ inline void attend(const Tiling& how, const AttentionArgs& g, index_t q0, index_
                room.words_d, s, ld, idle, 0});
     // All maxima, then all exponentials: rows do not wait for one another's reductions.
     float top[kTileRows], sum[kTileRows];
+    for (index_t i = 0; g.by_distance && i < rows; ++i) add_bias(g, q + i + shift, lo[i], hi[i], scale, s + i * ld);
+    const float rest = g.by_distance ? 1.0f : scale;
     for (index_t i = 0; i < rows; ++i) top[i] = hi[i] > lo[i] ? row_maximum(s + i * ld, lo[i], hi[i]) : 0.0f;
     for (index_t i = 0; i < rows; ++i) {
       sum[i] = 0.0f;
       if (hi[i] <= lo[i]) continue;
-      sum[i] = g.key_weights ? exponentials<true>(s + i * ld, lo[i], hi[i], top[i], scale, g.key_weights)
-                             : exponentials<false>(s + i * ld, lo[i], hi[i], top[i], scale, nullptr);
+      sum[i] = g.key_weights ? exponentials<true>(s + i * ld, lo[i], hi[i], top[i], rest, g.key_weights)
+                             : exponentials<false>(s + i * ld, lo[i], hi[i], top[i], rest, nullptr);
       if (rounds) how.round_row(s + i * ld, hi[i], rounded + i * room.ld_row, 0);
     }
     TileArgs by_values{

@@ -15,7 +15,10 @@ struct AttentionArgs {
   index_t window_left = -1;  ///< keys before the query's own that it sees; -1: all
   index_t window_right = -1;
   const float* key_weights = nullptr;  ///< [tk] > 0
-  float* probabilities = nullptr;      ///< out [tq, columns >= tk], zeros where a query does not see
+  /// Added to scaled scores, if there: by_distance[place of key - place of query].
+  const float* by_distance = nullptr;
+  const std::int32_t* places = nullptr;  ///< [tk = tq], rising; else key j stands at j, query i at i + tk - tq
+  float* probabilities = nullptr;        ///< out [tq, columns >= tk], zeros where a query does not see
   index_t ldp = 0, columns = 0;
 };
 

@@ -22,11 +22,19 @@ inline Activation activation_of(const io::Json& json, const char* key, const cha
 struct StackDefaults {
   const char* activation = "gelu";
   double eps = 1e-12;
-  std::optional<std::int64_t> channels = {}, heads = {}, mlp_width = {}, layers = {};
+  std::optional<std::int64_t> channels = {}, heads = {}, mlp_width = {}, layers = {}, head_dim = {};
 };
 
-/// The stack's sizes, which all families call the same. \throws Error kFormat, kUnsupported.
-inline TransformerConfig stack_config(const io::Json& json, const StackDefaults& d) {
+/// What config.json calls a stack's sizes.
+struct StackKeys {
+  const char *channels = "hidden_size", *heads = "num_attention_heads", *mlp_width = "intermediate_size",
+             *layers = "num_hidden_layers", *eps = "layer_norm_eps";
+  const char* activation = "hidden_act";  ///< null: the default
+  const char* head_dim = nullptr;         ///< null: channels / heads
+};
+
+/// The stack's sizes. \throws Error kFormat, kUnsupported.
+inline TransformerConfig stack_config(const io::Json& json, const StackDefaults& d, const StackKeys& keys = {}) {
   TransformerConfig c;
   ops::BlockConfig& b = c.block;
   constexpr std::int64_t kMost = 1 << 20;
@@ -34,16 +42,20 @@ inline TransformerConfig stack_config(const io::Json& json, const StackDefaults&
                           const std::optional<std::int64_t>& absent) {
     return absent ? io::get_int(json, key, least, most, *absent) : io::get_int(json, key, least, most);
   };
-  b.channels = number("hidden_size", 1, kMost, d.channels);
-  b.heads = b.kv_heads = number("num_attention_heads", 1, kMost, d.heads);
-  if (b.channels % b.heads != 0)
-    throw Error(Code::kFormat, {"config.json: hidden_size ", std::to_string(b.channels),
-                                " is not a multiple of num_attention_heads ", std::to_string(b.heads)});
-  b.head_dim = b.channels / b.heads;
-  b.mlp_width = number("intermediate_size", 1, kMost, d.mlp_width);
-  b.eps = static_cast<float>(io::get_number(json, "layer_norm_eps", d.eps));
-  b.act = activation_of(json, "hidden_act", d.activation);
-  c.layers = number("num_hidden_layers", 0, 4096, d.layers);
+  b.channels = number(keys.channels, 1, kMost, d.channels);
+  b.heads = b.kv_heads = number(keys.heads, 1, kMost, d.heads);
+  if (keys.head_dim)
+    b.head_dim = number(keys.head_dim, 1, kMost, d.head_dim);
+  else if (b.channels % b.heads != 0)
+    throw Error(Code::kFormat, {"config.json: ", keys.channels, " ", std::to_string(b.channels), " is not a multiple of ",
+                                keys.heads, " ", std::to_string(b.heads)});
+  else
+    b.head_dim = b.channels / b.heads;
+  b.mlp_width = number(keys.mlp_width, 1, kMost, d.mlp_width);
+  b.eps = static_cast<float>(io::get_number(json, keys.eps, d.eps));
+  b.act = activation_of(keys.activation ? json : io::empty_object(), keys.activation ? keys.activation : "hidden_act",
+                        d.activation);
+  c.layers = number(keys.layers, 0, 4096, d.layers);
   return c;
 }
 
