@@ -6,6 +6,7 @@
 
 #include <tessera/ops/gemm.hpp>
 #include "support/backends.hpp"
+#include "support/found.hpp"
 #include "support/jobs.hpp"
 #include "support/packed.hpp"
 
@@ -162,6 +163,161 @@ TEST_P(MaxSim, RefusesWhatDoesNotFitAndLeavesTheOutput) {
   TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "start with 0", call(q, {1, 3}, {0, 30, 70}));
   TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "columns of scores", call(q, {0, 3}, {0, 70}));
   EXPECT_TRUE(is_poison(out(0, 0)) && is_poison(out(0, 1)));
+}
+
+/// Documents of all lengths, some of them empty, and queries; lists of candidates in order, out of it, twice the same,
+/// empty.
+struct Lists {
+  std::vector<index_t> cu_d{0}, cu_q{0, 5, 5, 14, 20}, cu_c{0}, ids;
+  Matrix q = filled(20, 24, {.seed = 3, .pad = 2}), d;
+  explicit Lists(std::uint64_t seed) {
+    Random random(seed);
+    for (int i = 0; i < 400; ++i) cu_d.push_back(cu_d.back() + (i % 9 == 0 ? 0 : random.in(1, i % 130 == 1 ? 2300 : 20)));
+    d = filled(cu_d.back(), 24, {.seed = seed + 1});
+    for (index_t i = 0; i < 400; i += random.in(1, 9)) ids.push_back(i);
+    cu_c.push_back(static_cast<index_t>(ids.size()));
+    for (int i = 0; i < 30; ++i) ids.push_back(random.in(0, 399));
+    cu_c.push_back(static_cast<index_t>(ids.size()));
+    cu_c.push_back(static_cast<index_t>(ids.size()));
+    for (const index_t i : {7, 8, 9, 10, 10, 11, 399, 0, 1}) ids.push_back(i);
+    cu_c.push_back(static_cast<index_t>(ids.size()));
+  }
+  index_t longest() const {
+    index_t most = 0;
+    for (std::size_t b = 0; b + 1 < cu_c.size(); ++b) most = std::max(most, cu_c[b + 1] - cu_c[b]);
+    return most;
+  }
+  ops::Candidates candidates() const {
+    return {offsets(cu_c), View<const index_t, 1>(ids.data(), static_cast<index_t>(ids.size()))};
+  }
+};
+
+TEST_P(MaxSim, CandidatesHaveTheBitsOfAll) {
+  const Lists in(8);
+  const index_t columns = in.longest() + 2;
+  for (const DType type : {DType::f32, DType::bf16, DType::i8}) {
+    const PackedWeight packed = packed_as(ctx, in.d, type);
+    const Result all = run(ctx, in.q, in.cu_q, packed, in.cu_d);
+    const auto check = [&](Context& on, bool places) {
+      Matrix scores = poisoned(4, columns, 3);
+      std::vector<std::int32_t> argmax(static_cast<std::size_t>(20 * columns), -77);
+      const View<std::int32_t, 2> at(argmax.data(), 20, columns);
+      ops::maxsim(on, in.q.in(), offsets(in.cu_q), packed, offsets(in.cu_d), scores.out(),
+                  places ? at : View<std::int32_t, 2>(), in.candidates());
+      for (std::size_t b = 0; b < 4; ++b)
+        for (index_t c = 0; c < columns; ++c) {
+          const auto row = static_cast<index_t>(b);
+          const bool there = c < in.cu_c[b + 1] - in.cu_c[b];
+          const index_t id = there ? in.ids[static_cast<std::size_t>(in.cu_c[b] + c)] : -1;
+          ASSERT_EQ(scores(row, c), there ? all.scores(row, id) : -kInf) << b << " " << c;
+          for (index_t t = in.cu_q[b]; places && t < in.cu_q[b + 1]; ++t)
+            ASSERT_EQ(static_cast<float>(at(t, c)), there ? all.places(t, id) : -1.f) << t << " " << c;
+        }
+      EXPECT_TRUE(is_poison(scores.data()[columns]));
+    };
+    for (const bool places : {false, true}) {
+      poison_arena(ctx);
+      check(ctx, places);
+    }
+    with_threads([&](Context& many) { check(many, false), check(many, true); });
+  }
+}
+TEST_P(MaxSim, RefusesCandidatesThatAreNone) {
+  const Matrix q = filled(3, 8), d = filled(70, 8);
+  const PackedWeight packed = ops::pack_weight(ctx, d.in());
+  Matrix out = poisoned(1, 2);
+  const auto call = [&](const std::vector<index_t>& cu, const std::vector<index_t>& ids) {
+    ops::maxsim(ctx, q.in(), offsets({0, 3}), packed, offsets({0, 30, 70}), out.out(), {},
+                {offsets(cu), View<const index_t, 1>(ids.data(), static_cast<index_t>(ids.size()))});
+  };
+  TESSERA_EXPECT_ERROR(Code::kBadArgument, "no document", call({0, 1}, {2}));
+  TESSERA_EXPECT_ERROR(Code::kBadArgument, "no document", call({0, 2}, {0, -1}));
+  TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "candidates", call({0, 1}, {0, 1}));
+  TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "start with 0", call({1, 2}, {0, 1}));
+  TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "lists of candidates", call({0, 1, 2}, {0, 1}));
+  TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "columns of scores", call({0, 3}, {0, 1, 0}));
+  EXPECT_TRUE(is_poison(out(0, 0)) && is_poison(out(0, 1)));
+}
+TEST_P(MaxSim, TopKIsTheSelectionOfItsScores) {
+  const Lists in(21);
+  Random random(4);
+  std::vector<std::uint64_t> allowed(7);
+  for (auto& word : allowed) word = random.next();
+  allowed[2] = 0, allowed[3] = ~std::uint64_t{0};
+  for (const DType type : {DType::f32, DType::i8}) {
+    const PackedWeight packed = packed_as(ctx, in.d, type);
+    const Result all = run(ctx, in.q, in.cu_q, packed, in.cu_d, false);
+    for (const bool listed : {false, true})
+      for (const bool filtered : {false, true})
+        for (const index_t k : {1, 30, 500})
+          for (const float least : {-kInf, 2.f}) {
+            // What stays, at the columns that are ids; the rest as what is never found.
+            Matrix scores(4, 400, 0);
+            std::vector<index_t> once = in.ids, cu = in.cu_c;
+            for (std::size_t b = 0; b < 4; ++b)
+              for (index_t d = 0; d < 400; ++d) {
+                const auto list = once.begin() + cu[b], end = once.begin() + cu[b + 1];
+                const auto row = static_cast<index_t>(b);
+                const bool may = (!filtered || allowed[static_cast<std::size_t>(d / 64)] >> (d % 64) & 1) &&
+                                 (!listed || std::find(list, end, d) != end);
+                scores(row, d) = may && all.scores(row, d) >= least ? all.scores(row, d) : kNan;
+              }
+            Found want(4, k);
+            ops::select_k(ctx, scores.in(), want.out());
+            ops::MaxSimTopKOptions o{.least = least};
+            std::vector<index_t> lists;  // each id once
+            std::vector<index_t> ends{0};
+            for (std::size_t b = 0; b < 4; ++b) {
+              for (index_t p = cu[b]; p < cu[b + 1]; ++p)
+                if (std::find(lists.begin() + ends[b], lists.end(), once[static_cast<std::size_t>(p)]) == lists.end())
+                  lists.push_back(once[static_cast<std::size_t>(p)]);
+              ends.push_back(static_cast<index_t>(lists.size()));
+            }
+            if (listed)
+              o.candidates = {offsets(ends), View<const index_t, 1>(lists.data(), static_cast<index_t>(lists.size()))};
+            if (filtered) o.allowed = View<const std::uint64_t, 1>(allowed.data(), 7);
+            const auto check = [&](Context& on) {
+              Found got(4, k);
+              ops::maxsim_top_k(on, in.q.in(), offsets(in.cu_q), packed, offsets(in.cu_d), o, got.out());
+              EXPECT_TRUE(got == want) << "k " << k << " listed " << listed << " filtered " << filtered;
+            };
+            check(ctx);
+            Context three(GetParam(), 3);
+            check(three);
+          }
+  }
+}
+TEST_P(MaxSim, TopKPutsTheLowerIdFirstAndNeverFindsNaN) {
+  Matrix q(1, 1, 0), d(200, 1, 0);
+  q(0, 0) = 1.f;
+  std::vector<index_t> cu;
+  for (index_t j = 0; j <= 200; ++j) cu.push_back(j);
+  for (index_t j = 0; j < 200; ++j) d(j, 0) = j % 3 == 0 ? -0.f : j % 3 == 1 ? 0.f : kNan;
+  Found got(1, 5), none(1, 3);
+  ops::maxsim_top_k(ctx, q.in(), offsets({0, 1}), ops::pack_weight(ctx, d.in()), offsets(cu), {}, got.out());
+  EXPECT_EQ(std::vector<index_t>(got.ids.begin(), got.ids.begin() + 5), (std::vector<index_t>{0, 1, 3, 4, 6}));
+  ops::maxsim_top_k(ctx, q.in(), offsets({0, 1}), ops::pack_weight(ctx, d.in()), offsets(cu), {.least = kNan}, none.out());
+  EXPECT_EQ(none.counts[0], 0);
+  EXPECT_EQ(none.ids[0], -1);
+  Found bad(1, 3);
+  const std::vector<std::uint64_t> words(3);
+  TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "words of allowed",
+                       ops::maxsim_top_k(ctx, q.in(), offsets({0, 1}), ops::pack_weight(ctx, d.in()), offsets(cu),
+                                         {.allowed = View<const std::uint64_t, 1>(words.data(), 3)}, bad.out()));
+  EXPECT_EQ(bad.ids[0], -77);
+}
+TEST_P(MaxSim, ScratchOfTopKIsWhatItCarves) {
+  const Matrix q = filled(11, 20, {.seed = 1}), d = filled(500, 20, {.seed = 2});
+  for (const int threads : {1, 3}) {
+    Context many(GetParam(), threads);
+    const PackedWeight packed = packed_as(many, d, DType::i8);
+    many.arena().reserve(ops::maxsim_topk_scratch(many, 1, 11, packed, 2, 9) + kAlignment);
+    const ArenaScope scope(many.arena());
+    (void)many.arena().carve<float>(1);  // it may not grow
+    Found got(1, 9);
+    ops::maxsim_top_k(many, q.in(), offsets({0, 11}), packed, offsets({0, 100, 500}), {}, got.out());
+    EXPECT_EQ(got.counts[0], 2);
+  }
 }
 
 }  // namespace

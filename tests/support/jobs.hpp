@@ -122,6 +122,16 @@ inline std::vector<Job> row_jobs(Random& random) {
          ops::maxsim(ctx, x->in(), offsets(cu_q), ops::pack_weight(ctx, y->in()), offsets(cu_d), out.out());
          return out;
        }},
+      {"maxsim_top_k",
+       [=](Context& ctx) {
+         std::vector<index_t> cu_d;
+         for (index_t d = 0; d <= y->rows; ++d) cu_d.push_back(d);  // each token is a document
+         return best_seven(t, [&](const ops::TopK& out) {
+           std::vector<index_t> cu_q;
+           for (index_t q = 0; q <= t; ++q) cu_q.push_back(q);
+           ops::maxsim_top_k(ctx, x->in(), offsets(cu_q), ops::pack_weight(ctx, y->in()), offsets(cu_d), {}, out);
+         });
+       }},
       {"contrastive_logits", [=](Context& ctx) {
          Matrix out(t, y->rows, 2);
          ops::contrastive_logits(ctx, x->in(), y->in(), 0.7f, -1.3f, out.out());
