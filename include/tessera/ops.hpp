@@ -8,12 +8,14 @@
 #include <tessera/ops/embed.hpp>
 #include <tessera/ops/gemm.hpp>
 #include <tessera/ops/hamming.hpp>
+#include <tessera/ops/kmeans.hpp>
 #include <tessera/ops/maxsim.hpp>
 #include <tessera/ops/merge.hpp>
 #include <tessera/ops/norm.hpp>
 #include <tessera/ops/patch.hpp>
 #include <tessera/ops/pool.hpp>
 #include <tessera/ops/resample.hpp>
+#include <tessera/ops/residual.hpp>
 #include <tessera/ops/rotary.hpp>
 #include <tessera/ops/similarity.hpp>
 #include <tessera/ops/topk.hpp>

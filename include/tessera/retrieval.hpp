@@ -7,6 +7,8 @@
 #include <tessera/retrieval/corpus_writer.hpp>
 #include <tessera/retrieval/document_filter.hpp>
 #include <tessera/retrieval/fusion.hpp>
+#include <tessera/retrieval/late_interaction.hpp>
+#include <tessera/retrieval/late_interaction_writer.hpp>
 #include <tessera/retrieval/metrics.hpp>
 #include <tessera/retrieval/qrels.hpp>
 #include <tessera/retrieval/ranking.hpp>

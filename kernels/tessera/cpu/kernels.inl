@@ -13,6 +13,7 @@
 #include <tessera/cpu/merge.inl>
 #include <tessera/cpu/hamming.inl>
 #include <tessera/cpu/resample.inl>
+#include <tessera/cpu/residual.inl>
 #include <tessera/cpu/rotary.inl>
 // clang-format on
 
@@ -63,6 +64,10 @@ struct Family<MergeTable> {
 template <>
 struct Family<ResampleTable> {
   static constexpr ResampleTable kTable{resample_horizontal, resample_vertical, resample_weigh};
+};
+template <>
+struct Family<ResidualTable> {
+  static constexpr ResidualTable kTable{encode_residuals, decode_residuals, interact};
 };
 template <>
 struct Family<RotaryTable> {
