@@ -132,6 +132,27 @@ inline std::vector<Job> row_jobs(Random& random) {
            ops::maxsim_top_k(ctx, x->in(), offsets(cu_q), ops::pack_weight(ctx, y->in()), offsets(cu_d), {}, out);
          });
        }},
+      {"residual codes of spherical k-means",
+       [=](Context& ctx) {
+         const index_t count = std::min<index_t>(5, y->rows), e = (c + 3) / 4 * 4;
+         Matrix centroids(count, e, 0), x4(y->rows, e, 0), out(y->rows, e, 0);
+         for (index_t r = 0; r < y->rows; ++r)
+           for (index_t j = 0; j < e; ++j) x4(r, j) = (*y)(r, j % c);
+         ops::spherical_kmeans(ctx, x4.in(), {3, 1}, centroids.out());
+         std::vector<index_t> nearest(static_cast<std::size_t>(y->rows));
+         ops::nearest_rows(ctx, x4.in(), ops::pack_weight(ctx, centroids.in()), View<index_t, 1>(nearest.data(), y->rows));
+         const std::vector<std::int32_t> of(nearest.begin(), nearest.end());
+         const View<const std::int32_t, 1> ids(of.data(), y->rows);
+         float cutoffs[3], weights[4];
+         const View<float, 1> cuts(cutoffs, index_t{3}), values(weights, index_t{4});
+         ops::residual_buckets(ctx, x4.in(), centroids.in(), ids, cuts, values);
+         const ops::ResidualCodec codec{centroids.in(), cuts, values};
+         std::vector<std::uint8_t> codes(static_cast<std::size_t>(y->rows * codec.bytes()));
+         const View<std::uint8_t, 2> to(codes.data(), y->rows, codec.bytes());
+         ops::residual_encode(ctx, codec, x4.in(), ids, to);
+         ops::residual_decode(ctx, codec, ids, to, out.out());
+         return out;
+       }},
       {"contrastive_logits", [=](Context& ctx) {
          Matrix out(t, y->rows, 2);
          ops::contrastive_logits(ctx, x->in(), y->in(), 0.7f, -1.3f, out.out());

@@ -25,19 +25,38 @@ inline void encode_residuals(const ResidualArgs& g, const float* x, index_t ldx,
   }
 }
 
+// Numbers of `Each` codes a byte.
+template <int Each>
+TESSERA_INLINE void look_up(const float* values, const std::uint8_t* codes, index_t bytes, float* out) {
+  index_t i = 0;
+  for (; i + 4 <= bytes; i += 4) {
+    TESSERA_UNROLL
+    for (int j = 0; j < 4; ++j) __builtin_memcpy(out + Each * (i + j), values + Each * codes[i + j], Each * sizeof(float));
+  }
+  for (; i < bytes; ++i) __builtin_memcpy(out + Each * i, values + Each * codes[i], Each * sizeof(float));
+}
+
 inline void decode_residuals(const ResidualArgs& g, const std::int32_t* ids, const std::uint8_t* codes, index_t rows,
                              float* out, index_t ld) noexcept {
   const index_t bytes = g.c * g.bits / 8;
   for (index_t r = 0; r < rows; ++r, codes += bytes, out += ld) {
+    const float* const next = g.centroids + ids[r + 1 < rows ? r + 1 : r] * g.c;
+    for (index_t j = 0; j < g.c; j += 16) prefetch(next + j);
     // All values first: sums that follow a store too closely would wait for it.
     if (g.bits == 2)
-      for (index_t i = 0; i < bytes; ++i) __builtin_memcpy(out + 4 * i, g.values + 4 * codes[i], 4 * sizeof(float));
+      look_up<4>(g.values, codes, bytes, out);
     else
-      for (index_t i = 0; i < bytes; ++i) __builtin_memcpy(out + 2 * i, g.values + 2 * codes[i], 2 * sizeof(float));
+      look_up<2>(g.values, codes, bytes, out);
     const float* const centroid = g.centroids + ids[r] * g.c;
-    for (index_t j = 0; j < g.c; j += 16)
-      store_n(out + j, g.c - j, add(load_n(centroid + j, g.c - j, 0.0f), load_n(out + j, g.c - j, 0.0f)));
-    l2_normalize(NormArgs{out, ld, out, ld, g.c, nullptr, nullptr, 1e-12f}, 0, 1);
+    f32x16 squares = set1(0.0f);
+    for (index_t j = 0; j < g.c; j += 16) {
+      const f32x16 v = add(load_n(centroid + j, g.c - j, 0.0f), load_n(out + j, g.c - j, 0.0f));
+      store_n(out + j, g.c - j, v);
+      squares = fma(v, v, squares);
+    }
+    const float norm = sqrt1(reduce_add(squares));
+    const f32x16 divisor = set1(norm < 1e-12f ? 1e-12f : norm);  // as l2_normalize has it
+    for (index_t j = 0; j < g.c; j += 16) store_n(out + j, g.c - j, div(load_n(out + j, g.c - j, 0.0f), divisor));
   }
 }
 
