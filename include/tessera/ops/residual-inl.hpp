@@ -133,7 +133,7 @@ inline PackedWeight residual_decode_packed(Context& ctx, const ResidualCodec& co
                                            View<const std::uint8_t, 2> codes, std::span<std::byte> to) {
   using namespace detail;
   constexpr const char* kOp = "residual_decode_packed";
-  constexpr index_t kSlice = kernels::kSlice;
+  constexpr index_t kRows = kernels::kSlice;
   expect_codec(kOp, codec, ids, codes);
   const index_t rows = ids.extent[0], channels = codec.centroids.extent[1];
   const std::size_t bytes = packed_bytes(rows, channels, DType::f32);
@@ -144,17 +144,17 @@ inline PackedWeight residual_decode_packed(Context& ctx, const ResidualCodec& co
   const auto pack = table<kernels::GemmTable>(ctx).pack;
   auto* const panels = reinterpret_cast<float*>(to.data());
   Arena& arena = ctx.arena();
-  const index_t lanes = ctx.threads(), slices = (rows + kSlice - 1) / kSlice;
-  if (arena.used() == 0) arena.reserve(static_cast<std::size_t>(lanes * kSlice * channels) * sizeof(float));
+  const index_t lanes = ctx.threads(), slices = (rows + kRows - 1) / kRows;
+  if (arena.used() == 0) arena.reserve(static_cast<std::size_t>(lanes * kRows * channels) * sizeof(float));
   const ArenaScope scope(arena);
-  float* const decoded = arena.carve<float>(lanes * kSlice * channels);  // a slice each, which stays in L1
+  float* const decoded = arena.carve<float>(lanes * kRows * channels);  // a slice each, which stays in L1
   constexpr index_t kGrain = 8;
   ctx.parallel_for((slices + kGrain - 1) / kGrain, [&](index_t i, int lane) {
-    float* const mine = decoded + lane * kSlice * channels;
+    float* const mine = decoded + lane * kRows * channels;
     for (index_t s = i * kGrain; s < std::min(slices, (i + 1) * kGrain); ++s) {
-      const index_t first = s * kSlice, some = std::min(kSlice, rows - first);
+      const index_t first = s * kRows, some = std::min(kRows, rows - first);
       decode(residual_args(codec, values.of), ids.data + first, codes.data + first * codec.bytes(), some, mine, channels);
-      pack(mine, channels, some, channels, 0, 1, panels + s * kSlice * channels);
+      pack(mine, channels, some, channels, 0, 1, panels + s * kRows * channels);
     }
   });
   return PackedWeight(rows, channels, DType::f32, to.first(bytes), nullptr);
