@@ -12,10 +12,13 @@
 #include <tessera/ops/maxsim.hpp>
 #include <tessera/ops/merge.hpp>
 #include <tessera/ops/norm.hpp>
+#include <tessera/ops/pairwise.hpp>
 #include <tessera/ops/patch.hpp>
 #include <tessera/ops/pool.hpp>
+#include <tessera/ops/range_search.hpp>
 #include <tessera/ops/resample.hpp>
 #include <tessera/ops/residual.hpp>
 #include <tessera/ops/rotary.hpp>
+#include <tessera/ops/row_filter.hpp>
 #include <tessera/ops/similarity.hpp>
 #include <tessera/ops/topk.hpp>

@@ -13,28 +13,43 @@ class PackedWeight {
  public:
   PackedWeight() = default;
   PackedWeight(index_t n, index_t k, DType dtype, Buffer packed, bool gated = false)
-      : n_(n), k_(k), bytes_(packed.bytes()), dtype_(dtype), space_(packed.space()), gated_(gated) {
+      : n_(n), k_(k), stored_k_(k), bytes_(packed.bytes()), dtype_(dtype), space_(packed.space()), gated_(gated) {
     const auto held = std::make_shared<const Buffer>(std::move(packed));
     data_ = held->data(), owner_ = held;
   }
   /// Host bytes that were packed before, by another process even. `owner` keeps them; on a 64-byte boundary they are faster.
   PackedWeight(index_t n, index_t k, DType dtype, std::span<const std::byte> packed, std::shared_ptr<const void> owner,
                bool gated = false)
-      : owner_(std::move(owner)), data_(packed.data()), n_(n), k_(k), bytes_(packed.size()), dtype_(dtype), gated_(gated) {}
+      : owner_(std::move(owner)),
+        data_(packed.data()),
+        n_(n),
+        k_(k),
+        stored_k_(k),
+        bytes_(packed.size()),
+        dtype_(dtype),
+        gated_(gated) {}
 
   index_t n() const noexcept { return n_; }  ///< output channels
   index_t k() const noexcept { return k_; }  ///< input channels
+  /// Input channels that lie in memory, k() of them first: more than k() for ops::packed_prefix().
+  index_t stored_k() const noexcept { return stored_k_; }
   DType dtype() const noexcept { return dtype_; }
   Space space() const noexcept { return space_; }
   std::size_t bytes() const noexcept { return bytes_; }
   bool empty() const noexcept { return n_ == 0; }
   bool gated() const noexcept { return gated_; }  ///< gate and up interleaved, by ops::pack_weight_glu
   const std::byte* data() const noexcept { return data_; }
+  /// The same bytes with other extents, for those who know the layout: rows that begin `skipped` bytes in.
+  PackedWeight part(std::size_t skipped, std::size_t bytes, index_t n, index_t k) const {
+    PackedWeight w = *this;
+    w.data_ += skipped, w.bytes_ = bytes, w.n_ = n, w.k_ = k;
+    return w;
+  }
 
  private:
   std::shared_ptr<const void> owner_;
   const std::byte* data_ = nullptr;
-  index_t n_ = 0, k_ = 0;
+  index_t n_ = 0, k_ = 0, stored_k_ = 0;
   std::size_t bytes_ = 0;
   DType dtype_ = DType::f32;
   Space space_ = Space::host;

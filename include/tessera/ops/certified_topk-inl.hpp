@@ -24,7 +24,7 @@ inline float not_below(double x) noexcept { return static_cast<float>(x * (1 + 0
 
 /// Number `at` of row `row`, as its packed form has it.
 inline float packed_number(const PackedWeight& w, index_t row, index_t at) noexcept {
-  const index_t words = packed_words(w.dtype(), w.k()), lane = row % kernels::kSlice;
+  const index_t words = packed_words(w.dtype(), w.stored_k()), lane = row % kernels::kSlice;
   const std::byte* const slice =
       w.data() + (row / kernels::kSlice * words * kernels::kSlice + lane) * index_t{sizeof(float)};
   const auto word = [&](index_t i, auto value) {
@@ -137,6 +137,69 @@ struct ExactScores {
   }
 };
 
+/// Of the scores by coarse rows, how far they may be from those in f32: slack[b] * slack_of[r], of rows that may be found.
+/// |q.x - q~.x~| <= (|q| + |q - q~|) * (|x - x~| + ratio * |x|), and what sums of f32 add to either product. Calls
+/// unbounded(b) for a query of which this says nothing.
+template <class F>
+void bound_products(Context& ctx, View<const float, 2> queries, const CoarseRows& coarse,
+                    View<const std::uint64_t, 1> allowed, float* slack, float* slack_of, const F& unbounded) {
+  const index_t e = coarse.rows.k();
+  const double rounding = (1.01 * static_cast<double>(e) + 16) * 0x1p-24;
+  double ratio = 0;
+  for (index_t b = 0; b < queries.extent[0]; ++b) {
+    const QueryBound q(queries.data + b * queries.stride[0], e, coarse.rows.dtype());
+    const double reach = q.length + q.error, most = reach * static_cast<double>(coarse.longest);
+    slack[b] = 0;
+    if (most > 1e-20 && most < 1e36) {  // nothing underflows to matter, nothing overflows
+      ratio = std::max(ratio, q.error / reach);
+      slack[b] = not_below(reach);
+    } else {
+      unbounded(b);
+    }
+  }
+  for_rows(ctx, coarse.rows.n(), 4096, [&](index_t begin, index_t end) {
+    const float *const error = coarse.error.data, *const length = coarse.length.data;
+    for (index_t r = begin; r < end; ++r) {
+      if (allowed.data && allowed(r / 64) == 0) {
+        r |= 63;
+        continue;
+      }
+      slack_of[r] =
+          not_below(static_cast<double>(error[r]) * (1 + rounding) +
+                    static_cast<double>(length[r]) * (ratio + 2 * rounding) + 1e-12 * static_cast<double>(coarse.longest));
+    }
+  });
+}
+
+/// f(lane, keys, count) for all rows that may be found, 16 at a time, as keys without a score.
+template <class F>
+void scan_rows(Context& ctx, index_t n, View<const std::uint64_t, 1> allowed, const F& f) {
+  constexpr index_t kBlock = 1024;
+  ctx.parallel_for((n + kBlock - 1) / kBlock, [&](index_t block, int lane) {
+    std::uint64_t keys[16];
+    index_t held = 0;
+    for (index_t r = block * kBlock; r < std::min(n, (block + 1) * kBlock); ++r) {
+      if (allowed.data && !(allowed(r / 64) >> (r % 64) & 1)) continue;
+      keys[held++] = kernels::selection_key(0.0f, r);
+      if (held == 16) f(lane, keys, held), held = 0;
+    }
+    if (held > 0) f(lane, keys, held);
+  });
+}
+
+inline void expect_certified(View<const float, 2> rows, const CoarseRows& coarse, const TopKOptions& o) {
+  const index_t n = coarse.rows.n();
+  expect(kCertified, "rows", rows.extent[0], n);
+  expect(kCertified, "channels of the rows", rows.extent[1], coarse.rows.k());
+  expect_rows(kCertified, rows);
+  for (index_t r = 0; o.scale.data && r < n; ++r) {
+    if (o.allowed.data && o.allowed(r / 64) == 0)
+      r |= 63;  // a range of a few rows costs no pass over all
+    else if (!(o.scale(r) >= 0))
+      fail(Code::kBadArgument, kCertified, "scales must not be negative");
+  }
+}
+
 }  // namespace detail
 
 inline CoarseRows::CoarseRows(PackedWeight packed, View<const float, 1> errors, View<const float, 1> lengths,
@@ -194,13 +257,9 @@ inline std::size_t certified_topk_scratch(Context& ctx, index_t batch, index_t k
 inline void certified_top_k(Context& ctx, View<const float, 2> queries, View<const float, 2> rows, const CoarseRows& coarse,
                             const TopKOptions& o, const TopK& out, CertifiedStats* stats) {
   using namespace detail;
-  const index_t batch = queries.extent[0], n = coarse.rows.n(), e = coarse.rows.k();
-  expect(kCertified, "rows", rows.extent[0], n);
-  expect(kCertified, "channels of the rows", rows.extent[1], e);
-  expect_rows(kCertified, rows);
+  const index_t batch = queries.extent[0], n = coarse.rows.n();
   expect_search(kCertified, queries, coarse.rows, o, out);
-  for (index_t r = 0; o.scale.data && r < n; ++r)
-    if (!(o.scale(r) >= 0)) fail(Code::kBadArgument, kCertified, "scales must not be negative");
+  expect_certified(rows, coarse, o);
   if (stats) *stats = {};
   if (batch == 0) return;
 
@@ -210,29 +269,10 @@ inline void certified_top_k(Context& ctx, View<const float, 2> queries, View<con
   if (arena.used() == 0) arena.reserve(certified_topk_scratch(ctx, batch, k, coarse));
   const ArenaScope scope(arena);
   const CertifiedScratch s(ctx, arena, batch, capacity, coarse.rows);
-  // |q.x - q~.x~| <= (|q| + |q - q~|) * (|x - x~| + ratio * |x|), and what sums of f32 add to either product.
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const double rounding = (1.01 * static_cast<double>(e) + 16) * 0x1p-24;
-  double ratio = 0;
   s.lists.begin(batch, lanes, std::min(capacity, 2 * k + 64), o.least);
-  for (index_t b = 0; b < batch; ++b) {
-    const QueryBound q(queries.data + b * queries.stride[0], e, coarse.rows.dtype());
-    const double reach = q.length + q.error, most = reach * static_cast<double>(coarse.longest);
-    if (most > 1e-20 && most < 1e36) {  // nothing underflows to matter, nothing overflows
-      ratio = std::max(ratio, q.error / reach);
-      s.slack[b] = not_below(reach);
-    } else {
-      s.slack[b] = 0;
-      s.lists.shared[b].store(kInfinity);
-    }
-  }
-  for_rows(ctx, n, 4096, [&](index_t begin, index_t end) {
-    const float *const error = coarse.error.data, *const length = coarse.length.data;
-    for (index_t r = begin; r < end; ++r)
-      s.slack_of[r] =
-          not_below(static_cast<double>(error[r]) * (1 + rounding) +
-                    static_cast<double>(length[r]) * (ratio + 2 * rounding) + 1e-12 * static_cast<double>(coarse.longest));
-  });
+  bound_products(ctx, queries, coarse, o.allowed, s.slack, s.slack_of,
+                 [&](index_t b) { s.lists.shared[b].store(kInfinity); });
   const CertifiedLists all{{k, s.lists.shared}, o, s.slack_of, s.lower};
   search_panels(ctx, queries, coarse.rows, o, s.lists, all.shared, capacity,
                 [&](kernels::Selection& list, int lane, const auto& run) {
@@ -267,21 +307,10 @@ inline void certified_top_k(Context& ctx, View<const float, 2> queries, View<con
     ++exhausted;
     index_t* const counts = s.lists.counts;
     std::fill_n(counts, lanes, index_t{0});
-    constexpr index_t kBlock = 1024;
-    ctx.parallel_for((n + kBlock - 1) / kBlock, [&](index_t block, int lane) {
-      std::uint64_t *const keys = s.lists.together + lane * lanes * capacity, ids[16];
-      index_t held = 0;
-      const auto flush = [&] {
-        if (counts[lane] + held > capacity) (void)keep_best(keys, counts[lane], k), counts[lane] = k;
-        counts[lane] += exact.rescore(queries.data + b * queries.stride[0], ids, held, keys + counts[lane]);
-        held = 0;
-      };
-      for (index_t r = block * kBlock; r < std::min(n, (block + 1) * kBlock); ++r) {
-        if (o.allowed.data && !(o.allowed(r / 64) >> (r % 64) & 1)) continue;
-        ids[held++] = kernels::selection_key(0.0f, r);
-        if (held == 16) flush();
-      }
-      if (held > 0) flush();
+    scan_rows(ctx, n, o.allowed, [&](int lane, std::uint64_t* ids, index_t held) {
+      std::uint64_t* const keys = s.lists.together + lane * lanes * capacity;
+      if (counts[lane] + held > capacity) (void)keep_best(keys, counts[lane], k), counts[lane] = k;
+      counts[lane] += exact.rescore(queries.data + b * queries.stride[0], ids, held, keys + counts[lane]);
     });
     index_t count = 0;
     for (index_t lane = 0; lane < lanes; ++lane)

@@ -96,6 +96,17 @@ inline std::size_t packed_bytes(index_t n, index_t k, DType packed) {
   return slice_bytes(n, packed_words(packed, k));
 }
 
+inline PackedWeight packed_prefix(const PackedWeight& w, index_t k) {
+  using namespace detail;
+  constexpr const char* kOp = "packed_prefix";
+  if (!packs(w.dtype()) || w.dtype() == DType::i8)
+    fail(Code::kUnsupported, kOp, "rows are f32 or bf16; pack cut rows as int8");
+  if (w.gated()) fail(Code::kUnsupported, kOp, "a weight of pack_weight_glu");
+  if (k < 1 || k > w.k()) fail(Code::kBadArgument, kOp, "a prefix has at least one channel, and at most all");
+  if (w.dtype() == DType::bf16 && k % 2 != 0 && k != w.k()) fail(Code::kBadArgument, kOp, "prefixes of bf16 are even");
+  return w.part(0, w.bytes(), w.n(), k);
+}
+
 inline PackedWeight pack_weight(Context& ctx, const WeightView& w) { return pack_weight(ctx, &w, 1); }
 
 inline PackedWeight pack_weight(Context& ctx, const WeightView* parts, int count) {
@@ -194,6 +205,7 @@ inline void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, 
   kernels::GemmArgs g{x.data, x.stride[0], w.k(), reinterpret_cast<const float*>(w.data()), n, out.data, out.stride[0]};
   g.bias = e.bias.data;
   g.channel_scale = e.channel_scale.data;
+  g.row_words = row_words_of(w);
   g.residual = e.residual.data;
   g.ldr = e.residual.stride[0];
   g.act = e.act;

@@ -19,6 +19,13 @@ PackedWeight pack_weight(Context& ctx, const WeightView* parts, int count);
 /// Bytes of W [n, k] packed as f32, bf16 or i8, not gated. \throws Error kUnsupported, kLimit, kBadArgument.
 std::size_t packed_bytes(index_t n, index_t k, DType packed);
 
+/// The first k input channels of packed rows, as Matryoshka embeddings are cut (Kusupati et al., arXiv:2205.13147): the
+/// bytes are shared, and products have the bits of those with the cut rows packed. A slice holds its sixteen rows channel by
+/// channel, so that what is cut off lies behind what is kept, and is not read. \param k 1 to w.k(); of bf16 even, or all: a
+/// word holds two channels. \throws Error kBadArgument for other k, kUnsupported for i8, whose scales are those of whole
+/// rows (pack the cut ones), and for gated matrices.
+PackedWeight packed_prefix(const PackedWeight& w, index_t k);
+
 /// By how much the weights of an i8 matrix are moved, relative to their size: root mean squares, half a step for the former,
 /// so that the packed bytes are enough to tell. 0 for other types.
 double int8_rounding(Context& ctx, const PackedWeight& w);

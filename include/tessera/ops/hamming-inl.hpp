@@ -49,6 +49,30 @@ struct HammingScratch {
         room(arena.carve<std::uint8_t>(ctx.threads() * room_bytes)) {}
 };
 
+inline void expect_hamming(View<const std::uint8_t, 2> queries, const BitRows& rows, const HammingOptions& o) {
+  if (rows.panels.dtype() != DType::boolean) fail(Code::kUnsupported, kHamming, "rows are those of BitRows::pack()");
+  expect(kHamming, "bytes of a query", queries.extent[1], bit_bytes(rows.panels.k()));
+  expect_rows(kHamming, queries);
+  expect_allowed(kHamming, o.allowed, rows.panels.n());
+}
+
+/// As search_panels(), of bits.
+template <class F>
+void search_bit_panels(Context& ctx, View<const std::uint8_t, 2> queries, const BitRows& rows, const HammingOptions& o,
+                       const HammingScratch& s, const SharedFloors& shared, index_t capacity, const F& f) {
+  const index_t batch = queries.extent[0], n = rows.panels.n(), e = rows.panels.k();
+  const auto search = table<kernels::HammingTable>(ctx).search;
+  const auto* const panels = reinterpret_cast<const std::uint8_t*>(rows.panels.data());
+  for_panels(
+      ctx, batch, n, o.allowed, s.lists, shared, capacity, [&](kernels::Selection& list, int lane, index_t p0, index_t p1) {
+        f(list, lane, [&] {
+          search(
+              {queries.data, queries.stride[0], bit_bytes(e), last_bits(e), panels, n, s.room + lane * s.room_bytes, &list},
+              0, batch, p0, p1);
+        });
+      });
+}
+
 }  // namespace detail
 
 inline void pack_bits(Context& ctx, View<const float, 2> x, View<std::uint8_t, 2> out) {
@@ -113,28 +137,21 @@ inline std::size_t hamming_scratch(Context& ctx, index_t batch, index_t k, const
 inline void hamming_top_k(Context& ctx, View<const std::uint8_t, 2> queries, const BitRows& rows, const HammingOptions& o,
                           const TopK& out) {
   using namespace detail;
-  const index_t batch = queries.extent[0], n = rows.panels.n(), e = rows.panels.k(), bytes = bit_bytes(e);
-  if (rows.panels.dtype() != DType::boolean) fail(Code::kUnsupported, kHamming, "rows are those of BitRows::pack()");
-  expect(kHamming, "bytes of a query", queries.extent[1], bytes);
-  expect_rows(kHamming, queries);
+  const index_t batch = queries.extent[0], n = rows.panels.n();
+  expect_hamming(queries, rows, o);
   expect_topk(kHamming, batch, n, out);
-  expect_allowed(kHamming, o.allowed, n);
   if (batch == 0) return;
   const index_t k = std::min(out.ids.extent[1], n), capacity = list_capacity(k);
   Arena& arena = ctx.arena();
   if (arena.used() == 0) arena.reserve(hamming_scratch(ctx, batch, k, rows));
   const ArenaScope scope(arena);
-  const HammingScratch s(ctx, arena, batch, capacity, e);
+  const HammingScratch s(ctx, arena, batch, capacity, rows.panels.k());
   s.lists.begin(batch, ctx.threads(), capacity, o.least);
   const SharedFloors shared{k, s.lists.shared};
-  const auto search = table<kernels::HammingTable>(ctx).search;
-  for_panels(ctx, batch, n, o.allowed, s.lists, shared, capacity,
-             [&](kernels::Selection& list, int lane, index_t p0, index_t p1) {
-               list.shrink = SharedFloors::shrink, list.state = &shared;
-               const auto* const panels = reinterpret_cast<const std::uint8_t*>(rows.panels.data());
-               search({queries.data, queries.stride[0], bytes, last_bits(e), panels, n, s.room + lane * s.room_bytes, &list},
-                      0, batch, p0, p1);
-             });
+  search_bit_panels(ctx, queries, rows, o, s, shared, capacity, [&](kernels::Selection& list, int, const auto& run) {
+    list.shrink = SharedFloors::shrink, list.state = &shared;
+    run();
+  });
   write_lists(ctx, batch, s.lists, capacity, out);
 }
 

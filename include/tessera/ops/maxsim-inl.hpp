@@ -88,6 +88,7 @@ void for_scores(Context& ctx, const MaxSimJob& job, const MaxSimScratch& s, cons
                         nullptr,
                         0};
     g.maxima = &maxima;
+    g.row_words = row_words_of(documents);
     if (s.rounded) g.rows = s.rounded + lane;
     const index_t begin = cu_d(first), end = cu_d(first + groups);
     if (t0 < t1 && begin < end) gemm(g, t0, t1, begin / kernels::kPanel, (end + kernels::kPanel - 1) / kernels::kPanel);

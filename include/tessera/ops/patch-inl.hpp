@@ -101,6 +101,7 @@ inline void patch_embed(Context& ctx, const PatchShape& s, std::span<const Pixel
     kernels::GemmArgs g{rows,         k, k, reinterpret_cast<const float*>(w.data()), n, out.data + begin * out.stride[0],
                         out.stride[0]};
     g.bias = bias.data;
+    g.row_words = row_words_of(w);
     if (rounded) rounded[lane].begin = rounded[lane].end = 0, g.rows = rounded + lane;  // those were other rows
     if (positions.data) g.residual = positions.data + begin * positions.stride[0], g.ldr = positions.stride[0];
     gemm(g, 0, end - begin, 0, panels);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <new>
 
+#include <tessera/ops/detail/gathered_rows.hpp>
 #include <tessera/ops/detail/product.hpp>
 #include <tessera/ops/topk.hpp>
 
@@ -82,9 +83,12 @@ struct TopKLists {
 /// What top_k() carves.
 struct TopKScratch : TopKLists {
   kernels::RoundedRows* rounded;
+  GatheredRows::Room gathered;
 
   TopKScratch(Context& ctx, Arena& arena, index_t batch, index_t capacity, const PackedWeight& corpus)
-      : TopKLists(ctx, arena, batch, capacity), rounded(carve_rounded(ctx, arena, corpus.dtype(), batch, corpus.k())) {}
+      : TopKLists(ctx, arena, batch, capacity),
+        rounded(carve_rounded(ctx, arena, corpus.dtype(), batch, corpus.k())),
+        gathered(ctx, arena, corpus) {}
 };
 
 /// Keys in order to row `row` of the result, and what is missing.
@@ -121,18 +125,21 @@ inline void expect_allowed(const char* op, View<const std::uint64_t, 1> allowed,
   if (allowed.data) expect(op, "words of allowed", allowed.extent[0], (n + 63) / 64), expect_rows(op, allowed);
 }
 
-inline void expect_search(const char* op, View<const float, 2> queries, const PackedWeight& corpus, const TopKOptions& o,
-                          const TopK& out) {
+inline void expect_products(const char* op, View<const float, 2> queries, const PackedWeight& corpus, const TopKOptions& o) {
   const index_t n = corpus.n();
   if (!packs(corpus.dtype())) fail(Code::kUnsupported, op, "rows are f32, bf16 or int8");
   if (corpus.space() != Space::host) fail(Code::kBadArgument, op, "rows of another device");
   if (corpus.gated()) fail(Code::kShapeMismatch, op, "a weight of pack_weight_glu");
   expect(op, "channels of the queries", queries.extent[1], corpus.k());
   expect_rows(op, queries);
-  expect_topk(op, queries.extent[0], n, out);
   if (o.scale.data) expect(op, "scales", o.scale.extent[0], n), expect_rows(op, o.scale);
   if (o.bias.data) expect(op, "biases", o.bias.extent[0], n), expect_rows(op, o.bias);
   expect_allowed(op, o.allowed, n);
+}
+inline void expect_search(const char* op, View<const float, 2> queries, const PackedWeight& corpus, const TopKOptions& o,
+                          const TopK& out) {
+  expect_products(op, queries, corpus, o);
+  expect_topk(op, queries.extent[0], corpus.n(), out);
 }
 
 /// Calls f(list, lane, p0, p1) for all panels of a corpus of n rows: the lists of the lane that takes panels [p0, p1).
@@ -141,7 +148,10 @@ void for_panels(Context& ctx, index_t batch, index_t n, View<const std::uint64_t
                 const SharedFloors& shared, index_t capacity, const F& f) {
   // Each task takes all queries through some panels, so that rows are read from memory once; a lane goes on with its lists.
   constexpr index_t kMostPanels = 32;
-  const index_t lanes = ctx.threads(), panels = (n + kernels::kPanel - 1) / kernels::kPanel;
+  index_t first = 0, past = (n + kernels::kPanel - 1) / kernels::kPanel;
+  while (allowed.data && first < past && allowed(first) == 0) ++first;
+  while (allowed.data && first < past && allowed(past - 1) == 0) --past;
+  const index_t lanes = ctx.threads(), panels = past - first;
   const index_t shortest = lanes == 1 ? 1 : std::min(panels, 8 * lanes);
   const index_t tasks = std::max((panels + kMostPanels - 1) / kMostPanels, shortest);
   ctx.parallel_for(tasks, [&](index_t i, int lane) {
@@ -151,7 +161,7 @@ void for_panels(Context& ctx, index_t batch, index_t n, View<const std::uint64_t
     list.floors = s.floors + lane * batch;
     list.allowed = allowed.data;
     for (index_t b = 0; b < batch; ++b) shared.raise(b, list.floors[b]);
-    f(list, lane, panels * i / tasks, panels * (i + 1) / tasks);
+    f(list, lane, first + panels * i / tasks, first + panels * (i + 1) / tasks);
   });
 }
 
@@ -164,12 +174,33 @@ void search_panels(Context& ctx, View<const float, 2> queries, const PackedWeigh
       queries.data, queries.stride[0], corpus.k(), reinterpret_cast<const float*>(corpus.data()), n, nullptr, 0};
   g.bias = o.bias.data;
   g.channel_scale = o.scale.data;
+  g.row_words = row_words_of(corpus);
   const auto gemm = gemm_for(ctx, corpus.dtype());
   for_panels(ctx, batch, n, o.allowed, s, shared, capacity, [&](kernels::Selection& list, int lane, index_t p0, index_t p1) {
     kernels::GemmArgs mine = g;
     mine.selection = &list;
     if (s.rounded) mine.rows = s.rounded + lane;
-    f(list, lane, [&] { gemm(mine, 0, batch, p0, p1); });
+    f(list, lane, [&] {
+      if (!o.allowed.data) return gemm(mine, 0, batch, p0, p1);
+      GatheredRows rows(corpus, s.gathered, lane);
+      const auto flush = [&] {
+        if (rows.count() == 0) return;
+        kernels::Selection into = list;
+        kernels::GemmArgs some = rows.product(mine, into);
+        gemm(some, 0, batch, 0, 1);
+      };
+      for (index_t p = p0; p < p1; ++p) {
+        const std::uint64_t open = GatheredRows::open(o.allowed(p), p, n);
+        if (open == 0) continue;
+        if (!GatheredRows::pays(open, batch)) {
+          gemm(mine, 0, batch, p, p + 1);
+          continue;
+        }
+        if (!rows.fits(open)) flush(), rows.clear();
+        rows.take(open, p, mine);
+      }
+      flush();
+    });
   });
 }
 

@@ -12,12 +12,13 @@ struct TopK {
   View<index_t, 1> counts;  ///< [B]: how many were found
 };
 
-/// score = (query . row + bias[row]) * scale[row]: with scale = 1 / |row| and queries of length 1 the cosine, with bias =
-/// -|row|^2 / 2 the order of the Euclidean distance.
+/// score = (query . row + bias[row]) * scale[row]: with scale = 1 / |row| and queries of length 1 the cosine, with the bias
+/// of distance_bias() the order of the Euclidean distance, which squared_distances() has for what was found.
 struct TopKOptions {
   View<const float, 1> scale = {}, bias = {};  ///< [N], or empty
-  /// [ceil(N / 64)], or empty: bit r % 64 of word r / 64 says whether row r may be found. Rows of whole words without any
-  /// cost nothing.
+  /// [ceil(N / 64)], or empty: bit r % 64 of word r / 64 says whether row r may be found (row_filter.hpp makes them of
+  /// ranges and ids). Rows of whole words without any cost nothing, and the fewer there are in a word, the less the others
+  /// do.
   View<const std::uint64_t, 1> allowed = {};
   float least = -__builtin_inff();  ///< lower scores are not found
 };

@@ -73,7 +73,7 @@ TESSERA_INLINE void keep_found(const Selection& to, index_t r, std::uint64_t fou
     const int j = __builtin_ctzll(found);
     if (to.counts[r] == to.limits[r]) to.shrink(to, r);
     if (const float s = score(j); s >= to.floors[r])
-      to.keys[r * to.capacity + to.counts[r]++] = selection_key(s, column + j);
+      to.keys[r * to.capacity + to.counts[r]++] = selection_key(s, to.ids ? index_t{to.ids[column + j]} : column + j);
   }
 }
 
@@ -185,6 +185,7 @@ struct Pass {
   index_t block, rows;  // rows [block, block + rows) of A and C
   index_t words;        // of a row of W, with the head
   index_t panel, k0, k1;
+  bool last;          // k1 is where k ends
   float* sums;        // [rows, 64] where the chains wait between parts, or null: a row is whole
   const float* next;  // the weights of the pass to come, or null
 };
@@ -195,7 +196,7 @@ inline void gemm_pass(const Tiling& how, const GemmArgs& g, const Pass& pass) no
   const index_t p = pass.panel, column = p * kPanel, size = kPanel * pass.words, depth = pass.k1 - pass.k0;
   const index_t slices = g.n - column < kPanel ? (g.n - column + kSlice - 1) / kSlice : kPanel / kSlice;
   const float *const heads = g.w + (g.glu ? 2 : 1) * p * size, *const w = heads + how.head * kSlice;
-  const bool integers = how.head > 0 && pass.k1 + how.head == pass.words;
+  const bool integers = how.head > 0 && pass.last;
   const Outliers outliers(heads, integers ? slices : 0, pass.words),
       up_outliers(heads + size, integers && g.glu ? slices : 0, pass.words);
   const index_t tiles = (pass.rows + how.rows - 1) / how.rows;
@@ -208,7 +209,7 @@ inline void gemm_pass(const Tiling& how, const GemmArgs& g, const Pass& pass) no
     const index_t at = begin(q), rows = begin(q + 1) - at;
     const index_t row = pass.block + at, from = q * depth * step, slice = from / (depth * 64);
     float* const sums = pass.sums ? pass.sums + at * kPanel : t;
-    const bool fetches = pass.next && slice < 4, last = pass.k1 + how.head == pass.words;
+    const bool fetches = pass.next && slice < 4, last = pass.last;
     TileArgs args{pass.a.data + at * pass.a.ld,
                   pass.a.ld,
                   w,
@@ -260,7 +261,7 @@ inline TileRows rounded_rows(const Tiling& how, const GemmArgs& g, index_t begin
 }
 
 inline void multiply(const Tiling& how, const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t p1) noexcept {
-  const index_t k = (g.k + how.numbers - 1) / how.numbers, words = k + how.head;
+  const index_t k = (g.k + how.numbers - 1) / how.numbers, words = g.row_words > 0 ? g.row_words : k + how.head;
   const index_t panels = (g.n + kPanel - 1) / kPanel, size = (g.glu ? 2 : 1) * kPanel * words;
   // A part of k of all rows of a block stays in L2 while a group of panels passes.
   const index_t parts = g.sums ? (k + kDepth - 1) / kDepth : 1, group = g.sums ? kGroupPanels : 1;
@@ -280,7 +281,7 @@ inline void multiply(const Tiling& how, const GemmArgs& g, index_t m0, index_t m
           const index_t then = more_panels || !more_parts ? (p + 1 < p1 ? p + 1 : p + g.stride) : first;
           const index_t then_k = more_panels ? k0 : more_parts ? k1 : 0;
           gemm_pass(how, g,
-                    {a, block, rows, words, p, k0, k1, g.sums ? g.sums + (p - first) * kRowBlock * kPanel : nullptr,
+                    {a, block, rows, words, p, k0, k1, k1 == k, g.sums ? g.sums + (p - first) * kRowBlock * kPanel : nullptr,
                      then < panels ? g.w + then * size + kSlice * (how.head + then_k) : nullptr});
         }
       }

@@ -61,17 +61,31 @@ inline void dot(const float* a, const float* rows, index_t ld, index_t n, index_
   }
 }
 
-// Sixteen rows at once, turned so that each is a lane.
-inline void chains(const float* a, const float* const* rows, index_t n, index_t c, float* out) noexcept {
+// Sixteen rows at once, turned so that each is a lane: step(a[i], their numbers i, sums) for i from 0.
+template <class Step>
+TESSERA_INLINE void by_lanes(const float* a, const float* const* rows, index_t n, index_t c, float* out, const Step& step) {
   f32x16 sums = set1(0.0f);
   for (index_t j = 0; j < c; j += 16) {
     alignas(64) float t[256], turned[256];
     const index_t left = c - j < 16 ? c - j : 16;
     for (index_t r = 0; r < 16; ++r) store(t + 16 * r, load_n(rows[r < n ? r : 0] + j, left, 0.0f));
     transpose16(t, 16, turned);
-    for (index_t i = 0; i < left; ++i) sums = fma(set1(a[j + i]), load(turned + 16 * i), sums);
+    for (index_t i = 0; i < left; ++i) sums = step(set1(a[j + i]), load(turned + 16 * i), sums);
   }
   store_n(out, n, sums);
+}
+inline void chains(const float* a, const float* const* rows, index_t n, index_t c, float* out) noexcept {
+  by_lanes(a, rows, n, c, out, [](f32x16 x, f32x16 y, f32x16 sums) { return fma(x, y, sums); });
+}
+inline void squared_distances(const float* a, const float* const* rows, index_t n, index_t c, float* out) noexcept {
+  by_lanes(a, rows, n, c, out, [](f32x16 x, f32x16 y, f32x16 sums) {
+    const f32x16 d = sub(x, y);
+    return fma(d, d, sums);
+  });
+}
+
+inline void hadamard(const float* a, const float* b, index_t n, float* out) noexcept {
+  by_sixteens(n, [&](index_t i, auto how) { how.put(out + i, mul(how.get(a + i, 0.0f), how.get(b + i, 0.0f))); });
 }
 
 inline bool all_finite(const float* x, index_t n) noexcept {

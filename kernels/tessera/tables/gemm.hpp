@@ -54,6 +54,7 @@ struct Selection {
   /// What is added to products at first: slack[row of A] * slack_of[column]; null: nothing. Both are 0 or more.
   const float *slack, *slack_of;
   const std::uint64_t* allowed;  ///< [columns / 64] bit j of word i: whether column 64 i + j may be kept; null: all
+  const std::uint32_t* ids;      ///< [columns]: what stands for a column in its key; null: the column
   void (*shrink)(const Selection&, index_t row) noexcept;  ///< makes room in a full row, and may raise its floor
   const void* state;
 };
@@ -93,6 +94,7 @@ struct GemmArgs {
   float* sums = nullptr;  ///< [kGemmSums], 64-byte aligned: what chains of more than kDepth words wait in (not glu), or null
   RoundedRows* rows = nullptr;  ///< but for f32
   index_t stride = 1;           ///< the caller's next panel after p1 - 1 is that many further: it is fetched ahead
+  index_t row_words = 0;        ///< from one column of a slice's to the next, in words of k; 0: those of k, else not int8
 };
 
 /// Independent multiply-adds, as many chains as registers hold: the most that the machine can do.

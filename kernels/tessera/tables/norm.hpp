@@ -26,6 +26,10 @@ struct NormTable {
   void (*dot)(const float* a, const float* rows, index_t ld, index_t n, index_t c, float* out) noexcept;
   /// out[j] = a . rows[j] for j < n <= 16, each one FMA chain over c from 0, as a matrix product of f32 has it.
   void (*chains)(const float* a, const float* const* rows, index_t n, index_t c, float* out) noexcept;
+  /// out[j] = |a - rows[j]|^2 for j < n <= 16, each one FMA chain over the differences, c from 0.
+  void (*squared_distances)(const float* a, const float* const* rows, index_t n, index_t c, float* out) noexcept;
+  /// out[i] = a[i] * b[i] for i < n; out may be either.
+  void (*hadamard)(const float* a, const float* b, index_t n, float* out) noexcept;
   /// Whether all n numbers are finite.
   bool (*all_finite)(const float* x, index_t n) noexcept;
 };

@@ -16,6 +16,18 @@ inline index_t packed_words(DType packed, index_t k) {
   return product_words(packed, k) + (packed == DType::i8 ? kernels::kInt8Head : 0);
 }
 
+/// GemmArgs::row_words.
+inline index_t row_words_of(const PackedWeight& w) {
+  return w.stored_k() == w.k() ? 0 : packed_words(w.dtype(), w.stored_k());
+}
+
+/// Rows [first, last) of a packed matrix that is not gated; first on a slice.
+inline PackedWeight packed_rows(const PackedWeight& w, index_t first, index_t last) {
+  const index_t row = packed_words(w.dtype(), w.stored_k()) * index_t{sizeof(float)};
+  const index_t end = (last + kernels::kSlice - 1) / kernels::kSlice * kernels::kSlice;
+  return w.part(static_cast<std::size_t>(first * row), static_cast<std::size_t>((end - first) * row), last - first, w.k());
+}
+
 /// Kernels for weights of a type other than f32, for which null.
 inline const kernels::RoundedGemm* rounded_gemm(Context& ctx, DType weight) {
   if (weight == DType::i8) return &table<kernels::Int8GemmTable>(ctx);
