@@ -59,6 +59,9 @@ void check_ways(const SearchOptions& o) {
   for (const auto& [given, name, has, of] :
        {std::tuple(!o.corpus.npy.empty(), "--npy", corpus, "--corpus"),
         {!o.corpus.filters.empty(), "--filter", corpus, "--corpus"},
+        {!o.corpus.rows.empty(), "--rows", corpus, "--corpus"},
+        {o.corpus.all, "--all", corpus && o.corpus.by == "dense", "--corpus, by embeddings alone"},
+        {!o.corpus.times.empty(), "--times", corpus && o.corpus.by == "dense", "--corpus, by embeddings alone"},
         {o.corpus.jsonl, "--jsonl", corpus && !o.text.empty(), "--corpus with --text"},
         {o.corpus.embed.dims > 0, "--dims", corpus, "--corpus"},
         {o.corpus.by != "dense", "--by", corpus && !o.text.empty(), "--corpus with --text"},
@@ -70,6 +73,7 @@ void check_ways(const SearchOptions& o) {
         {!o.sheet.empty(), "--sheet", !corpus, "a search without --corpus"},
         {o.dual.embed.merging != nullptr, "--merge", !corpus, "a search without --corpus"}})
     if (given && !has) throw Failure{kUsage, std::string(name) + ": for " + of};
+  if (o.corpus.all && !(o.corpus.least > -__builtin_inff())) throw Failure{kUsage, "--all: needs --least"};
   if (corpus) {
     if (!o.corpus.npy.empty() + !o.text.empty() + !o.dual.images.empty() != 1)
       throw Failure{kUsage, "--corpus: one of --npy, --text and --image says what to look for"};

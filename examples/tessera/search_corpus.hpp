@@ -12,10 +12,10 @@
 namespace tool {
 
 struct CorpusSearch {
-  std::string corpus, npy, ids, by = "dense", field = "text";
-  std::vector<std::string> filters;
+  std::string corpus, npy, ids, by = "dense", field = "text", rows;
+  std::vector<std::string> filters, times;
   float least = -__builtin_inff();
-  bool certified = false, documents = false, jsonl = false;
+  bool certified = false, documents = false, jsonl = false, all = false;
   tessera::models::EmbedOptions embed;
 
   void add_to(CLI::App& app) {
@@ -23,13 +23,20 @@ struct CorpusSearch {
         ->check(CLI::IsMember({"dense", "bm25", "hybrid"}));
     app.add_option("--field", field, "--by bm25 and hybrid: the field of the documents that holds their text");
     app.add_option("--filter", filters, "--corpus: FIELD=VALUE, or with != < <= > >=: only documents that meet all of them");
+    app.add_option("--rows", rows, "--corpus: only rows FIRST:END or ID, several with commas: 0:1000,2017");
     app.add_option("--least", least, "--corpus: lower scores are not found");
+    app.add_flag("--all", all, "--corpus: not the best k, but every row that has --least");
+    app.add_option(
+        "--times", times,
+        "--corpus: a .npy file of another modality's rows [B, E], row i for query i, with which queries are multiplied "
+        "number by number (Symile); several in order");
     app.add_option("--ids", ids,
                    "--corpus: tell rows by this field of their documents, and queries of --jsonl by theirs, not by numbers");
     app.add_flag("--jsonl", jsonl, std::string("--corpus with --text FILE: ") + kJsonlHelp);
     app.add_flag("--documents", documents, "--corpus: print what was found, too");
     app.add_flag("--certified", certified, "--corpus: refuse rows that are not kept as f32, and say what the proof took");
-    app.add_option("--dims", embed.dims, std::string("--corpus: of queries, ") + kDimsHelp)->check(CLI::Range(1, 1 << 20));
+    app.add_option("--dims", embed.dims, std::string("--corpus: of queries, and of rows that have more, ") + kDimsHelp)
+        ->check(CLI::Range(1, 1 << 20));
     auto* prompt = app.add_option_function<std::string>(
         "--prompt", [this](const std::string& s) { embed.prompt = s; }, "--corpus: put before every text; \"\" for none");
     app.add_option("--prompt-name", embed.prompt_name, "--corpus: one of the model's prompts")->excludes(prompt);

@@ -98,6 +98,54 @@ class Numbers(IndexTest):
         self.mistake(2, "search", "--corpus", "c.safetensors", "--npy", "queries.npy", "--dims", 9, says=["--dims 9", "have 8"])
         self.mistake(2, "index", "-o", "c.safetensors", "--npy", "rows.npy", "--dims", 9, says=["--dims 9", "have 8"])
 
+    def test_the_first_numbers_of_rows_that_have_more(self):
+        for options, code in (((), 0), (("--dtype", "bf16"), 0), (("--dtype", "int8"), 1)):
+            self.index("--npy", "rows.npy", *options)
+            if code:
+                self.mistake(1, "search", "--corpus", "c.safetensors", "--npy", "queries.npy", "--dims", 4, says=["int8", "--dims"])
+                continue
+            for answer, query in zip(self.search("--npy", "queries.npy", "--dims", 4), self.queries):
+                self.assertEqual((answer["ids"], answer["scores"]), ranked(query[:4], [row[:4] for row in self.rows], 5))
+
+    def test_rows_by_number(self):
+        self.index("--npy", "rows.npy")
+        self.check(self.search("--npy", "queries.npy", "--rows", "10:30"), self.rows, 5, range(10, 30))
+        self.check(self.search("--npy", "queries.npy", "--rows", "119,3,60:62,3"), self.rows, 5, {3, 60, 61, 119})
+        self.assertEqual([a["ids"] for a in self.search("--npy", "queries.npy", "--rows", "7:7")], [[]] * 9)
+        for wrong in ("120", "5:121", "-1", "a", "1:", "1,"):
+            self.mistake(2, "search", "--corpus", "c.safetensors", "--npy", "queries.npy", f"--rows={wrong}", says=["--rows"])
+
+    def test_every_row_above_a_score(self):
+        for dtype in ("f32", "int8"):
+            self.index("--npy", "rows.npy", "--dtype", dtype)
+            most = self.search("--npy", "queries.npy", k=120)
+            for least in (1, 0.5, 9):
+                want = [[i for i, score in zip(a["ids"], a["scores"]) if score >= least] for a in most]
+                self.assertEqual([a["ids"] for a in self.search("--npy", "queries.npy", "--all", "--least", least, k=1)], want)
+        self.mistake(2, "search", "--corpus", "c.safetensors", "--npy", "queries.npy", "--all", says=["--all", "--least"])
+
+    def test_queries_of_several_modalities(self):
+        others = [matrix(9, 8, seed) for seed in (5, 6)]
+        for name, rows in zip(("image.npy", "audio.npy"), others):
+            self.file(name, npy(rows))
+        self.index("--npy", "rows.npy")
+        answers = self.search("--npy", "queries.npy", "--times", "image.npy", "--times", "audio.npy")
+        products = [[a * b * c for a, b, c in zip(*modalities)] for modalities in zip(self.queries, *others)]
+        for answer, query in zip(answers, products):
+            ids, scores = ranked(query, self.rows, 5)
+            self.assertEqual(answer["ids"], ids)
+            for got, want in zip(answer["scores"], scores):
+                self.assertAlmostEqual(got, want, delta=1e-6)
+        self.file("holed.npy", npy([row if i != 4 else [math.inf] * 8 for i, row in enumerate(others[0])]))
+        left = self.search("--npy", "queries.npy", "--times", "holed.npy", code=6)
+        self.assertEqual([a["query"] for a in left], [0, 1, 2, 3, 5, 6, 7, 8])
+        self.file("few.npy", npy(others[0][:8]))
+        search = ["search", "--corpus", "c.safetensors", "--npy", "queries.npy", "--times"]
+        self.mistake(2, *search, "few.npy", says=["few.npy", "8 rows for 9 queries"])
+        self.file("wide.npy", npy([[1.0] * 9] * 9))
+        self.mistake(2, *search, "wide.npy", says=["wide.npy", "9 numbers"])
+        self.mistake(1, *search, "none.npy", says=["none.npy"])
+
     def test_bits(self):
         self.index("--npy", "rows.npy", "--dtype", "bits")
         differs = lambda a, b: sum((x > 0) != (y > 0) for x, y in zip(a, b))

@@ -31,6 +31,7 @@ inline float packed_number(const PackedWeight& w, index_t row, index_t at) noexc
     __builtin_memcpy(&value, slice + i * kernels::kSlice * index_t{sizeof(float)}, sizeof value);
     return value;
   };
+  if (w.dtype() == DType::f32) return word(at, float{});
   if (w.dtype() == DType::bf16) {
     const auto pair = word(at / 2, std::uint32_t{});
     return as_bf16(__builtin_bit_cast(float, at % 2 ? pair & 0xffff0000U : pair << 16));
@@ -217,6 +218,18 @@ inline CoarseRows::CoarseRows(PackedWeight packed, View<const float, 1> errors, 
       throw Error(Code::kNonFinite, {kCertified, ": the bounds of row ", std::to_string(r), " are none"});
     longest = std::max(longest, error(r) < kInfinity ? length(r) : kInfinity);  // too large for bf16: all queries are exact
   }
+}
+
+inline void unpack_rows(const PackedWeight& w, index_t first, View<float, 2> out) {
+  using namespace detail;
+  constexpr const char* kOp = "unpack_rows";
+  if (!packs(w.dtype()) || w.gated()) fail(Code::kUnsupported, kOp, "rows are those of pack_weight(), not gated");
+  expect(kOp, "channels", out.extent[1], w.k());
+  expect_rows(kOp, out);
+  if (first < 0 || out.extent[0] > w.n() - first) fail(Code::kBadArgument, kOp, "rows beyond the last one");
+  const FpModeScope mode;
+  for (index_t r = 0; r < out.extent[0]; ++r)
+    for (index_t c = 0; c < w.k(); ++c) out(r, c) = packed_number(w, first + r, c);
 }
 
 inline CoarseRows CoarseRows::pack(Context& ctx, View<const float, 2> rows, DType as) {

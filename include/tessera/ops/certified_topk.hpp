@@ -7,6 +7,10 @@
 
 namespace tessera::ops {
 
+/// What packed rows from `first` on stand for, to [n, w.k()]. \throws Error kShapeMismatch, kBadArgument beyond the last
+/// row, kUnsupported for gated ones.
+void unpack_rows(const PackedWeight& w, index_t first, View<float, 2> out);
+
 /// Rows [N, E] in bf16 or int8, and how far each of them is from what it stands for.
 struct CoarseRows {
   PackedWeight rows;

@@ -15,6 +15,7 @@
 #include <tessera/core/context.hpp>
 #include <tessera/ops/certified_topk.hpp>
 #include <tessera/retrieval/corpus_format.hpp>
+#include <tessera/retrieval/ranking.hpp>
 
 namespace tessera::retrieval {
 
@@ -48,7 +49,23 @@ class Corpus {
   void search(Context& ctx, View<const float, 2> queries, const SearchOptions& options, const ops::TopK& out,
               ops::CertifiedStats* stats = nullptr) const;
 
+  /// Every row that has options.least or more, for each query, in the order of search(), with its scores. \throws as
+  /// search().
+  std::vector<Ranking> within(Context& ctx, View<const float, 2> queries, const SearchOptions& options,
+                              ops::CertifiedStats* stats = nullptr) const;
+
+  /// The corpus of the first `dims` numbers of each row, as Matryoshka embeddings are cut: format().dim is `dims`.
+  /// Normalized rows are so again, by a factor for each score. Reads all rows once and holds what a search reads in memory:
+  /// a byte a number where rows are f32, a bit of bits, nothing of bf16 (whose `dims` must be even). \throws Error
+  /// kBadArgument for dims that are none, kUnsupported for rows of int8, whose steps are those of whole rows.
+  Corpus prefix(Context& ctx, index_t dims) const;
+
  private:
+  /// Calls f(segment, first row, queries, their signs for bits, options) for each segment that has rows that may be found.
+  template <class F>
+  void for_segments(Context& ctx, View<const float, 2> queries, const SearchOptions& options, const F& f) const;
+  void expect_queries(View<const float, 2> queries, const SearchOptions& options) const;
+
   CorpusFormat format_;
   index_t rows_ = 0;
   std::vector<std::shared_ptr<const detail::Segment>> segments_;

@@ -23,6 +23,7 @@ struct Segment {
   ops::CoarseRows coarse;           ///< of f32
   PackedWeight packed;              ///< of bf16 and i8
   ops::BitRows bits;                ///< of boolean
+  std::vector<float> scale;         ///< of scores: empty, but for prefixes of normalized rows
   View<const index_t, 1> ends;      ///< of documents, or empty
   std::string_view documents;
 
