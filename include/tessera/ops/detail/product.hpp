@@ -1,5 +1,6 @@
 // What the operations that multiply by packed weights share.
 #pragma once
+#include <tessera/core/packed_weight.hpp>
 #include <tessera/ops/detail/tables.hpp>
 
 namespace tessera::ops::detail {
