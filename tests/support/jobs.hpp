@@ -105,6 +105,24 @@ inline std::vector<Job> row_jobs(Random& random) {
          return best_seven(t,
                            [&](const ops::TopK& out) { ops::top_k(ctx, x->in(), ops::pack_weight(ctx, y->in()), {}, out); });
        }},
+      {"top_k of few rows",
+       [=](Context& ctx) {
+         const std::vector<std::uint64_t> words(static_cast<std::size_t>((y->rows + 63) / 64), 0x2001000000100005U);
+         const View<const std::uint64_t, 1> allowed(words.data(), static_cast<index_t>(words.size()));
+         return best_seven(t, [&](const ops::TopK& out) {
+           ops::top_k(ctx, x->in(), ops::pack_weight(ctx, y->in()), {.allowed = allowed}, out);
+         });
+       }},
+      {"squared_distances",
+       [=](Context& ctx) {
+         std::vector<index_t> ids(static_cast<std::size_t>(3 * t));
+         for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<index_t>(5 * i) % y->rows;
+         Matrix product(t, c, 1), out(t, 3, 2);
+         const View<const float, 2> modalities[] = {x->in(), x->in()};
+         ops::multiply_rows(ctx, modalities, 2, product.out());
+         ops::squared_distances(ctx, product.in(), y->in(), View<const index_t, 2>(ids.data(), t, 3), out.out());
+         return out;
+       }},
       {"hamming_top_k",
        [=](Context& ctx) {
          const index_t bytes = ops::bit_bytes(c);
