@@ -40,7 +40,8 @@ class GatheredRows {
     return left >= kernels::kPanel ? allowed : allowed & ((std::uint64_t{1} << left) - 1);
   }
   /// Whether copying them and multiplying less costs less than multiplying all: a copy of a row takes as long as kCopy
-  /// products of it.
+  /// products of it. On AVX2, rows of 384 floats, a tenth of the rows then takes 64 queries a tenth of the instructions; a
+  /// twentieth one query 0.4 of them, a tenth nothing less.
   static bool pays(std::uint64_t open, index_t batch) noexcept {
     constexpr index_t kCopy = 16;
     const index_t rows = std::popcount(open);
