@@ -10,5 +10,6 @@
 #include <tessera/retrieval/late_interaction.hpp>
 #include <tessera/retrieval/late_interaction_writer.hpp>
 #include <tessera/retrieval/metrics.hpp>
+#include <tessera/retrieval/postings.hpp>
 #include <tessera/retrieval/qrels.hpp>
 #include <tessera/retrieval/ranking.hpp>

@@ -3,9 +3,8 @@
 
 #include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <limits>
+#include <new>
 #include <thread>
 
 #include <tessera/io/safetensors.hpp>
@@ -14,6 +13,7 @@
 #include <tessera/ops/norm.hpp>
 #include <tessera/retrieval/corpus_writer.hpp>
 #include <tessera/retrieval/document_filter.hpp>
+#include "retrieval/corpus_folder.hpp"
 #include "support/errors.hpp"
 #include "support/found.hpp"
 
@@ -23,43 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using test::filled, test::Found, test::Matrix;
 
-struct CorpusTest : ::testing::Test {
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "tessera_corpus_XXXXXX").string();
-    ASSERT_TRUE(mkdtemp(name.data()));
-    folder = name;
-    path = folder / "c.safetensors";
-  }
-  void TearDown() override { fs::remove_all(folder); }
-
-  /// Rows from `begin` on in pieces of these sizes, each a commit of its own, parts of at most so many rows.
-  void write(const Matrix& rows, const CorpusFormat& format, const std::vector<index_t>& pieces, index_t part_rows) {
-    const std::size_t bytes = static_cast<std::size_t>(part_rows * format.dim) * sizeof(float);
-    index_t at = 0;
-    for (const index_t n : pieces) {
-      auto writer = at == 0 ? CorpusWriter::create(path, format, bytes) : CorpusWriter::append(path, bytes);
-      for (index_t r = at; r < at + n; r += 7) writer.add(ctx, rows.in().slice(r, std::min(at + n, r + 7)));
-      EXPECT_EQ(writer.commit(ctx), at);
-      at += n;
-    }
-    ASSERT_EQ(at, rows.rows);
-  }
-  std::vector<std::string> files() const {
-    std::vector<std::string> names;
-    for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());
-    std::sort(names.begin(), names.end());
-    return names;
-  }
-  std::string bytes_of(const fs::path& file) const {
-    std::ifstream in(file, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  void put(const fs::path& file, const std::string& bytes) const { std::ofstream(file, std::ios::binary) << bytes; }
-
-  Context ctx{1};
-  fs::path folder;
-  std::string path;
-};
+using CorpusTest = test::CorpusFolder;
 
 Matrix unit(Context& ctx, Matrix m) {
   ops::l2_normalize(ctx, m.in(), m.out());
@@ -316,6 +280,35 @@ TEST_F(CorpusTest, RefusesWhatDoesNotFit) {
   const std::vector<std::uint64_t> words(2);
   TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "2 words", corpus.search(ctx, filled(2, 4).in(), {words}, got.out()));
   EXPECT_TRUE(got == Found(2, 3));  // untouched
+}
+
+TEST_F(CorpusTest, WithoutMemoryItSaysSoAndTouchesNothing) {
+  const Matrix rows = filled(200, 12, {.seed = 15}), q = filled(2, 12, {.seed = 16});
+  write(rows, {12, DType::f32, true}, {100, 100}, 1000);
+  const Corpus corpus = Corpus::open(path);
+  struct Calls {
+    int left;
+  };
+  for (int fine = 0;; ++fine) {  // work that is handed to threads runs out of memory, each time a little later
+    Calls calls{fine};
+    const auto run = [](void* state, int n, void (*task)(void*, int), void* arg) {
+      if (static_cast<Calls*>(state)->left-- == 0) throw std::bad_alloc();
+      for (int i = 0; i < n; ++i) task(arg, i);
+    };
+    Context with(ContextOptions{.executor = {&calls, run, 2}});
+    Found got(2, 3);
+    ops::CertifiedStats stats{-7, -7};
+    try {
+      corpus.search(with, q.in(), {}, got.out(), &stats);
+      EXPECT_GT(fine, 1);  // one for each part, and the queries' lengths
+      EXPECT_TRUE(got == expected(ctx, unit(ctx, q), unit(ctx, rows), DType::f32, 3));
+      break;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), Code::kLimit);
+      EXPECT_TRUE(got == Found(2, 3));
+      EXPECT_EQ(stats.rescored, -7);
+    }
+  }
 }
 
 // Bytes of every kind in every place: refused, or answered without a crash.

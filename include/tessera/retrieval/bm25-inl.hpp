@@ -7,35 +7,24 @@
 
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/retrieval/bm25.hpp>
+#include <tessera/retrieval/postings-inl.hpp>  // lists of files, which compiled builds do not declare elsewhere
 #include <tessera/text/words.hpp>
 
 namespace tessera::retrieval {
 
-/// The memory of an index that was made here.
-struct Bm25::Made {
-  HostVector<index_t> offsets, word_offsets;
-  HostVector<std::uint32_t> documents, lengths;
-  HostVector<float> weights;
-  std::string words;
-};
-
 namespace detail {
 
-/// Tensor `name` of a file: numbers of type T, one after the other.
-template <class T>
-std::span<const T> list_of(const io::SafeTensors& file, const std::string& name) {
-  const AnyView& v = file.at(name);
-  if (v.dtype != dtype_of<T> || v.rank != 1 || !v.aligned_for<T>())
-    throw Error(Code::kFormat, {file.name(), ": tensor '", name, "' is ", dtype_name(v.dtype), " of rank ",
-                                std::to_string(v.rank), ", expected ", dtype_name(dtype_of<T>), " of rank 1, aligned"});
-  return {reinterpret_cast<const T*>(v.data), static_cast<std::size_t>(v.size())};
-}
+/// The memory of postings that were made here.
+struct MadePostings {
+  HostVector<index_t> offsets, word_offsets;
+  HostVector<std::uint32_t> documents, counts, lengths;
+  std::string words;
 
-/// Whether they part a list of n: from 0 to n, never descending.
-inline bool parts(std::span<const index_t> offsets, std::size_t n) {
-  return !offsets.empty() && offsets.front() == 0 && std::is_sorted(offsets.begin(), offsets.end()) &&
-         offsets.back() == static_cast<index_t>(n);
-}
+  static Postings view(std::shared_ptr<const MadePostings> made) {
+    return {made->offsets,      made->documents, made->counts, made->lengths,
+            made->word_offsets, made->words,     made,         "words that were counted"};
+  }
+};
 
 }  // namespace detail
 
@@ -78,17 +67,14 @@ inline Bm25 Bm25::from(const io::SafeTensors& file, const std::string& prefix) {
 }
 
 inline std::vector<io::NamedTensor> Bm25::tensors(const std::string& prefix) const {
-  std::vector<io::NamedTensor> all;
-  const auto add = [&]<class T>(const char* name, const T* data, std::size_t n) {
-    all.push_back({prefix + name, io::any_view(View<const T, 1>(data, n))});
-  };
-  add("offsets", offsets_.data(), offsets_.size());
-  add("documents", documents_.data(), documents_.size());
-  add("weights", weights_.data(), weights_.size());
-  add("lengths", lengths_.data(), lengths_.size());
+  using detail::list_tensor;
+  std::vector<io::NamedTensor> all = {list_tensor(prefix + "offsets", offsets_.data(), offsets_.size()),
+                                      list_tensor(prefix + "documents", documents_.data(), documents_.size()),
+                                      list_tensor(prefix + "weights", weights_.data(), weights_.size()),
+                                      list_tensor(prefix + "lengths", lengths_.data(), lengths_.size())};
   if (word_offsets_.empty()) return all;
-  add("words", reinterpret_cast<const std::uint8_t*>(words_.data()), words_.size());
-  add("word_offsets", word_offsets_.data(), word_offsets_.size());
+  all.push_back(list_tensor(prefix + "words", reinterpret_cast<const std::uint8_t*>(words_.data()), words_.size()));
+  all.push_back(list_tensor(prefix + "word_offsets", word_offsets_.data(), word_offsets_.size()));
   return all;
 }
 
@@ -233,30 +219,27 @@ inline void Bm25Builder::add_terms(std::span<const Term> terms) {
 }
 
 /// Stores the words in ascending order; returns the place of each there.
-inline std::vector<Term> Bm25Builder::sort_words(Bm25::Made& made) {
+inline std::vector<Term> Bm25Builder::sort_words(HostVector<index_t>& offsets, std::string& sorted) {
   std::vector<std::string_view> words(words_.size());
   std::vector<Term> order(words.size()), place(words.size());
   words_.index_ids();
   for (Term t = 0; t < words.size(); ++t) words[t] = words_.token(static_cast<text::TokenId>(t));
   std::iota(order.begin(), order.end(), Term{0});
   std::sort(order.begin(), order.end(), [&](Term a, Term b) { return words[a] < words[b]; });
-  made.word_offsets.push_back(0);
+  offsets.push_back(0);
   for (Term i = 0; i < order.size(); ++i) {
     place[order[i]] = i;
-    made.words += words[order[i]];
-    made.word_offsets.push_back(static_cast<index_t>(made.words.size()));
+    sorted += words[order[i]];
+    offsets.push_back(static_cast<index_t>(sorted.size()));
   }
   return place;
 }
 
-inline Bm25 Bm25Builder::finish(const Bm25Options& o) {
-  if (!(o.k1 >= 0 && std::isfinite(o.k1))) throw Error(Code::kBadArgument, "bm25: k1 must be finite and not negative");
-  if (!(o.b >= 0 && o.b <= 1)) throw Error(Code::kBadArgument, "bm25: b must be from 0 to 1");
-  const FpModeScope mode;
-  const auto made = std::make_shared<Bm25::Made>();
+inline Postings Bm25Builder::postings() {
+  const auto made = std::make_shared<detail::MadePostings>();
   std::vector<Term> place;
   if (of_words_) {
-    place = sort_words(*made);
+    place = sort_words(made->word_offsets, made->words);
   } else {
     place.resize(latest_.size());
     std::iota(place.begin(), place.end(), Term{0});
@@ -264,34 +247,80 @@ inline Bm25 Bm25Builder::finish(const Bm25Options& o) {
   made->lengths = lengths_;
   made->offsets.assign(place.size() + 1, 0);
   for (const Count& c : counts_) ++made->offsets[place[c.term] + std::size_t{1}];
-  const auto n = static_cast<double>(lengths_.size());
-  std::vector<double> idf(place.size());
-  for (std::size_t t = 0; t < idf.size(); ++t) {
-    const auto df = static_cast<double>(made->offsets[t + 1]);
-    idf[t] = std::log(1 + (n - df + 0.5) / (df + 0.5));
-  }
   std::partial_sum(made->offsets.begin(), made->offsets.end(), made->offsets.begin());
-
-  made->documents.resize(counts_.size()), made->weights.resize(counts_.size());
+  made->documents.resize(counts_.size()), made->counts.resize(counts_.size());
   std::vector<index_t> next(made->offsets.begin(), made->offsets.end() - 1);
-  const double mean = std::accumulate(lengths_.begin(), lengths_.end(), 0.0) / n;
   std::size_t i = 0;
-  for (std::uint32_t d = 0; d < lengths_.size(); ++d) {
-    const double normal = o.k1 * (1 - o.b + o.b * lengths_[d] / mean);
+  for (std::uint32_t d = 0; d < lengths_.size(); ++d)
     for (const auto end = static_cast<std::size_t>(ends_[d]); i < end; ++i) {
-      const Term t = place[counts_[i].term];
-      const auto tf = static_cast<double>(counts_[i].count);
-      const auto at = static_cast<std::size_t>(next[t]++);
-      made->documents[at] = d;
-      made->weights[at] = static_cast<float>(idf[t] * (tf / (tf + normal)));
+      const auto at = static_cast<std::size_t>(next[place[counts_[i].term]]++);
+      made->documents[at] = d, made->counts[at] = counts_[i].count;
+    }
+  return detail::MadePostings::view(made);
+}
+
+inline Bm25 Bm25Builder::finish(const Bm25Options& o) { return Bm25::weigh(postings(), o); }
+
+inline Bm25 Bm25::weigh(const Postings& counted, const Bm25Options& o) {
+  if (!(o.k1 >= 0 && std::isfinite(o.k1))) throw Error(Code::kBadArgument, "bm25: k1 must be finite and not negative");
+  if (!(o.b >= 0 && o.b <= 1)) throw Error(Code::kBadArgument, "bm25: b must be from 0 to 1");
+  const FpModeScope mode;
+  const auto& lengths = counted.lengths;
+  const auto n = static_cast<double>(lengths.size());
+  const double mean = std::accumulate(lengths.begin(), lengths.end(), 0.0) / n;
+  struct Weighed {
+    Postings counted;
+    HostVector<float> weights;
+  };
+  const auto made = std::make_shared<Weighed>();
+  made->counted = counted, made->weights.resize(counted.documents.size());
+  for (std::size_t t = 0; t + 1 < counted.offsets.size(); ++t) {
+    const auto begin = static_cast<std::size_t>(counted.offsets[t]), end = static_cast<std::size_t>(counted.offsets[t + 1]);
+    const auto df = static_cast<double>(end - begin);
+    const double idf = std::log(1 + (n - df + 0.5) / (df + 0.5));
+    for (std::size_t i = begin; i < end; ++i) {
+      const double normal = o.k1 * (1 - o.b + o.b * lengths[counted.documents[i]] / mean);
+      const auto tf = static_cast<double>(counted.counts[i]);
+      made->weights[i] = static_cast<float>(idf * (tf / (tf + normal)));
     }
   }
   Bm25 index;
-  index.offsets_ = made->offsets, index.word_offsets_ = made->word_offsets;
-  index.documents_ = made->documents, index.lengths_ = made->lengths;
-  index.weights_ = made->weights, index.words_ = made->words;
+  index.offsets_ = counted.offsets, index.word_offsets_ = counted.word_offsets;
+  index.documents_ = counted.documents, index.lengths_ = lengths;
+  index.weights_ = made->weights, index.words_ = counted.words;
   index.memory_ = made;
   return index;
+}
+
+inline Bm25 Bm25::of(std::span<const Postings> parts, std::span<const std::string> words,
+                     std::span<const std::uint64_t> gone, const Bm25Options& o) {
+  std::size_t n = 0;
+  for (const Postings& p : parts) n += p.lengths.size();
+  if (n > std::numeric_limits<std::uint32_t>::max()) throw Error(Code::kLimit, "bm25: 2^32 documents; ids have 32 bits");
+  const auto is_gone = [&](std::size_t d) { return !gone.empty() && (gone[d / 64] >> (d % 64) & 1) != 0; };
+  const auto made = std::make_shared<detail::MadePostings>();
+  made->lengths.reserve(n);
+  for (const Postings& p : parts)
+    for (const std::uint32_t length : p.lengths) made->lengths.push_back(is_gone(made->lengths.size()) ? 0 : length);
+  made->offsets.push_back(0), made->word_offsets.push_back(0);
+  for (const std::string& word : words) {
+    std::size_t first = 0;  // document of the part
+    for (const Postings& p : parts) {
+      if (const std::size_t t = p.find(word); t + 1 < p.offsets.size()) {
+        p.expect_sound(t);
+        for (auto i = static_cast<std::size_t>(p.offsets[t]); i < static_cast<std::size_t>(p.offsets[t + 1]); ++i) {
+          const std::size_t d = first + p.documents[i];
+          if (!is_gone(d)) made->documents.push_back(static_cast<std::uint32_t>(d)), made->counts.push_back(p.counts[i]);
+        }
+      }
+      first += p.lengths.size();
+    }
+    if (static_cast<index_t>(made->documents.size()) == made->offsets.back()) continue;  // no document has it
+    made->offsets.push_back(static_cast<index_t>(made->documents.size()));
+    made->words += word;
+    made->word_offsets.push_back(static_cast<index_t>(made->words.size()));
+  }
+  return weigh(detail::MadePostings::view(made), o);
 }
 
 }  // namespace tessera::retrieval

@@ -10,13 +10,16 @@
 #include <tessera/core/context.hpp>
 #include <tessera/core/host_memory.hpp>
 #include <tessera/io/safetensors.hpp>
+#include <tessera/retrieval/postings.hpp>
 #include <tessera/retrieval/ranking.hpp>
 #include <tessera/text/vocabulary.hpp>
 
 namespace tessera::retrieval {
 
-/// What documents and queries are made of: the number of a word, or an id of the caller's, as of a tokenizer.
-using Term = std::uint32_t;
+struct Bm25Options {
+  double k1 = 1.2;  ///< how slowly a term's repetitions stop counting, 0: at once
+  double b = 0.75;  ///< how much of a document's length is held against it, 0 .. 1
+};
 
 /// N documents over V terms: for each term the documents that have it, and what it adds to their scores.
 ///
@@ -39,6 +42,13 @@ class Bm25 {
   static Bm25 open(const std::string& path);
   /// The same of tensors in a file that also holds others, and outlives the result. \throws Error kFormat, kNotFound.
   static Bm25 from(const io::SafeTensors& file, const std::string& prefix = kPrefix);
+  /// Of the documents of all parts, those of each behind those of the parts before it, as one builder makes it to which
+  /// they were added in that order, bit for bit. \param words the index is of these words alone; what it weighs them by is
+  /// that of all documents, so that they score as in an index of all. Ascending, each once. \param gone bit d % 64 of word
+  /// d / 64: document d counts as one without words; or empty. \throws Error kFormat naming a part whose lists of these
+  /// words are damaged; kLimit, kBadArgument.
+  static Bm25 of(std::span<const Postings> parts, std::span<const std::string> words,
+                 std::span<const std::uint64_t> gone = {}, const Bm25Options& options = {});
   /// Its tensors, to write into any file. Views of this index. offsets [V + 1] i64: where the documents of each term begin
   /// in documents [P] u32, ids ascending, and weights [P] f32, the summands; lengths [N] u32; and of an index of words words
   /// u8, their UTF-8 in ascending order, and word_offsets [V + 1] i64.
@@ -64,8 +74,8 @@ class Bm25 {
 
  private:
   friend class Bm25Builder;
-  struct Made;
   Bm25() = default;
+  static Bm25 weigh(const Postings& counted, const Bm25Options& options);
   std::string_view word(std::size_t term) const noexcept {
     return words_.substr(static_cast<std::size_t>(word_offsets_[term]),
                          static_cast<std::size_t>(word_offsets_[term + 1] - word_offsets_[term]));
@@ -84,11 +94,6 @@ class Bm25 {
   std::shared_ptr<const void> memory_;  // of all these, where it is not the caller's
 };
 
-struct Bm25Options {
-  double k1 = 1.2;  ///< how slowly a term's repetitions stop counting, 0: at once
-  double b = 0.75;  ///< how much of a document's length is held against it, 0 .. 1
-};
-
 /// Makes an index of documents that come one by one, all as texts or all as terms. The first has id 0.
 class Bm25Builder {
  public:
@@ -98,6 +103,8 @@ class Bm25Builder {
   /// Terms are indices of tables: small numbers, below 2^28. \throws Error likewise.
   void add(std::span<const Term> terms);
   index_t size() const noexcept { return static_cast<index_t>(lengths_.size()); }
+  /// The documents so far, counted.
+  Postings postings();
   /// The index of the documents so far. \throws Error kBadArgument.
   Bm25 finish(const Bm25Options& options = {});
 
@@ -109,7 +116,7 @@ class Bm25Builder {
   };
   void expect_room(bool of_words, std::size_t most_terms) const;
   void add_terms(std::span<const Term> terms);
-  std::vector<Term> sort_words(Bm25::Made& made);
+  std::vector<Term> sort_words(HostVector<index_t>& offsets, std::string& sorted);
 
   text::Vocabulary words_;
   bool of_words_ = false;

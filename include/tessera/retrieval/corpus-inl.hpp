@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <new>
 #include <numeric>
 
+#include <tessera/core/fp_mode.hpp>
 #include <tessera/ops/hamming.hpp>
 #include <tessera/ops/norm.hpp>
 #include <tessera/ops/range_search.hpp>
@@ -128,15 +130,23 @@ void Corpus::for_segments(Context& ctx, View<const float, 2> queries, const Sear
 
 inline void Corpus::search(Context& ctx, View<const float, 2> queries, const SearchOptions& o, const ops::TopK& out,
                            ops::CertifiedStats* stats) const {
+  try {
+    search_all(ctx, queries, o, out, stats);
+  } catch (const std::bad_alloc&) {
+    throw Error(Code::kLimit, "corpus: out of memory; ask for fewer rows, or fewer queries at once");
+  }
+}
+
+inline void Corpus::search_all(Context& ctx, View<const float, 2> queries, const SearchOptions& o, const ops::TopK& out,
+                               ops::CertifiedStats* stats) const {
   const index_t batch = queries.extent[0], k = out.ids.extent[1];
   expect_queries(queries, o);
   if (out.ids.extent[0] != batch || out.scores.extent[0] != batch || out.scores.extent[1] != k ||
       out.counts.extent[0] != batch)
     throw Error(Code::kShapeMismatch, "corpus: ids and scores [B, k] and counts [B] do not fit the queries");
   if (k < 1) throw Error(Code::kBadArgument, "corpus: k must be positive");
-  if (stats) *stats = {};
-  for (index_t b = 0; b < batch; ++b) out.counts(b) = 0;
-  detail::HitLists part(batch, k);
+  detail::HitLists part(batch, k), all(batch, k);  // `out` stays as it is until all is found
+  ops::CertifiedStats taken;
   Ranking together;
   for_segments(ctx, queries, o,
                [&](const detail::Segment& segment, index_t first, View<const float, 2> q, View<const std::uint8_t, 2> signs,
@@ -148,11 +158,17 @@ inline void Corpus::search(Context& ctx, View<const float, 2> queries, const Sea
                    ops::certified_top_k(ctx, q, segment.embeddings, segment.coarse, options, part.lists, &took);
                  else
                    ops::top_k(ctx, q, segment.packed, options, part.lists);
-                 if (stats) stats->rescored += took.rescored, stats->exhausted += took.exhausted;
-                 detail::merge_hits(part.lists, first, out, together);
+                 taken.rescored += took.rescored, taken.exhausted += took.exhausted;
+                 detail::merge_hits(part.lists, first, all.lists, together);
                });
-  for (index_t b = 0; b < batch; ++b)
-    for (index_t i = out.counts(b); i < k; ++i) out.ids(b, i) = -1, out.scores(b, i) = -__builtin_inff();
+  if (stats) *stats = taken;
+  for (index_t b = 0; b < batch; ++b) {
+    const index_t found = out.counts(b) = all.lists.counts(b);
+    for (index_t i = 0; i < k; ++i) {
+      out.ids(b, i) = i < found ? all.lists.ids(b, i) : -1;
+      out.scores(b, i) = i < found ? all.lists.scores(b, i) : -__builtin_inff();
+    }
+  }
 }
 
 inline std::vector<Ranking> Corpus::within(Context& ctx, View<const float, 2> queries, const SearchOptions& o,
@@ -206,6 +222,7 @@ inline Corpus Corpus::prefix(Context& ctx, index_t dims) const {
     if (format_.normalized && format_.dtype != DType::boolean) s->scale.resize(static_cast<std::size_t>(n));
     const auto renormalize = [&](index_t first, View<const float, 2> rows) {
       if (s->scale.empty()) return;
+      const FpModeScope mode;
       const View<float, 1> scale(s->scale.data() + first, rows.extent[0]);
       ops::distance_bias(ctx, rows, scale);
       for (index_t r = 0; r < rows.extent[0]; ++r) scale(r) = scale(r) < 0 ? 1.0f / std::sqrt(-2.0f * scale(r)) : 0.0f;

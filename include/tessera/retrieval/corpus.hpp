@@ -2,8 +2,9 @@
 //
 // A corpus is one safetensors file, or a small one that names others beside it. Each of those holds rows that were added
 // together: "embeddings" F32 [N, E], with "coarse" (the same rows packed as int8), "error" and "length" F32 [N] to search
-// by; or, where less is kept, "coarse" alone. "documents" U8 and "document_ends" I64 [N] are a JSON object a row. The small
-// file has "removed" U64, a bit a row. Whatever is replaced is replaced by one rename of that file.
+// by; or, where less is kept, "coarse" alone. "documents" U8 and "document_ends" I64 [N] are a JSON object a row, and
+// "words.*" the Postings of one field of them, which the metadata calls "words". The small file has "removed" U64, a bit a
+// row. Whatever is replaced is replaced by one rename of that file.
 #pragma once
 #include <limits>
 #include <memory>
@@ -43,7 +44,7 @@ class Corpus {
 
   /// The best rows for each query, the larger inner product first, of equal ones the lower id.
   /// \param queries [B, dim] f32, rows may be padded.
-  /// \throws Error kShapeMismatch, kBadStride, kBadArgument, with `out` untouched.
+  /// \throws Error kShapeMismatch, kBadStride, kBadArgument, kLimit without memory, with `out` untouched.
   /// Numerics: as top_k() of all rows in the corpus's type. Of f32 each score is one FMA chain.
   /// Determinism: same ids and bits for any batch, thread count, ISA, and however the rows were added.
   void search(Context& ctx, View<const float, 2> queries, const SearchOptions& options, const ops::TopK& out,
@@ -65,6 +66,9 @@ class Corpus {
   template <class F>
   void for_segments(Context& ctx, View<const float, 2> queries, const SearchOptions& options, const F& f) const;
   void expect_queries(View<const float, 2> queries, const SearchOptions& options) const;
+  friend class CorpusWords;
+  void search_all(Context& ctx, View<const float, 2> queries, const SearchOptions& options, const ops::TopK& out,
+                  ops::CertifiedStats* stats) const;
 
   CorpusFormat format_;
   index_t rows_ = 0;

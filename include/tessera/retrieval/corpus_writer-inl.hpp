@@ -17,6 +17,7 @@
 #include <tessera/io/json.hpp>
 #include <tessera/ops/gemm.hpp>
 #include <tessera/ops/norm.hpp>
+#include <tessera/retrieval/corpus_words.hpp>
 #include <tessera/retrieval/corpus_writer.hpp>
 #include <tessera/retrieval/detail/corpus_files.hpp>
 
@@ -77,11 +78,13 @@ inline void name_alone(const std::string& path, Root& root) {
 
 }  // namespace detail
 
-inline CorpusWriter::CorpusWriter(std::string path, const CorpusFormat& format, bool appends, std::size_t part_bytes)
+inline CorpusWriter::CorpusWriter(std::string path, const CorpusFormat& format, bool appends, std::size_t part_bytes,
+                                  const std::string& field)
     : path_(std::move(path)),
       format_(format),
       appends_(appends),
-      part_rows_(std::max<index_t>(1, static_cast<index_t>(part_bytes / sizeof(float)) / format.dim)) {}
+      part_rows_(std::max<index_t>(1, static_cast<index_t>(part_bytes / sizeof(float)) / format.dim)),
+      field_(field) {}
 
 inline CorpusWriter::CorpusWriter(CorpusWriter&& o) noexcept
     : path_(std::move(o.path_)),
@@ -91,13 +94,16 @@ inline CorpusWriter::CorpusWriter(CorpusWriter&& o) noexcept
       rows_(std::move(o.rows_)),
       documents_(std::move(o.documents_)),
       ends_(std::move(o.ends_)),
+      field_(std::move(o.field_)),
+      words_(std::move(o.words_)),
       written_(std::exchange(o.written_, {})) {}
 
 inline CorpusWriter::~CorpusWriter() {
   for (const Written& part : written_) (void)std::remove(detail::part_path(path_, part.id).c_str());
 }
 
-inline CorpusWriter CorpusWriter::create(const std::string& path, const CorpusFormat& f, std::size_t part_bytes) {
+inline CorpusWriter CorpusWriter::create(const std::string& path, const CorpusFormat& f, std::size_t part_bytes,
+                                         const std::string& field) {
   if (f.dim < 1 || f.dim > kMostDim)
     throw Error(Code::kBadArgument,
                 {"corpus: rows of ", std::to_string(f.dim), " numbers, expected 1 to ", std::to_string(kMostDim)});
@@ -111,11 +117,11 @@ inline CorpusWriter CorpusWriter::create(const std::string& path, const CorpusFo
       throw Error(e.code(), {path, ": is there and is no corpus, so it is not replaced; name another file"});
     }
   }
-  return {path, f, false, part_bytes};
+  return {path, f, false, part_bytes, field};
 }
 
-inline CorpusWriter CorpusWriter::append(const std::string& path, std::size_t part_bytes) {
-  return {path, detail::Root::read(path).format, true, part_bytes};
+inline CorpusWriter CorpusWriter::append(const std::string& path, std::size_t part_bytes, const std::string& field) {
+  return {path, detail::Root::read(path).format, true, part_bytes, field};
 }
 
 inline void CorpusWriter::add(Context& ctx, View<const float, 2> rows, std::span<const std::string> documents) {
@@ -130,9 +136,13 @@ inline void CorpusWriter::add(Context& ctx, View<const float, 2> rows, std::span
     for (index_t c = 0; c < dim; ++c)
       if (!std::isfinite(rows(r, c)))
         throw Error(Code::kNonFinite, {"corpus: row ", std::to_string(r), " holds NaN or infinity"});
-  for (const std::string& d : documents)
-    if (!d.empty() && !io::parse_json(d, "the document").is_object())
-      throw Error(Code::kFormat, "corpus: a document is a JSON object");
+  std::vector<std::string> texts(documents.size());
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    if (documents[i].empty()) continue;
+    const io::Json document = io::parse_json(documents[i], "the document");
+    if (!document.is_object()) throw Error(Code::kFormat, "corpus: a document is a JSON object");
+    if (!field_.empty()) texts[i] = detail::text_of(document, field_);
+  }
   std::vector<float> unit;
   if (format_.normalized) {
     unit.resize(static_cast<std::size_t>(n * dim));
@@ -144,6 +154,7 @@ inline void CorpusWriter::add(Context& ctx, View<const float, 2> rows, std::span
     for (index_t c = 0; c < dim; ++c) rows_.push_back(rows(r, c));
     if (!documents.empty()) documents_ += documents[static_cast<std::size_t>(r)];
     ends_.push_back(static_cast<index_t>(documents_.size()));
+    if (!field_.empty()) words_.add(texts.empty() ? std::string_view() : texts[static_cast<std::size_t>(r)]);
     if (static_cast<index_t>(ends_.size()) == part_rows_) write_part(ctx);
   }
 }
@@ -182,11 +193,18 @@ inline void CorpusWriter::write_part(Context& ctx) {
         {"documents", io::any_view(View<const std::uint8_t, 1>(reinterpret_cast<const std::uint8_t*>(documents_.data()),
                                                                static_cast<index_t>(documents_.size())))});
   }
-  const std::string id = detail::reserve_part(path_, digest);
+  auto metadata = detail::segment_metadata(format_, "", n);
+  Postings words;
+  if (!documents_.empty() && !field_.empty()) {
+    words = words_.postings();
+    for (auto& tensor : words.tensors(detail::kWordsPrefix)) tensors.push_back(std::move(tensor));
+    metadata[detail::kWords] = field_;
+    digest.add(field_);
+  }
+  const std::string id = metadata["id"] = detail::reserve_part(path_, digest);
   written_.push_back({id, n});
-  io::write_safetensors(detail::part_path(path_, id), std::move(tensors), detail::segment_metadata(format_, id, n),
-                        kAlignment);
-  rows_.clear(), ends_.clear(), documents_.clear();
+  io::write_safetensors(detail::part_path(path_, id), std::move(tensors), metadata, kAlignment);
+  rows_.clear(), ends_.clear(), documents_.clear(), words_ = {};
 }
 
 inline index_t CorpusWriter::commit(Context& ctx) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <tessera/retrieval/bm25.hpp>
 #include <tessera/retrieval/corpus.hpp>
 
 namespace tessera::retrieval {
@@ -16,10 +17,13 @@ class CorpusWriter {
 
   /// A new corpus, which replaces one that is there.
   /// \param part_bytes a part is written when its rows take so many bytes as f32.
+  /// \param field whose words are kept beside the documents, for CorpusWords; empty: none are.
   /// \throws Error kBadArgument, kUnsupported for a type that is not kept, kFormat for a file there that is no corpus, kIo.
-  static CorpusWriter create(const std::string& path, const CorpusFormat& format, std::size_t part_bytes = kPartBytes);
+  static CorpusWriter create(const std::string& path, const CorpusFormat& format, std::size_t part_bytes = kPartBytes,
+                             const std::string& field = "text");
   /// More rows for the corpus that is there. \throws Error as Corpus::open().
-  static CorpusWriter append(const std::string& path, std::size_t part_bytes = kPartBytes);
+  static CorpusWriter append(const std::string& path, std::size_t part_bytes = kPartBytes,
+                             const std::string& field = "text");
   CorpusWriter(CorpusWriter&& o) noexcept;
   CorpusWriter& operator=(CorpusWriter&&) = delete;
   ~CorpusWriter();
@@ -33,7 +37,7 @@ class CorpusWriter {
   index_t commit(Context& ctx);
 
  private:
-  CorpusWriter(std::string path, const CorpusFormat& format, bool appends, std::size_t part_bytes);
+  CorpusWriter(std::string path, const CorpusFormat& format, bool appends, std::size_t part_bytes, const std::string& field);
   void write_part(Context& ctx);
 
   std::string path_;
@@ -43,6 +47,8 @@ class CorpusWriter {
   std::vector<float> rows_;  // of the next part
   std::string documents_;
   std::vector<index_t> ends_;
+  std::string field_;
+  Bm25Builder words_;
   struct Written {
     std::string id;
     index_t rows;
