@@ -15,11 +15,6 @@ inline std::string text_of(const io::Json& document, const std::string& field) {
   return found != document.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-inline void ascending_once(std::vector<std::string>& words) {
-  std::sort(words.begin(), words.end());
-  words.erase(std::unique(words.begin(), words.end()), words.end());
-}
-
 }  // namespace detail
 
 inline std::string text_of(const Corpus& corpus, index_t id, const std::string& field) {
@@ -52,17 +47,15 @@ inline CorpusWords CorpusWords::open(const Corpus& corpus, const std::string& fi
 }
 
 inline Bm25 CorpusWords::index() const {
-  std::vector<std::string> words;
-  for (const Postings& p : parts_)
-    for (std::size_t t = 0; t + 1 < p.offsets.size(); ++t) words.emplace_back(p.word(t));
-  detail::ascending_once(words);
+  const auto words = Postings::words_of(parts_);
   return Bm25::of(parts_, words, removed_ ? std::span<const std::uint64_t>(*removed_) : std::span<const std::uint64_t>());
 }
 
 inline Bm25 CorpusWords::index(std::span<const std::string> texts) const {
   std::vector<std::string> words;
   for (const std::string& text : texts) text::each_word(text, [&](std::string_view word) { words.emplace_back(word); });
-  detail::ascending_once(words);
+  std::sort(words.begin(), words.end());
+  words.erase(std::unique(words.begin(), words.end()), words.end());
   return Bm25::of(parts_, words, removed_ ? std::span<const std::uint64_t>(*removed_) : std::span<const std::uint64_t>());
 }
 

@@ -1,6 +1,4 @@
 #pragma once
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,45 +18,14 @@
 #include <tessera/retrieval/corpus_words.hpp>
 #include <tessera/retrieval/corpus_writer.hpp>
 #include <tessera/retrieval/detail/corpus_files.hpp>
+#include <tessera/retrieval/detail/unnamed_parts-inl.hpp>  // errors of files, which compiled builds do not declare elsewhere
 
 namespace tessera::retrieval {
 
 namespace detail {
 
-/// Keeps other writers of a folder out. Held for as long as it takes to replace a small file. Where the file system has no
-/// locks, two writers at one moment are the caller's to prevent.
-class FolderLock {
- public:
-  explicit FolderLock(const std::string& path)
-      : folder_(::open(io::folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    while (folder_ >= 0 && ::flock(folder_, LOCK_EX) != 0 && errno == EINTR) {}
-  }
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-  ~FolderLock() {
-    if (folder_ >= 0) ::close(folder_);
-  }
-
- private:
-  int folder_;
-};
-
-[[noreturn]] inline void io_error(const std::string& path, const char* what) {
-  throw Error(Code::kIo, {path, ": cannot ", what, ": ", std::strerror(errno)});  // NOLINT(concurrency-mt-unsafe)
-}
-
-/// A name whose file did not exist and now does, empty: what a writer that gives up removes is its own.
-inline std::string reserve_part(const std::string& path, io::Digest digest) {
-  for (;; digest.add("again")) {
-    const std::string part = part_path(path, digest.hex());
-    const int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd >= 0) return ::close(fd), digest.hex();
-    if (errno != EEXIST && errno != EINTR) io_error(part, "write");
-  }
-}
-
 /// The file of a corpus of one part gets a name beside it too, so that the small file can take its place.
-inline void name_alone(const std::string& path, Root& root) {
+inline void name_alone(const std::string& path, Root& root, UnnamedParts& unnamed) {
   if (!root.alone) return;
   const MappedFile& file = root.alone->file->file();
   std::string& name = root.parts[0].name;
@@ -70,7 +37,7 @@ inline void name_alone(const std::string& path, Root& root) {
     struct stat st {};  // of a writer that was killed here before?
     if (::stat(part.c_str(), &st) == 0 && st.st_ino == file.identity().inode && st.st_dev == file.identity().device) return;
   }
-  name = reserve_part(path, digest);  // no links here: a copy
+  name = unnamed.reserve(digest);  // no links here: a copy
   io::AtomicFile copy(part_path(path, name));
   copy.write(file.data(), file.bytes());
   copy.commit();
@@ -84,7 +51,8 @@ inline CorpusWriter::CorpusWriter(std::string path, const CorpusFormat& format, 
       format_(format),
       appends_(appends),
       part_rows_(std::max<index_t>(1, static_cast<index_t>(part_bytes / sizeof(float)) / format.dim)),
-      field_(field) {}
+      field_(field),
+      unnamed_(path_) {}
 
 inline CorpusWriter::CorpusWriter(CorpusWriter&& o) noexcept
     : path_(std::move(o.path_)),
@@ -96,11 +64,8 @@ inline CorpusWriter::CorpusWriter(CorpusWriter&& o) noexcept
       ends_(std::move(o.ends_)),
       field_(std::move(o.field_)),
       words_(std::move(o.words_)),
-      written_(std::exchange(o.written_, {})) {}
-
-inline CorpusWriter::~CorpusWriter() {
-  for (const Written& part : written_) (void)std::remove(detail::part_path(path_, part.id).c_str());
-}
+      written_(std::exchange(o.written_, {})),
+      unnamed_(std::move(o.unnamed_)) {}
 
 inline CorpusWriter CorpusWriter::create(const std::string& path, const CorpusFormat& f, std::size_t part_bytes,
                                          const std::string& field) {
@@ -201,7 +166,7 @@ inline void CorpusWriter::write_part(Context& ctx) {
     metadata[detail::kWords] = field_;
     digest.add(field_);
   }
-  const std::string id = metadata["id"] = detail::reserve_part(path_, digest);
+  const std::string id = metadata["id"] = unnamed_.reserve(digest);
   written_.push_back({id, n});
   io::write_safetensors(detail::part_path(path_, id), std::move(tensors), metadata, kAlignment);
   rows_.clear(), ends_.clear(), documents_.clear(), words_ = {};
@@ -225,13 +190,14 @@ inline index_t CorpusWriter::commit(Context& ctx) {
     if (::rename(detail::part_path(path_, written_[0].id).c_str(), path_.c_str()) != 0) detail::io_error(path_, "rename");
     io::sync_folder_of(path_);
   } else {
-    detail::name_alone(path_, root);
+    detail::name_alone(path_, root, unnamed_);
     for (const Written& part : written_) root.parts.push_back({part.id, part.id, part.rows});
     if (!root.removed.empty()) root.removed.resize(static_cast<std::size_t>((root.rows() + 63) / 64));
     root.write(path_);
   }
   for (const auto& part : replaced) (void)std::remove(detail::part_path(path_, part.name).c_str());
-  written_.clear();
+  written_.clear(), unnamed_.keep();
+  detail::remove_leftovers(path_, lock);
   return first;
 }
 
@@ -245,8 +211,10 @@ inline void remove_rows(const std::string& path, std::span<const index_t> ids) {
   if (ids.empty()) return;
   root.removed.resize(static_cast<std::size_t>((rows + 63) / 64));
   for (const index_t id : ids) root.removed[static_cast<std::size_t>(id / 64)] |= std::uint64_t{1} << (id % 64);
-  detail::name_alone(path, root);
+  detail::UnnamedParts unnamed(path);
+  detail::name_alone(path, root, unnamed);
   root.write(path);
+  unnamed.keep();
 }
 
 }  // namespace tessera::retrieval

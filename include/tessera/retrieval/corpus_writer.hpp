@@ -6,6 +6,7 @@
 
 #include <tessera/retrieval/bm25.hpp>
 #include <tessera/retrieval/corpus.hpp>
+#include <tessera/retrieval/detail/unnamed_parts.hpp>
 
 namespace tessera::retrieval {
 
@@ -26,14 +27,14 @@ class CorpusWriter {
                              const std::string& field = "text");
   CorpusWriter(CorpusWriter&& o) noexcept;
   CorpusWriter& operator=(CorpusWriter&&) = delete;
-  ~CorpusWriter();
 
   const CorpusFormat& format() const noexcept { return format_; }
   /// \param rows [N, dim] f32, rows may be padded.  \param documents a JSON object for each of them, or empty ones, or none.
   /// \throws Error kShapeMismatch, kNonFinite naming the row of this call, kFormat for a document that is no JSON object;
   /// none of these rows is then taken. kIo.
   void add(Context& ctx, View<const float, 2> rows, std::span<const std::string> documents = {});
-  /// Returns the id that the first of them has got. \throws Error kIo, kFormat when the corpus is of another format by now.
+  /// Returns the id that the first of them has got. Parts that killed writers left beside the corpus are removed.
+  /// \throws Error kIo, kFormat when the corpus is of another format by now.
   index_t commit(Context& ctx);
 
  private:
@@ -54,6 +55,7 @@ class CorpusWriter {
     index_t rows;
   };
   std::vector<Written> written_;
+  detail::UnnamedParts unnamed_;
 };
 
 /// Marks rows as gone; their ids are not used again. Those that are gone already, or listed twice, are no error.

@@ -29,6 +29,13 @@ struct Postings {
   /// Of tensors in a file that outlives the result. Offsets and words are checked here, the documents of a term by
   /// expect_sound(). \throws Error kFormat, kNotFound.
   static Postings from(const io::SafeTensors& file, const std::string& prefix);
+  /// Of the documents of all parts, those of each behind those of the parts before it. \param words that are taken along,
+  /// ascending, each once; one that no document has is not. \param gone bit d % 64 of word d / 64: document d has no words;
+  /// or empty. \throws Error kFormat as expect_sound(), kLimit for 2^32 documents.
+  static Postings joined(std::span<const Postings> parts, std::span<const std::string> words,
+                         std::span<const std::uint64_t> gone = {});
+  /// The words of all parts, ascending, each once.
+  static std::vector<std::string> words_of(std::span<const Postings> parts);
   /// Its tensors, to write into any file, by the names of the members; views.
   std::vector<io::NamedTensor> tensors(const std::string& prefix) const;
 
