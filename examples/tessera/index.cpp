@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <tessera/image.hpp>
+#include <tessera/retrieval/corpus_compaction.hpp>
 #include <tessera/retrieval/corpus_writer.hpp>
 
 #include "embed_output.hpp"
@@ -27,11 +28,11 @@ using namespace tessera;
 
 struct IndexOptions {
   RunOptions run;
-  std::string npy, text, documents, out, dtype, backend = "pil";
+  std::string npy, text, documents, out, dtype, backend = "pil", field = "text";
   std::vector<std::string> images;
   std::vector<index_t> remove;
   models::EmbedOptions embed;
-  bool jsonl = false, append = false, normalize = false;
+  bool jsonl = false, append = false, normalize = false, compact = false;
 };
 
 /// Rows on their way into the corpus, each with its document.
@@ -86,14 +87,15 @@ class Indexer {
     values_.clear(), documents_.clear();
   }
   static retrieval::CorpusWriter open(const IndexOptions& o, index_t dim) {
-    if (!o.append) return retrieval::CorpusWriter::create(o.out, {dim, kept_as(o.dtype), o.normalize});
-    auto writer = retrieval::CorpusWriter::append(o.out);
+    if (!o.append) return retrieval::CorpusWriter::create(o.out, {dim, kept_as(o.dtype), o.normalize}, kPartBytes, o.field);
+    auto writer = retrieval::CorpusWriter::append(o.out, kPartBytes, o.field);
     if (!o.dtype.empty() && writer.format().dtype != kept_as(o.dtype))
       throw Failure{kUsage,
                     o.out + ": holds " + dtype_name(writer.format().dtype) + "; --append takes the type that is there"};
     return writer;
   }
 
+  static constexpr std::size_t kPartBytes = retrieval::CorpusWriter::kPartBytes;
   Context& ctx_;
   const IndexOptions& o_;
   RowMap map_;
@@ -186,11 +188,19 @@ int index_images(Context& ctx, const IndexOptions& o) {
 int run_index(const IndexOptions& o) {
   const int sources = !o.npy.empty() + !o.text.empty() + !o.images.empty();
   if (!o.remove.empty()) {
-    if (sources > 0 || o.append) throw Failure{kUsage, "--remove goes alone: rows are added by a command of their own"};
+    if (sources > 0 || o.append || o.compact)
+      throw Failure{kUsage, "--remove goes alone: rows are added by a command of their own"};
     or_exit(kOther, [&] { retrieval::remove_rows(o.out, o.remove); });
     return kDone;
   }
-  if (sources != 1) throw Failure{kUsage, "one of --npy, --text, --image and --remove is required"};
+  if (o.compact) {
+    if (sources > 0 || o.append) throw Failure{kUsage, "--compact goes alone: rows are added by a command of their own"};
+    const index_t parts = or_exit(kOther, [&] { return retrieval::compact(o.out); });
+    print_line("{\"corpus\": " + json_of(o.out) + ", \"parts\": " + json_of(static_cast<long long>(parts)) + "}");
+    finish_stdout();
+    return kDone;
+  }
+  if (sources != 1) throw Failure{kUsage, "one of --npy, --text, --image, --remove and --compact is required"};
   if (o.npy.empty() && o.run.model.empty()) throw Failure{kUsage, "--text and --image need --model"};
   for (const auto& [given, name, of, has] : {std::tuple(!o.documents.empty(), "--documents", "--npy", !o.npy.empty()),
                                              {o.jsonl, "--jsonl", "--text", !o.text.empty()},
@@ -231,6 +241,10 @@ void add_index(CLI::App& app, int& exit) {
   app.add_flag("--normalize", o->normalize, "rows and queries get length 1: scores are cosines");
   app.add_flag("--append", o->append, "add to the corpus that is there");
   app.add_option("--remove", o->remove, "these rows are found no more");
+  app.add_flag("--compact", o->compact,
+               "makes few files of many: rows keep their numbers, searches answer as before, documents of removed rows go");
+  app.add_option("--field", o->field,
+                 "of documents: keep the words of this field, so that --by bm25 and hybrid begin at once; \"\" for none");
   app.callback([o, &exit] { exit = run_index(*o); });
 }
 

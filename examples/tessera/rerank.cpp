@@ -3,11 +3,13 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include <tessera/retrieval/corpus_words.hpp>
 #include <tessera/retrieval/ranking.hpp>
 
 #include "embed_output.hpp"
@@ -26,10 +28,15 @@ using namespace tessera;
 
 struct RerankOptions {
   RunOptions run;
-  std::string query, text, found;
+  std::string query, text, found, corpus, field = "text";
   std::size_t k = 0;
   bool jsonl = false;
   models::ScoreOptions score;
+
+  std::string documents_have(long long count) const {
+    return (corpus.empty() ? "--text has " + std::to_string(count) + " lines"
+                           : corpus + " has " + std::to_string(count) + " rows");
+  }
 };
 
 struct Documents {
@@ -147,36 +154,57 @@ std::vector<Found> read_found(const std::string& path, bool& all) {
 /// The texts that were found, by their numbers.
 struct Texts {
   std::unordered_map<long long, std::string> of;
-  long long lines = 0;  ///< that were read: all, or up to the last one that is needed
+  long long count = 0;  ///< that there are: all, or up to the last one that is needed
 
+  /// Of lines of a file.
   Texts(const std::vector<Found>& found, Lines& file, bool& all) {
-    long long last = -1;
-    for (const Found& f : found)
-      for (const long long id : f.ids) of.try_emplace(id), last = std::max(last, id);
-    for (std::string line, why; lines <= last && file.next_raw(line); ++lines) {
-      const auto needed = of.find(lines);
+    const long long last = need(found);
+    for (std::string line, why; count <= last && file.next_raw(line); ++count) {
+      const auto needed = of.find(count);
       if (needed == of.end() || file.text(line, needed->second, why)) continue;
-      say(file.where() + " (text " + std::to_string(lines) + ") skipped: " + why);
+      say(file.where() + " (text " + std::to_string(count) + ") skipped: " + why);
       of.erase(needed);
       all = false;
     }
   }
+  /// Of the documents of a corpus.
+  Texts(const std::vector<Found>& found, const retrieval::Corpus& corpus, const std::string& field, bool& all)
+      : count(corpus.rows()) {
+    need(found);
+    for (auto at = of.begin(); at != of.end();) {
+      const bool there = at->first < count;  // another one is told with its line
+      if (there) at->second = or_exit(kOther, [&] { return retrieval::text_of(corpus, at->first, field); });
+      if (!there || !at->second.empty()) {
+        ++at;
+        continue;
+      }
+      say("row " + std::to_string(at->first) + " skipped: its document has no string '" + field + "'");
+      at = of.erase(at);
+      all = false;
+    }
+  }
+
+ private:
+  /// Returns the last one.
+  long long need(const std::vector<Found>& found) {
+    long long last = -1;
+    for (const Found& f : found)
+      for (const long long id : f.ids) of.try_emplace(id), last = std::max(last, id);
+    return last;
+  }
 };
 
 /// Ranks for each query the texts that were found for it. \returns whether all could be.
-bool rank_found(Reranker& r, const Queries& queries, Lines& lines, bool all) {
-  const std::vector<Found> found = read_found(r.o.found, all);
-  const Texts texts(found, lines, all);
+bool rank_found(Reranker& r, const Queries& queries, const std::vector<Found>& found, const Texts& texts, bool all) {
   Progress progress("pairs");
   for (std::size_t i = 0; i < found.size() && !interrupted(); ++i) {
     const Found& f = found[i];
     const auto query = std::lower_bound(queries.numbers.begin(), queries.numbers.end(), f.query);
-    const auto beyond = std::find_if(f.ids.begin(), f.ids.end(), [&](long long id) { return id >= texts.lines; });
+    const auto beyond = std::find_if(f.ids.begin(), f.ids.end(), [&](long long id) { return id >= texts.count; });
     if (query == queries.numbers.end() || *query != f.query || beyond != f.ids.end()) {
       progress.clear();
-      skip(f.where, beyond != f.ids.end()
-                        ? "text " + std::to_string(*beyond) + ", and --text has " + std::to_string(texts.lines) + " lines"
-                        : "--query has no query " + std::to_string(f.query));
+      skip(f.where, beyond != f.ids.end() ? "text " + std::to_string(*beyond) + ", and " + r.o.documents_have(texts.count)
+                                          : "--query has no query " + std::to_string(f.query));
       all = false;
       continue;
     }
@@ -196,10 +224,18 @@ bool rank_found(Reranker& r, const Queries& queries, Lines& lines, bool all) {
 int run_rerank(const RerankOptions& o) {
   if ((o.query == "-") + (o.text == "-") + (o.found == "-") > 1)
     throw Failure{kUsage, "of --query, --text and --run one may be -: standard input can be read once"};
+  if (o.text.empty() == o.corpus.empty()) throw Failure{kUsage, "one of --text and --corpus says what is to be ranked"};
+  if (!o.corpus.empty() && o.found.empty())
+    throw Failure{kUsage, "--corpus needs --run, what a search in it found; to rank all texts, give them by --text"};
   catch_signals();
   Context ctx = o.run.context();
   const Queries queries = read_queries("--query", o.query, o.jsonl);
-  Lines lines(o.text, o.jsonl);
+  std::optional<Lines> lines;
+  std::optional<retrieval::Corpus> corpus;
+  if (o.corpus.empty())
+    lines.emplace(o.text, o.jsonl);
+  else
+    corpus = or_exit(kOther, [&] { return retrieval::Corpus::open(o.corpus); });
   const auto model =
       o.run.load(ctx, [&](const models::LoadOptions& load) { return models::CrossEncoder::load(ctx, o.run.model, load); });
   if (model.labels() != 1)
@@ -207,7 +243,14 @@ int run_rerank(const RerankOptions& o) {
                                 " labels; expected one with a score, num_labels 1"};
   or_exit(kUsage, [&] { (void)model.score(ctx, {{"", ""}}, o.score); });  // the length, room for the special tokens
   Reranker r{ctx, model, o};
-  const bool all = o.found.empty() ? rank_all(r, queries, lines) : rank_found(r, queries, lines, true);
+  bool all = true;
+  if (o.found.empty()) {
+    all = rank_all(r, queries, *lines);
+  } else {
+    const std::vector<Found> found = read_found(o.found, all);
+    const Texts texts = corpus ? Texts(found, *corpus, o.field, all) : Texts(found, *lines, all);
+    all = rank_found(r, queries, found, texts, all);
+  }
   finish_stdout();
   if (interrupted()) {
     say("stopped by a signal; the lines that were printed are whole");
@@ -224,7 +267,10 @@ void add_rerank(CLI::App& app, int& exit) {
   o->run.add_to(app);
   app.add_option("--query", o->query, "what to look for; or a file (.txt) of such texts, one a line; - for standard input")
       ->required();
-  app.add_option("--text", o->text, "the texts to be ranked, one a line; - for standard input")->required();
+  app.add_option("--text", o->text, "the texts to be ranked, one a line; - for standard input");
+  app.add_option("--corpus", o->corpus,
+                 "in place of --text: documents of what 'tessera index' made; ids of --run are its rows");
+  app.add_option("--field", o->field, "--corpus: the field of the documents that holds their text");
   app.add_option(
       "--run", o->found,
       "what a search printed, {\"query\": 0, \"ids\": [...]} a line, numbers of lines of --query and --text: only "

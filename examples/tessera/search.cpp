@@ -60,11 +60,18 @@ void check_ways(const SearchOptions& o) {
        {std::tuple(!o.corpus.npy.empty(), "--npy", corpus, "--corpus"),
         {!o.corpus.filters.empty(), "--filter", corpus, "--corpus"},
         {!o.corpus.rows.empty(), "--rows", corpus, "--corpus"},
-        {o.corpus.all, "--all", corpus && o.corpus.by == "dense", "--corpus, by embeddings alone"},
-        {!o.corpus.times.empty(), "--times", corpus && o.corpus.by == "dense", "--corpus, by embeddings alone"},
+        {o.corpus.all, "--all", corpus && o.corpus.by == "dense" && o.corpus.stages.empty(),
+         "--corpus, by embeddings alone"},
+        {!o.corpus.times.empty(), "--times", corpus && o.corpus.by == "dense" && o.corpus.stages.empty(),
+         "--corpus, by embeddings alone"},
         {o.corpus.jsonl, "--jsonl", corpus && !o.text.empty(), "--corpus with --text"},
         {o.corpus.embed.dims > 0, "--dims", corpus, "--corpus"},
         {o.corpus.by != "dense", "--by", corpus && !o.text.empty(), "--corpus with --text"},
+        {!o.corpus.stages.empty(), "--stage", corpus, "--corpus"},
+        {!o.corpus.stages.empty() && o.corpus.by != "dense", "--by", false,
+         "a search without --stage, whose stages say by what"},
+        {o.corpus.needs_texts(), "stages by words or a cross-encoder (or a corpus that is not there)",
+         !corpus || !o.text.empty(), "--corpus with --text"},
         {o.corpus.certified, "--certified", corpus, "--corpus"},
         {o.corpus.documents, "--documents", corpus, "--corpus"},
         {!o.corpus.ids.empty(), "--ids", corpus, "--corpus"},
@@ -77,7 +84,7 @@ void check_ways(const SearchOptions& o) {
   if (corpus) {
     if (!o.corpus.npy.empty() + !o.text.empty() + !o.dual.images.empty() != 1)
       throw Failure{kUsage, "--corpus: one of --npy, --text and --image says what to look for"};
-    if (o.corpus.npy.empty() && o.corpus.by != "bm25" && o.dual.run.model.empty())
+    if (o.corpus.npy.empty() && o.corpus.needs_embeddings() && o.dual.run.model.empty())
       throw Failure{kUsage, "--text and --image need --model"};
   } else if (o.dual.run.model.empty() || o.text.empty() || o.dual.images.empty()) {
     throw Failure{kUsage, "--corpus is required; or --model, --text and --image, to rank images"};

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,7 +15,7 @@
 #include <tessera/retrieval/corpus.hpp>
 #include <tessera/retrieval/corpus_words.hpp>
 #include <tessera/retrieval/document_filter.hpp>
-#include <tessera/retrieval/fusion.hpp>
+#include <tessera/retrieval/stages.hpp>
 
 #include "embed_output.hpp"
 #include "image_rows.hpp"
@@ -67,30 +67,42 @@ std::vector<std::uint64_t> rows_of(const std::string& text, index_t count) {
 /// Takes queries and prints what is found for each, in their order.
 class Answers {
  public:
-  Answers(Context& ctx, const CorpusSearch& o, index_t k)
-      : ctx_(ctx), o_(o), corpus_(or_exit(kOther, [&] { return opened(ctx, o); })) {
+  Answers(Context& ctx, const CorpusSearch& o, const RunOptions& run, index_t k)
+      : ctx_(ctx),
+        o_(o),
+        corpus_(or_exit(kOther, [&] { return opened(ctx, o); })),
+        stages_(ctx, o.specs(static_cast<std::size_t>(k)), run, o.corpus, corpus_.rows()) {
     for (const std::string& path : o.times) times_.emplace_back(path, o.embed.dims);
     for (std::size_t i = 0; i < times_.size(); ++i) expect_dim(times_[i].dim(), o.times[i]);
-    const index_t most = std::max<index_t>(1, corpus_.rows());
-    k_ = std::min(k, most), depth_ = o.by == "hybrid" ? std::min(std::max<index_t>(k, 100), most) : k_;
     if (o.certified && corpus_.format().dtype != DType::f32)
       throw Failure{kUsage, o.corpus + ": keeps rows as " + dtype_name(corpus_.format().dtype) +
                                 " alone; a certified search needs an index of --dtype f32"};
     std::vector<retrieval::Condition> conditions;
     for (const std::string& f : o.filters)
       conditions.push_back(or_exit(kUsage, [&] { return retrieval::Condition::parse(f); }));
-    if (!conditions.empty()) allowed_ = or_exit(kOther, [&] { return retrieval::rows_where(ctx, corpus_, conditions); });
+    // Of other corpora, other rows may be gone.
+    if (!conditions.empty() || (!o.stages.empty() && corpus_.removed() > 0))
+      allowed_ = or_exit(kOther, [&] { return retrieval::rows_where(ctx, corpus_, conditions); });
     if (!o.rows.empty()) {
       const auto among = rows_of(o.rows, corpus_.rows());
       if (allowed_.empty()) allowed_.assign(among.size(), ~std::uint64_t{0});
       for (std::size_t i = 0; i < among.size(); ++i) allowed_[i] &= among[i];
     }
-    if (o.by != "dense") words_ = or_exit(kOther, [&] { return retrieval::index_words(corpus_, o.field); });
+    for (const StageSpec& s : stages_.specs()) {
+      if (s.of_words() && !words_) words_ = or_exit(kOther, [&] { return retrieval::CorpusWords::open(corpus_, o.field); });
+      limited_ = limited_ || s.most_ms < std::numeric_limits<double>::infinity();
+    }
   }
-  void expect_dim(index_t dim, const std::string& whose) const {
-    if (dim != corpus_.format().dim)
-      throw Failure{kUsage, whose + ": " + std::to_string(dim) + " numbers, the rows of " + o_.corpus + " have " +
-                                std::to_string(corpus_.format().dim)};
+  void expect_dim(index_t dim, const std::string& whose) {
+    for (std::size_t i = 0; i < stages_.specs().size(); ++i) {
+      const StageSpec& s = stages_.specs()[i];
+      if (!s.of_embeddings()) continue;
+      const index_t rows = (s.is_corpus() ? stages_.corpus(i) : corpus_).format().dim;
+      if (s.is_corpus() ? dim < rows : dim != rows)
+        throw Failure{kUsage, whose + ": " + std::to_string(dim) + " numbers, the rows of " +
+                                  (s.is_corpus() ? s.what : o_.corpus) + " have " + std::to_string(rows)};
+    }
+    dim_ = dim;
   }
   /// For queries that all have a row in each file of --times.
   void expect_queries(index_t count) const {
@@ -103,34 +115,39 @@ class Answers {
   /// search by words alone.
   void add(index_t number, std::string query, const float* values, const std::string& text = {}) {
     if (values) {
-      values_.insert(values_.end(), values, values + corpus_.format().dim);
-      if (!multiply(number)) return values_.resize(values_.size() - static_cast<std::size_t>(corpus_.format().dim));
+      values_.insert(values_.end(), values, values + dim_);
+      if (!multiply(number)) return values_.resize(values_.size() - static_cast<std::size_t>(dim_));
     }
-    queries_.push_back(std::move(query));
-    if (words_) terms_.push_back(words_->terms(text));
-    if (queries_.size() == 256) flush();
+    queries_.push_back(std::move(query)), texts_.push_back(text);
+    if (queries_.size() == (limited_ ? 1 : 256)) flush();  // the limits are those of one query
   }
   void flush() {
-    std::vector<retrieval::Ranking> dense, lexical;
-    if (o_.by != "bm25") dense = by_embeddings();
-    if (words_) lexical = words_->search(ctx_, terms_, static_cast<std::size_t>(depth_), allowed_view());
-    for (std::size_t q = 0; q < queries_.size(); ++q) {
-      if (o_.by == "hybrid")
-        print(queries_[q],
-              retrieval::best(retrieval::reciprocal_rank_fusion({dense[q], lexical[q]}), static_cast<std::size_t>(k_)));
-      else
-        print(queries_[q], words_ ? lexical[q] : dense[q]);
+    if (queries_.empty()) return;
+    const View<const float, 2> values(values_.data(), static_cast<index_t>(queries_.size()), dim_);
+    if (o_.all) {
+      ops::CertifiedStats took;
+      const auto found = or_exit(kOther, [&] { return corpus_.within(ctx_, values, {allowed_, o_.least}, &took); });
+      took_.rescored += took.rescored, took_.exhausted += took.exhausted;
+      for (std::size_t q = 0; q < queries_.size(); ++q) print(queries_[q], found[q], "");
+    } else {
+      search(values);
     }
     done_ += static_cast<index_t>(queries_.size());
-    queries_.clear(), values_.clear(), terms_.clear();
+    queries_.clear(), texts_.clear(), values_.clear();
   }
-  void finish() {
+  /// Returns whether each query went through all stages, with all its rows.
+  bool finish() {
     flush();
     finish_stdout();
-    if (!o_.certified) return;
-    say("certified: " + std::to_string(rescored_) + " rows computed in f32 for " + std::to_string(done_) +
-        " queries among " + std::to_string(corpus_.rows() - corpus_.removed()) + "; all rows for " +
-        std::to_string(exhausted_) + " of them");
+    if (!o_.stages.empty()) stages_.tell();
+    if (left_out_ > 0)
+      say(std::to_string(left_out_) + " rows were left out by a cross-encoder: their documents have no string '" + o_.field +
+          "', or its score is NaN or infinity");
+    if (o_.certified)
+      say("certified: " + std::to_string(took_.rescored) + " rows computed in f32 for " + std::to_string(done_) +
+          " queries among " + std::to_string(corpus_.rows() - corpus_.removed()) + "; all rows for " +
+          std::to_string(took_.exhausted) + " of them");
+    return left_out_ == 0 && !stages_.any_skipped();
   }
 
   bool any_nonfinite() const { return any_nonfinite_; }
@@ -142,9 +159,9 @@ class Answers {
   }
   /// The last query by its rows of --times. \returns false, and says so, where one of them is not finite.
   bool multiply(index_t number) {
-    const index_t dim = corpus_.format().dim;
+    const index_t dim = dim_;
     std::vector<float> other(static_cast<std::size_t>(dim));
-    float* const query = values_.data() + values_.size() - dim;
+    float* const query = values_.data() + values_.size() - static_cast<std::size_t>(dim);
     for (std::size_t i = 0; i < times_.size(); ++i) {
       if (number >= times_[i].rows())
         throw Failure{kUsage, "--times " + o_.times[i] + ": no row " + std::to_string(number) + " for that query"};
@@ -159,36 +176,41 @@ class Answers {
     }
     return true;
   }
-  View<const std::uint64_t, 1> allowed_view() const {
-    return View<const std::uint64_t, 1>(allowed_.data(), static_cast<index_t>(allowed_.size()));
-  }
-  std::vector<retrieval::Ranking> by_embeddings() {
-    const auto batch = static_cast<index_t>(queries_.size());
-    const View<const float, 2> queries(values_.data(), batch, corpus_.format().dim);
-    ops::CertifiedStats took;
-    if (o_.all) {
-      auto found = corpus_.within(ctx_, queries, {allowed_, o_.least}, &took);
-      rescored_ += took.rescored, exhausted_ += took.exhausted;
-      return found;
+  /// Through all stages.
+  void search(View<const float, 2> values) {
+    std::optional<retrieval::Bm25> index;
+    std::vector<std::vector<retrieval::Term>> terms;
+    if (words_) {
+      index = or_exit(kOther, [&] { return words_->index(texts_); });
+      for (const std::string& text : texts_) terms.push_back(index->terms(text));
     }
-    std::vector<float> scores(static_cast<std::size_t>(batch * depth_));
-    std::vector<index_t> ids(scores.size()), counts(queries_.size());
-    const ops::TopK out{View<float, 2>(scores.data(), batch, depth_), View<index_t, 2>(ids.data(), batch, depth_),
-                        View<index_t, 1>(counts.data(), batch)};
-    corpus_.search(ctx_, queries, {allowed_, o_.least}, out, &took);
-    rescored_ += took.rescored, exhausted_ += took.exhausted;
-    std::vector<retrieval::Ranking> found(queries_.size());
-    for (index_t b = 0; b < batch; ++b)
-      for (index_t i = 0; i < out.counts(b); ++i)
-        found[static_cast<std::size_t>(b)].push_back({out.ids(b, i), static_cast<double>(out.scores(b, i))});
-    return found;
+    const auto dense = [&] { return retrieval::by_embeddings(corpus_, values, {allowed_, o_.least}, &took_); };
+    const auto lexical = [&] { return retrieval::by_words(*index, terms, allowed_); };
+    std::vector<retrieval::Stage> stages;
+    for (std::size_t i = 0; i < stages_.specs().size(); ++i) {
+      const StageSpec& s = stages_.specs()[i];
+      stages.push_back({s.what,
+                        s.by("dense")    ? dense()
+                        : s.by("bm25")   ? lexical()
+                        : s.by("hybrid") ? retrieval::by_ranks(dense(), lexical())
+                        : s.is_corpus()  ? retrieval::by_embeddings(stages_.corpus(i), values, {allowed_}, nullptr)
+                                         : retrieval::by_cross_encoder(stages_.model(i), texts_, corpus_, o_.field,
+                                                                       {.batch_tokens = 4096}, &left_out_),
+                        s.keep, s.most_ms});
+    }
+    const auto found =
+        or_exit(kOther, [&] { return search_in_stages(ctx_, stages, queries_.size(), corpus_.rows() - corpus_.removed()); });
+    stages_.add(found.stages, queries_.size());
+    for (std::size_t q = 0; q < queries_.size(); ++q)
+      print(queries_[q], found.of[q], found.skipped() ? stages_.skipped(found.stages) : "");
   }
   io::Json document(index_t id) const {
     const std::string_view text = corpus_.document(id);
     return text.empty() ? io::empty_object()
                         : or_exit(kOther, [&] { return io::parse_json(text, "document " + std::to_string(id)); });
   }
-  void print(const std::string& query, const retrieval::Ranking& found) const {
+  /// \param skipped a JSON list of stages, or "".
+  void print(const std::string& query, const retrieval::Ranking& found, const std::string& skipped) const {
     std::string names, documents;
     std::vector<float> scores;
     for (const auto& [id, score] : found) {
@@ -202,21 +224,24 @@ class Answers {
       names += comma + field_of(document(id), o_.ids, "document " + std::to_string(id));
     }
     print_line("{\"query\": " + query + ", \"ids\": [" + names + "], \"scores\": " + json_of(scores) +
-               (o_.documents ? ", \"documents\": [" + documents + "]}" : "}"));
+               (o_.documents ? ", \"documents\": [" + documents + "]" : "") +
+               (skipped.empty() ? "}" : ", \"skipped\": " + skipped + "}"));
   }
 
   Context& ctx_;
   const CorpusSearch& o_;
   retrieval::Corpus corpus_;
-  index_t k_ = 1, depth_ = 1;  ///< so many are printed, so many found by each way
-  index_t rescored_ = 0, exhausted_ = 0, done_ = 0;
+  LoadedStages stages_;
+  bool limited_ = false;  ///< in time
+  index_t dim_ = 0;       ///< of queries
+  index_t done_ = 0, left_out_ = 0;
   bool any_nonfinite_ = false;
+  ops::CertifiedStats took_;
   std::vector<std::uint64_t> allowed_;
   std::vector<NpyRows> times_;
-  std::optional<retrieval::Bm25> words_;
-  std::vector<std::string> queries_;  // that wait, beside values_ and terms_
+  std::optional<retrieval::CorpusWords> words_;
+  std::vector<std::string> queries_, texts_;  // that wait, beside values_
   std::vector<float> values_;
-  std::vector<std::vector<retrieval::Term>> terms_;
 };
 
 struct ImagesToAnswers final : NamingSink {
@@ -227,9 +252,9 @@ struct ImagesToAnswers final : NamingSink {
   }
 };
 
-int by_npy(Context& ctx, const CorpusSearch& o, index_t k) {
+int by_npy(Context& ctx, const CorpusSearch& o, const RunOptions& run, index_t k) {
   const NpyRows rows(o.npy, o.embed.dims);
-  Answers answers(ctx, o, k);
+  Answers answers(ctx, o, run, k);
   answers.expect_dim(rows.dim(), o.npy);
   answers.expect_queries(rows.rows());
   bool any_nonfinite = false;
@@ -242,13 +267,13 @@ int by_npy(Context& ctx, const CorpusSearch& o, index_t k) {
       any_nonfinite = true;
     }
   }
-  answers.finish();
-  return interrupted() ? signal_exit() : outcome(false, any_nonfinite || answers.any_nonfinite());
+  const bool all = answers.finish();
+  return interrupted() ? signal_exit() : outcome(!all, any_nonfinite || answers.any_nonfinite());
 }
 
 int by_texts(Context& ctx, const CorpusSearch& o, const RunOptions& run, const std::string& text, index_t k) {
   const Queries queries = read_queries("--text", text, o.jsonl);
-  Answers answers(ctx, o, k);
+  Answers answers(ctx, o, run, k);
   // An object names its query as --ids names documents.
   const auto name_of = [&](std::size_t i) {
     const std::string line = i < queries.lines.size() && o.jsonl && !o.ids.empty() ? queries.lines[i] : "";
@@ -256,10 +281,10 @@ int by_texts(Context& ctx, const CorpusSearch& o, const RunOptions& run, const s
     return field_of(io::parse_json(line, "the query"), o.ids, "query " + std::to_string(queries.numbers[i]));
   };
   const auto done = [&] {
-    answers.finish();
-    return interrupted() ? signal_exit() : outcome(queries.any_skipped, answers.any_nonfinite());
+    const bool all = answers.finish();
+    return interrupted() ? signal_exit() : outcome(queries.any_skipped || !all, answers.any_nonfinite());
   };
-  if (o.by == "bm25") {
+  if (!o.needs_embeddings()) {
     for (std::size_t i = 0; i < queries.texts.size() && !interrupted(); ++i)
       answers.add(queries.numbers[i], name_of(i), nullptr, queries.texts[i]);
     return done();
@@ -283,7 +308,7 @@ int by_texts(Context& ctx, const CorpusSearch& o, const RunOptions& run, const s
 
 int by_images(Context& ctx, const CorpusSearch& o, const DualOptions& shared, index_t k) {
   ImageInputs inputs(shared.images);
-  Answers answers(ctx, o, k);
+  Answers answers(ctx, o, shared.run, k);
   const auto model = shared.run.load(ctx, [&](const models::LoadOptions& load) {
     return models::ImageEncoder::load(ctx, shared.run.model, load, backend_of(shared.backend));
   });
@@ -293,8 +318,8 @@ int by_images(Context& ctx, const CorpusSearch& o, const DualOptions& shared, in
   ImagesToAnswers sink(answers);
   Progress progress("images");
   embed_each(ctx, model, embed, inputs, 0, -1, progress, sink);
-  answers.finish();
-  return interrupted() ? signal_exit() : outcome(sink.any_skipped, sink.any_nonfinite || answers.any_nonfinite());
+  const bool all = answers.finish();
+  return interrupted() ? signal_exit() : outcome(sink.any_skipped || !all, sink.any_nonfinite || answers.any_nonfinite());
 }
 
 }  // namespace
@@ -302,7 +327,7 @@ int by_images(Context& ctx, const CorpusSearch& o, const DualOptions& shared, in
 int search_corpus(const CorpusSearch& o, const DualOptions& shared, const std::string& text, index_t k) {
   catch_signals();
   Context ctx = shared.run.context();
-  if (!o.npy.empty()) return by_npy(ctx, o, k);
+  if (!o.npy.empty()) return by_npy(ctx, o, shared.run, k);
   return text.empty() ? by_images(ctx, o, shared, k) : by_texts(ctx, o, shared.run, text, k);
 }
 

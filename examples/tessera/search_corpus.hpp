@@ -1,19 +1,22 @@
 // tessera search --corpus, behind the options that it shares with a search among images.
 #pragma once
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include <tessera/models/text_encoder.hpp>
 
 #include "dual.hpp"
+#include "json_line.hpp"
 #include "lines.hpp"
+#include "search_stages.hpp"
 #include "tool.hpp"
 
 namespace tool {
 
 struct CorpusSearch {
   std::string corpus, npy, ids, by = "dense", field = "text", rows;
-  std::vector<std::string> filters, times;
+  std::vector<std::string> filters, times, stages;
   float least = -__builtin_inff();
   bool certified = false, documents = false, jsonl = false, all = false;
   tessera::models::EmbedOptions embed;
@@ -21,7 +24,9 @@ struct CorpusSearch {
   void add_to(CLI::App& app) {
     app.add_option("--by", by, "--corpus: dense: by embeddings; bm25: by words; hybrid: by the ranks of both")
         ->check(CLI::IsMember({"dense", "bm25", "hybrid"}));
-    app.add_option("--field", field, "--by bm25 and hybrid: the field of the documents that holds their text");
+    app.add_option("--stage", stages, kStageHelp)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    app.add_option("--field", field,
+                   "--by bm25 and hybrid, and stages of a cross-encoder: the field of the documents that holds their text");
     app.add_option("--filter", filters, "--corpus: FIELD=VALUE, or with != < <= > >=: only documents that meet all of them");
     app.add_option("--rows", rows, "--corpus: only rows FIRST:END or ID, several with commas: 0:1000,2017");
     app.add_option("--least", least, "--corpus: lower scores are not found");
@@ -41,7 +46,27 @@ struct CorpusSearch {
         "--prompt", [this](const std::string& s) { embed.prompt = s; }, "--corpus: put before every text; \"\" for none");
     app.add_option("--prompt-name", embed.prompt_name, "--corpus: one of the model's prompts")->excludes(prompt);
   }
+  /// The stages, or the only one. \param k rows that they keep where they do not say.
+  std::vector<StageSpec> specs(std::size_t k) const {
+    if (stages.empty()) return {{by, k}};
+    std::vector<StageSpec> all;
+    for (const std::string& s : stages) all.push_back(StageSpec::parse(s, k));
+    return all;
+  }
+  bool needs_embeddings() const {
+    return any([](const StageSpec& s) { return s.of_embeddings(); });
+  }
+  bool needs_texts() const {
+    return any([](const StageSpec& s) { return s.of_texts(); });
+  }
   bool prompted() const { return embed.prompt.has_value() || !embed.prompt_name.empty(); }
+
+ private:
+  template <class F>
+  bool any(const F& f) const {
+    const auto all = specs(1);
+    return std::any_of(all.begin(), all.end(), f);
+  }
 };
 
 /// \param shared model, images, threads.  \returns the exit code.

@@ -2,6 +2,7 @@
 #pragma once
 #include <tessera/retrieval/bm25.hpp>
 #include <tessera/retrieval/corpus.hpp>
+#include <tessera/retrieval/corpus_compaction.hpp>
 #include <tessera/retrieval/corpus_format.hpp>
 #include <tessera/retrieval/corpus_words.hpp>
 #include <tessera/retrieval/corpus_writer.hpp>
@@ -13,3 +14,4 @@
 #include <tessera/retrieval/postings.hpp>
 #include <tessera/retrieval/qrels.hpp>
 #include <tessera/retrieval/ranking.hpp>
+#include <tessera/retrieval/stages.hpp>
