@@ -106,8 +106,9 @@ struct Classifier final : NamingSink {
   }
   void write_sheet() const {
     pictures::Section section{title(shown.size()), {}};
-    auto small = thumbnails(ctx, shown, pictures::SheetStyle{}.side);
-    for (std::size_t i = 0; i < shown.size(); ++i) section.cells.push_back({std::move(small[i]), {best[i], shown[i].name}});
+    auto small = thumbnails(ctx, shown, pictures::SheetStyle{}.side, o.sheet);
+    for (std::size_t i = 0; i < shown.size(); ++i)
+      section.cells.push_back({std::move(small.images[i]), {best[i], shown[i].name}, small.why[i]});
     pictures::write_picture(o.sheet, pictures::contact_sheet({section}));
   }
   void write_heat_map() const {
@@ -116,8 +117,8 @@ struct Classifier final : NamingSink {
     std::vector<std::string> names;
     for (const ImageInput& i : some) names.push_back(i.name);
     const auto end = shown_probabilities.begin() + static_cast<std::ptrdiff_t>(n * labels.size());
-    pictures::write_picture(o.heat_map, pictures::heat_map(title(n), thumbnails(ctx, some, 48), names, labels,
-                                                           {shown_probabilities.begin(), end}));
+    pictures::write_picture(o.heat_map, pictures::heat_map(title(n), thumbnails(ctx, some, 48, o.heat_map).images, names,
+                                                           labels, {shown_probabilities.begin(), end}));
   }
 };
 

@@ -53,17 +53,15 @@ inline std::vector<std::size_t> best_of(const float* values, std::size_t n, std:
   return order;
 }
 
-/// Thumbnails of inputs, decoded side by side; one that cannot be read any more is a small grey square.
-inline std::vector<tessera::image::Image> thumbnails(tessera::Context& ctx, const std::vector<ImageInput>& inputs,
-                                                     tessera::index_t side) {
+/// Thumbnails of inputs, decoded side by side. One that cannot be read any more has no pixels but a reason, and is named on
+/// stderr. \param picture where they go.
+inline Prepared<tessera::image::Image> thumbnails(tessera::Context& ctx, const std::vector<ImageInput>& inputs,
+                                                  tessera::index_t side, const std::string& picture) {
   auto p = prepare_images(
       ctx, inputs, [&](tessera::Context& own, const tessera::image::Image& i) { return pictures::thumbnail(own, i, side); });
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (p.why[i].empty()) continue;
-    p.images[i] = tessera::image::Image(tessera::image::PixelFormat::rgb, 16, 16);
-    std::fill(p.images[i].pixels.begin(), p.images[i].pixels.end(), std::uint8_t{200});
-  }
-  return std::move(p.images);
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    if (!p.why[i].empty()) say(inputs[i].name + " is not on " + picture + ": " + p.why[i]);
+  return p;
 }
 
 }  // namespace tool

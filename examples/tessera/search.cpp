@@ -9,11 +9,10 @@
 #include <tessera/ops/gemm.hpp>
 #include <tessera/ops/topk.hpp>
 
+#include "answer_sheet.hpp"
 #include "dual.hpp"
 #include "embed_output.hpp"
 #include "json_line.hpp"
-#include "pictures/heat_map.hpp"
-#include "pictures/write.hpp"
 #include "queries.hpp"
 #include "search_corpus.hpp"
 
@@ -43,16 +42,6 @@ struct Gallery final : NamingSink {
   }
 };
 
-pictures::Section section_of(Context& ctx, const std::string& query, const std::vector<ImageInput>& found,
-                             const std::vector<float>& scores) {
-  pictures::Section section{query, {}};
-  auto small = thumbnails(ctx, found, pictures::SheetStyle{}.side);
-  for (std::size_t i = 0; i < found.size(); ++i)
-    section.cells.push_back(
-        {std::move(small[i]), {std::to_string(i + 1) + ". " + pictures::shown_number(scores[i]), found[i].name}});
-  return section;
-}
-
 /// Options of one of the two ways to search.
 void check_ways(const SearchOptions& o) {
   const bool corpus = !o.corpus.corpus.empty();
@@ -77,7 +66,6 @@ void check_ways(const SearchOptions& o) {
         {!o.corpus.ids.empty(), "--ids", corpus, "--corpus"},
         {o.corpus.least > -__builtin_inff(), "--least", corpus, "--corpus"},
         {o.corpus.prompted(), "--prompt and --prompt-name", corpus && !o.text.empty(), "--corpus with --text"},
-        {!o.sheet.empty(), "--sheet", !corpus, "a search without --corpus"},
         {o.dual.embed.merging != nullptr, "--merge", !corpus, "a search without --corpus"}})
     if (given && !has) throw Failure{kUsage, std::string(name) + ": for " + of};
   if (o.corpus.all && !(o.corpus.least > -__builtin_inff())) throw Failure{kUsage, "--all: needs --least"};
@@ -93,8 +81,8 @@ void check_ways(const SearchOptions& o) {
 
 int run_search(const SearchOptions& o) {
   check_ways(o);
-  if (!o.corpus.corpus.empty()) return search_corpus(o.corpus, o.dual, o.text, static_cast<index_t>(o.k));
-  pictures::check_picture_name("--sheet", o.sheet);
+  AnswerSheet sheet(o.sheet);
+  if (!o.corpus.corpus.empty()) return search_corpus(o.corpus, o.dual, o.text, static_cast<index_t>(o.k), sheet);
   catch_signals();
   Context ctx = o.dual.run.context();
   ImageInputs inputs(o.dual.images);
@@ -118,30 +106,25 @@ int run_search(const SearchOptions& o) {
     ops::top_k(ctx, texts.view(), ops::pack_weight(ctx, View<const float, 2>(gallery.rows.data(), n, gallery.dim)), {},
                {View<float, 2>(scores.data(), count, k), View<index_t, 2>(places.data(), count, k),
                 View<index_t, 1>(counts.data(), count)});
-  std::vector<pictures::Section> sections;
-  std::size_t shown = 0;
   for (std::size_t q = 0; q < queries.texts.size(); ++q) {
     std::vector<long long> ids;
     std::vector<float> best;
     std::vector<std::string> names;
     std::vector<ImageInput> found;
+    std::vector<pictures::Cell> cells;
     for (index_t r = 0; r < counts[q]; ++r) {
       const auto at = q * static_cast<std::size_t>(k) + static_cast<std::size_t>(r),
                  i = static_cast<std::size_t>(places[at]);
       ids.push_back(gallery.numbers[i]), best.push_back(scores[at]);
       found.push_back(gallery.images[i]), names.push_back(gallery.images[i].name);
+      cells.push_back({{}, {AnswerSheet::rank(static_cast<std::size_t>(r), scores[at]), names.back()}});
     }
     print_line("{\"query\": " + json_of(queries.numbers[q]) + ", \"ids\": " + json_of(ids) +
                ", \"scores\": " + json_of(best) + ", \"images\": " + json_of(names) + "}");
-    if (o.sheet.empty() || shown + found.size() > kMostShown) continue;
-    shown += std::max<std::size_t>(1, found.size());
-    sections.push_back(section_of(ctx, queries.texts[q], found, best));
+    if (sheet.takes(found.size())) sheet.add(ctx, queries.texts[q], std::move(cells), found);
   }
   finish_stdout();
-  if (!o.sheet.empty() && sections.size() < queries.texts.size())
-    say(o.sheet + " shows " + std::to_string(sections.size()) + " of " + std::to_string(queries.texts.size()) +
-        " texts: " + std::to_string(kMostShown) + " images at most");
-  if (!o.sheet.empty()) pictures::write_picture(o.sheet, pictures::contact_sheet(sections));
+  sheet.write("texts");
   return outcome(gallery.any_skipped || queries.any_skipped, gallery.any_nonfinite);
 }
 
@@ -155,7 +138,10 @@ void add_search(CLI::App& app, int& exit) {
   o->dual.add_to(app, false);
   app.add_option("-k", o->k, "so many a query, the best first")->check(CLI::Range(1, 1 << 24));
   o->corpus.add_to(app);
-  app.add_option("--sheet", o->sheet, "also a contact sheet of what was found, at most 400 images: a .png or .svg file");
+  app.add_option(
+      "--sheet", o->sheet,
+      "also a contact sheet of what was found, at most 400 images: a .png or .svg file; --corpus: of the files that\n"
+      "\"image\" of the documents names, an empty frame where there is none");
   app.callback([o, &exit] { exit = run_search(*o); });
 }
 

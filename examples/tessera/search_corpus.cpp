@@ -67,9 +67,10 @@ std::vector<std::uint64_t> rows_of(const std::string& text, index_t count) {
 /// Takes queries and prints what is found for each, in their order.
 class Answers {
  public:
-  Answers(Context& ctx, const CorpusSearch& o, const RunOptions& run, index_t k)
+  Answers(Context& ctx, const CorpusSearch& o, const RunOptions& run, index_t k, AnswerSheet& sheet)
       : ctx_(ctx),
         o_(o),
+        sheet_(sheet),
         corpus_(or_exit(kOther, [&] { return opened(ctx, o); })),
         stages_(ctx, o.specs(static_cast<std::size_t>(k)), run, o.corpus, corpus_.rows()) {
     for (const std::string& path : o.times) times_.emplace_back(path, o.embed.dims);
@@ -111,9 +112,13 @@ class Answers {
         throw Failure{kUsage, "--times " + o_.times[i] + ": " + std::to_string(times_[i].rows()) + " rows for " +
                                   std::to_string(count) + " queries"};
   }
-  /// \param number of the query among all.  \param query JSON that names it.  \param values of its embedding; null for a
-  /// search by words alone.
-  void add(index_t number, std::string query, const float* values, const std::string& text = {}) {
+  /// What a query is called.
+  struct Query {
+    std::string json, heading;  ///< on standard output, on the sheet
+    ImageInput image{};         ///< that it is; without a name where it is none
+  };
+  /// \param number of the query among all.  \param values of its embedding; null for a search by words alone.
+  void add(index_t number, Query query, const float* values, const std::string& text = {}) {
     if (values) {
       values_.insert(values_.end(), values, values + dim_);
       if (!multiply(number)) return values_.resize(values_.size() - static_cast<std::size_t>(dim_));
@@ -128,7 +133,7 @@ class Answers {
       ops::CertifiedStats took;
       const auto found = or_exit(kOther, [&] { return corpus_.within(ctx_, values, {allowed_, o_.least}, &took); });
       took_.rescored += took.rescored, took_.exhausted += took.exhausted;
-      for (std::size_t q = 0; q < queries_.size(); ++q) print(queries_[q], found[q], "");
+      for (std::size_t q = 0; q < queries_.size(); ++q) answer(queries_[q], found[q], "");
     } else {
       search(values);
     }
@@ -143,6 +148,10 @@ class Answers {
     if (left_out_ > 0)
       say(std::to_string(left_out_) + " rows were left out by a cross-encoder: their documents have no string '" + o_.field +
           "', or its score is NaN or infinity");
+    if (unnamed_ > 0)
+      say(sheet_.path() + ": " + std::to_string(unnamed_) +
+          " of the rows that were found name no image in their documents, as index --image writes them: empty frames");
+    if (!interrupted()) sheet_.write("queries");
     if (o_.certified)
       say("certified: " + std::to_string(took_.rescored) + " rows computed in f32 for " + std::to_string(done_) +
           " queries among " + std::to_string(corpus_.rows() - corpus_.removed()) + "; all rows for " +
@@ -202,12 +211,44 @@ class Answers {
         or_exit(kOther, [&] { return search_in_stages(ctx_, stages, queries_.size(), corpus_.rows() - corpus_.removed()); });
     stages_.add(found.stages, queries_.size());
     for (std::size_t q = 0; q < queries_.size(); ++q)
-      print(queries_[q], found.of[q], found.skipped() ? stages_.skipped(found.stages) : "");
+      answer(queries_[q], found.of[q], found.skipped() ? stages_.skipped(found.stages) : "");
   }
   io::Json document(index_t id) const {
     const std::string_view text = corpus_.document(id);
     return text.empty() ? io::empty_object()
                         : or_exit(kOther, [&] { return io::parse_json(text, "document " + std::to_string(id)); });
+  }
+  void answer(const Query& query, const retrieval::Ranking& found, const std::string& skipped) {
+    print(query.json, found, skipped);
+    const bool is_image = !query.image.name.empty();
+    if (!sheet_.takes(found.size() + (is_image ? 1 : 0))) return;
+    std::vector<pictures::Cell> cells;
+    std::vector<ImageInput> inputs;
+    if (is_image) cells.push_back({{}, {"query", query.image.name}}), inputs.push_back(query.image);
+    for (std::size_t place = 0; place < found.size(); ++place) {
+      const auto [id, score] = found[place];
+      cells.push_back({{}, {AnswerSheet::rank(place, static_cast<float>(score))}});
+      inputs.push_back(image_of(id, cells.back()));
+    }
+    sheet_.add(ctx_, query.heading, std::move(cells), inputs);
+  }
+  /// The image that a document names, or none and why. Says in the cell what was found.
+  ImageInput image_of(index_t id, pictures::Cell& cell) {
+    const io::Json object = document(id);
+    const io::Json &name = io::member(object, "image"), &text = io::member(object, o_.field.c_str());
+    if (!name.is_string() || name.get_ref<const std::string&>().empty()) {
+      cell.lines.push_back(text.is_string() ? text.get<std::string>() : "row " + std::to_string(id));
+      cell.missing = "no image", ++unnamed_;
+      return {};
+    }
+    cell.lines.push_back(name.get<std::string>());
+    try {
+      return named_.find(cell.lines.back());
+    } catch (const Error& e) {
+      say(std::string(e.what()) + "; not on " + sheet_.path());
+      cell.missing = "not found";
+      return {};
+    }
   }
   /// \param skipped a JSON list of stages, or "".
   void print(const std::string& query, const retrieval::Ranking& found, const std::string& skipped) const {
@@ -230,6 +271,7 @@ class Answers {
 
   Context& ctx_;
   const CorpusSearch& o_;
+  AnswerSheet& sheet_;
   retrieval::Corpus corpus_;
   LoadedStages stages_;
   bool limited_ = false;  ///< in time
@@ -240,28 +282,31 @@ class Answers {
   std::vector<std::uint64_t> allowed_;
   std::vector<NpyRows> times_;
   std::optional<retrieval::CorpusWords> words_;
-  std::vector<std::string> queries_, texts_;  // that wait, beside values_
+  NamedImages named_;
+  long long unnamed_ = 0;       // rows on the sheet without an image
+  std::vector<Query> queries_;  // that wait, beside texts_ and values_
+  std::vector<std::string> texts_;
   std::vector<float> values_;
 };
 
 struct ImagesToAnswers final : NamingSink {
   Answers& to;
   explicit ImagesToAnswers(Answers& a) : to(a) {}
-  void row(long long input, const ImageInput&, const float* values) override {
-    to.add(static_cast<index_t>(input), json_of(input), values);
+  void row(long long input, const ImageInput& image, const float* values) override {
+    to.add(static_cast<index_t>(input), {json_of(input), image.name, image}, values);
   }
 };
 
-int by_npy(Context& ctx, const CorpusSearch& o, const RunOptions& run, index_t k) {
+int by_npy(Context& ctx, const CorpusSearch& o, const RunOptions& run, index_t k, AnswerSheet& sheet) {
   const NpyRows rows(o.npy, o.embed.dims);
-  Answers answers(ctx, o, run, k);
+  Answers answers(ctx, o, run, k, sheet);
   answers.expect_dim(rows.dim(), o.npy);
   answers.expect_queries(rows.rows());
   bool any_nonfinite = false;
   std::vector<float> query(static_cast<std::size_t>(rows.dim()));
   for (index_t b = 0; b < rows.rows() && !interrupted(); ++b) {
     if (rows.read(b, query.data())) {
-      answers.add(b, json_of(static_cast<long long>(b)), query.data());
+      answers.add(b, {json_of(static_cast<long long>(b)), "query " + std::to_string(b)}, query.data());
     } else {
       say(o.npy + ", row " + std::to_string(b) + " skipped: it holds NaN or infinity");
       any_nonfinite = true;
@@ -271,9 +316,10 @@ int by_npy(Context& ctx, const CorpusSearch& o, const RunOptions& run, index_t k
   return interrupted() ? signal_exit() : outcome(!all, any_nonfinite || answers.any_nonfinite());
 }
 
-int by_texts(Context& ctx, const CorpusSearch& o, const RunOptions& run, const std::string& text, index_t k) {
+int by_texts(Context& ctx, const CorpusSearch& o, const RunOptions& run, const std::string& text, index_t k,
+             AnswerSheet& sheet) {
   const Queries queries = read_queries("--text", text, o.jsonl);
-  Answers answers(ctx, o, run, k);
+  Answers answers(ctx, o, run, k, sheet);
   // An object names its query as --ids names documents.
   const auto name_of = [&](std::size_t i) {
     const std::string line = i < queries.lines.size() && o.jsonl && !o.ids.empty() ? queries.lines[i] : "";
@@ -286,7 +332,7 @@ int by_texts(Context& ctx, const CorpusSearch& o, const RunOptions& run, const s
   };
   if (!o.needs_embeddings()) {
     for (std::size_t i = 0; i < queries.texts.size() && !interrupted(); ++i)
-      answers.add(queries.numbers[i], name_of(i), nullptr, queries.texts[i]);
+      answers.add(queries.numbers[i], {name_of(i), queries.texts[i]}, nullptr, queries.texts[i]);
     return done();
   }
   const auto model =
@@ -300,15 +346,15 @@ int by_texts(Context& ctx, const CorpusSearch& o, const RunOptions& run, const s
                                               queries.texts.begin() + static_cast<std::ptrdiff_t>(at + n));
     const auto rows = model.embed(ctx, views, o.embed);
     for (std::size_t i = 0; i < n; ++i)
-      answers.add(queries.numbers[at + i], name_of(at + i), rows.values.data() + i * static_cast<std::size_t>(rows.dim),
-                  queries.texts[at + i]);
+      answers.add(queries.numbers[at + i], {name_of(at + i), queries.texts[at + i]},
+                  rows.values.data() + i * static_cast<std::size_t>(rows.dim), queries.texts[at + i]);
   }
   return done();
 }
 
-int by_images(Context& ctx, const CorpusSearch& o, const DualOptions& shared, index_t k) {
+int by_images(Context& ctx, const CorpusSearch& o, const DualOptions& shared, index_t k, AnswerSheet& sheet) {
   ImageInputs inputs(shared.images);
-  Answers answers(ctx, o, shared.run, k);
+  Answers answers(ctx, o, shared.run, k, sheet);
   const auto model = shared.run.load(ctx, [&](const models::LoadOptions& load) {
     return models::ImageEncoder::load(ctx, shared.run.model, load, backend_of(shared.backend));
   });
@@ -324,11 +370,11 @@ int by_images(Context& ctx, const CorpusSearch& o, const DualOptions& shared, in
 
 }  // namespace
 
-int search_corpus(const CorpusSearch& o, const DualOptions& shared, const std::string& text, index_t k) {
+int search_corpus(const CorpusSearch& o, const DualOptions& shared, const std::string& text, index_t k, AnswerSheet& sheet) {
   catch_signals();
   Context ctx = shared.run.context();
-  if (!o.npy.empty()) return by_npy(ctx, o, shared.run, k);
-  return text.empty() ? by_images(ctx, o, shared, k) : by_texts(ctx, o, shared.run, text, k);
+  if (!o.npy.empty()) return by_npy(ctx, o, shared.run, k, sheet);
+  return text.empty() ? by_images(ctx, o, shared, k, sheet) : by_texts(ctx, o, shared.run, text, k, sheet);
 }
 
 }  // namespace tool

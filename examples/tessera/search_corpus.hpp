@@ -6,6 +6,7 @@
 
 #include <tessera/models/text_encoder.hpp>
 
+#include "answer_sheet.hpp"
 #include "dual.hpp"
 #include "json_line.hpp"
 #include "lines.hpp"
@@ -69,7 +70,8 @@ struct CorpusSearch {
   }
 };
 
-/// \param shared model, images, threads.  \returns the exit code.
-int search_corpus(const CorpusSearch& o, const DualOptions& shared, const std::string& text, tessera::index_t k);
+/// \param shared model, images, threads.  \param sheet gets what was found, where it is wanted.  \returns the exit code.
+int search_corpus(const CorpusSearch& o, const DualOptions& shared, const std::string& text, tessera::index_t k,
+                  AnswerSheet& sheet);
 
 }  // namespace tool

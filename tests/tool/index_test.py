@@ -399,7 +399,6 @@ class Mistakes(IndexTest):
         self.mistake(2, "search", "--corpus", "c.safetensors", "--npy", "queries.npy", "--by", "hybrid", says=["--by", "--text"])
         self.mistake(2, "search", "--npy", "queries.npy", says=["--npy", "--corpus"])
         self.mistake(2, "search", "--text", "x", says=["--corpus is required"])
-        self.mistake(2, "search", "--corpus", "c.safetensors", "--npy", "queries.npy", "--sheet", "a.png", says=["--sheet"])
         self.mistake(1, "search", "--corpus", "mine.safetensors", "--npy", "queries.npy", says=["mine.safetensors"])
 
 

@@ -15,7 +15,7 @@ inline std::string shown_number(float v) {
   return text;
 }
 
-/// \param thumbnails one a row.  \param names of the rows.  \param texts one a column.
+/// \param thumbnails one a row, without pixels where there is none.  \param names of the rows.  \param texts one a column.
 /// \param values [rows, columns]; the colours go from the least to the largest of them.
 inline Picture heat_map(const std::string& title, const std::vector<Image>& thumbnails,
                         const std::vector<std::string>& names, const std::vector<std::string>& texts,
@@ -42,7 +42,7 @@ inline Picture heat_map(const std::string& title, const std::vector<Image>& thum
     const index_t y = top + r * (kSide + kGap);
     p.text(kMargin, y + kSide / 2 - 4, fitted(names[at], kNames - 8, 1, true), kFaint);
     const Image& t = thumbnails[at];
-    p.image({left - 8 - kSide + (kSide - t.width) / 2, y + (kSide - t.height) / 2, t.width, t.height}, t);
+    if (t.width > 0) p.image({left - 8 - kSide + (kSide - t.width) / 2, y + (kSide - t.height) / 2, t.width, t.height}, t);
     for (index_t c = 0; c < columns; ++c) {
       const float v = values[static_cast<std::size_t>(r * columns + c)];
       const std::uint8_t shade = byte_of(v, low, high);

@@ -20,8 +20,9 @@ inline Image thumbnail(tessera::Context& ctx, const Image& image, index_t side) 
 }
 
 struct Cell {
-  Image image;  ///< RGB, no larger than SheetStyle::side
+  Image image;  ///< RGB, no larger than SheetStyle::side; without pixels an empty frame stands for it
   std::vector<std::string> lines;
+  std::string missing{};  ///< what an empty frame says
 };
 struct Section {
   std::string heading;
@@ -32,6 +33,21 @@ struct SheetStyle {
   index_t columns = 6;  ///< at most
   bool enlarge = true;  ///< small images by a whole factor
 };
+
+namespace detail {
+
+/// A frame of one pixel, with a word in its middle.
+inline void empty_frame(Picture& p, const Box& b, const std::string& word) {
+  for (const Box& edge : {Box{b.x, b.y, b.width, 1},
+                          {b.x, b.y + b.height - 1, b.width, 1},
+                          {b.x, b.y, 1, b.height},
+                          {b.x + b.width - 1, b.y, 1, b.height}})
+    p.fill(edge, kFaint);
+  const std::string shown = fitted(word, b.width - 8);
+  p.text(b.x + (b.width - text_width(shown)) / 2, b.y + (b.height - kGlyphHeight) / 2, shown, kFaint);
+}
+
+}  // namespace detail
 
 /// Sections from the top, their cells from the left.
 inline Picture contact_sheet(const std::vector<Section>& sections, const SheetStyle& style = {}) {
@@ -55,8 +71,10 @@ inline Picture contact_sheet(const std::vector<Section>& sections, const SheetSt
       const Cell& c = s.cells[i];
       const index_t x = kMargin + static_cast<index_t>(i) % columns * step,
                     y = top + static_cast<index_t>(i) / columns * (cell + kGap);
-      const index_t times = style.enlarge ? std::max<index_t>(1, style.side / std::max(c.image.width, c.image.height)) : 1;
+      const index_t longest = std::max(c.image.width, c.image.height);
+      const index_t times = style.enlarge && longest > 0 ? std::max<index_t>(1, style.side / longest) : 1;
       const index_t w = c.image.width * times, h = c.image.height * times;
+      if (longest == 0) detail::empty_frame(p, {x, y, style.side, style.side}, c.missing);
       if (w > 0 && h > 0) p.image({x + (style.side - w) / 2, y + (style.side - h) / 2, w, h}, c.image);
       for (std::size_t l = 0; l < c.lines.size(); ++l)
         p.text(x, y + style.side + 4 + static_cast<index_t>(l) * kLine, fitted(c.lines[l], style.side, 1, l > 0),
