@@ -67,6 +67,8 @@ int main(int argc, char** argv) {
   tool::add_merge(*app.add_subcommand("merge", "token merging: its table of speed and cosine, and a mosaic of each layer"),
                   exit);
   tool::add_attention(*app.add_subcommand("attention", "where an image model looks, as a picture"), exit);
+  tool::add_maxsim(
+      *app.add_subcommand("maxsim", "late interaction: which patch of an image each token of a text is nearest to"), exit);
   tool::add_bench(*app.add_subcommand("bench", "time of a forward pass"), exit);
   try {
     return parse(app, argc, argv, exit);

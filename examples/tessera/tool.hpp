@@ -148,6 +148,7 @@ void add_eval(CLI::App& app, int& exit);
 void add_rerank(CLI::App& app, int& exit);
 void add_merge(CLI::App& app, int& exit);
 void add_attention(CLI::App& app, int& exit);
+void add_maxsim(CLI::App& app, int& exit);
 void add_bench(CLI::App& app, int& exit);
 
 }  // namespace tool
