@@ -169,7 +169,10 @@ void add_embed(CLI::App& app, int& exit) {
   app.add_option("--max-length", o->embed.max_length, "tokens that a text is cut to")->check(CLI::Range(1, 1 << 24));
   app.add_option("--batch-tokens", o->embed.batch_tokens, "tokens that go through the model at once")
       ->check(CLI::Range(1, 1 << 24));
-  app.add_option("--shard", o->shard, "i/n: only that part of the inputs, to -o DIR/part-i-of-n.npy with a manifest");
+  app.add_option(
+      "--shard", o->shard,
+      "i/n: only that part of the inputs, to -o DIR/part-i-of-n.npy with a manifest; slurm: that of this task of a\n"
+      "Slurm job array");
   app.add_flag("--resume", o->resume, "keep a part whose manifest matches");
   app.callback([o, &exit] { exit = run_embed(*o); });
 }

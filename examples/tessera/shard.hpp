@@ -1,6 +1,8 @@
 // --shard i/n: one part of the inputs, and the manifest that says what a finished part was made of.
 #pragma once
 #include <charconv>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -38,8 +40,40 @@ inline long long count_lines(const std::string& text, bool jsonl) {
   return n;
 }
 
-/// Reads "i/n".
+inline constexpr long long kMostShards = 99999;  // what the names of the parts have room for
+
+/// "slurm": the part of this task of a Slurm job array, whatever its first index and its step.
+/// Source: Slurm, "Job Array Support", environment variables of a task.
+inline Shard slurm_shard() {
+  const auto variable = [](const std::string& name) {
+    const char* const text = std::getenv(("SLURM_ARRAY_TASK_" + name).c_str());
+    if (!text || !*text)
+      throw Failure{kUsage, "--shard slurm: SLURM_ARRAY_TASK_" + name +
+                                " is not set: it is for tasks of a job array, such as of sbatch --array=0-63"};
+    const char* const end = text + std::strlen(text);
+    long long n = -1;
+    const auto [next, error] = std::from_chars(text, end, n);
+    if (error != std::errc() || next != end || n < 0 || n > 1'000'000'000)
+      throw Failure{kUsage, "--shard slurm: SLURM_ARRAY_TASK_" + name + " is '" + text + "', expected a number"};
+    return n;
+  };
+  const long long task = variable("ID"), least = variable("MIN"), most = variable("MAX"), count = variable("COUNT"),
+                  step = variable("STEP");
+  // Of a list (--array=3,7) Slurm does not say which place a task has: its parts could not be told.
+  if (step < 1 || task < least || task > most || (task - least) % step != 0 || (most - least) / step + 1 != count)
+    throw Failure{kUsage,
+                  "--shard slurm: task " + std::to_string(task) + " of " + std::to_string(count) + ", from " +
+                      std::to_string(least) + " to " + std::to_string(most) + " by " + std::to_string(step) +
+                      ": expected a whole range, such as --array=0-63; to fill gaps run all of it again with --resume"};
+  if (count > kMostShards) throw Failure{kUsage, "--shard slurm: " + std::to_string(count) + " tasks, at most 99999"};
+  Shard s;
+  s.index = (task - least) / step, s.of = count;
+  return s;
+}
+
+/// Reads "i/n", or takes both from the environment of a Slurm job array. \throws Failure kUsage.
 inline Shard parse_shard(const std::string& option) {
+  if (option == "slurm") return slurm_shard();
   Shard s;
   const char *at = option.data(), *end = at + option.size();
   const auto number = [&](long long& n) {
@@ -48,10 +82,9 @@ inline Shard parse_shard(const std::string& option) {
     at = next;
     return good;
   };
-  constexpr long long kMost = 99999;  // what the names of the parts have room for
   const bool good = at != end && number(s.index) && at != end && *at++ == '/' && at != end && number(s.of) && at == end;
-  if (!good || s.index >= s.of || s.of > kMost)
-    throw Failure{kUsage, "--shard " + option + ": expected i/n with 0 <= i < n <= 99999, such as 0/4"};
+  if (!good || s.index >= s.of || s.of > kMostShards)
+    throw Failure{kUsage, "--shard " + option + ": expected i/n with 0 <= i < n <= 99999, such as 0/4, or slurm"};
   return s;
 }
 
