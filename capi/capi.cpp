@@ -2,6 +2,7 @@
 #include <tessera/capi.h>
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 #include <optional>
 #include <span>
@@ -10,9 +11,11 @@
 #include <vector>
 
 #include <tessera/core/error.hpp>
+#include <tessera/io/digest.hpp>
 #include <tessera/models/image_encoder.hpp>
 #include <tessera/models/text_encoder.hpp>
 #include <tessera/retrieval/corpus.hpp>
+#include <tessera/version.hpp>
 #ifdef TESSERA_CAPI_IMAGE
 #include <tessera/image/codec/decode.hpp>
 #endif
@@ -181,6 +184,23 @@ extern "C" {
 std::int32_t tessera_abi_version(void) { return TESSERA_ABI_VERSION; }
 
 const char* tessera_last_error(void) { return last_error ? last_error->what() : ""; }
+
+#define TESSERA_QUOTED(x) #x
+#define TESSERA_TEXT_OF(x) TESSERA_QUOTED(x)
+const char* tessera_version(void) {
+  return TESSERA_TEXT_OF(TESSERA_VERSION_MAJOR) "." TESSERA_TEXT_OF(TESSERA_VERSION_MINOR) "." TESSERA_TEXT_OF(
+      TESSERA_VERSION_PATCH);
+}
+
+tessera_status tessera_digest(const void* const* parts, const std::int64_t* bytes, std::int64_t count, char hex[17]) {
+  return guarded([&] {
+    const auto all = inputs(parts, bytes, count, "parts");
+    need(hex, "hex");
+    io::Digest digest;
+    for (const std::string_view part : all) digest.add(part);
+    std::memcpy(hex, digest.hex().c_str(), 17);
+  });
+}
 
 tessera_status tessera_context_create(std::int32_t threads, tessera_context** context) {
   return guarded([&] {

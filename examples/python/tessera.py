@@ -63,6 +63,7 @@ def _load():
     pointer, i32, i64, text, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_char_p, ctypes.c_float
     embed = [pointer, pointer, pointer, pointer, i64, pointer, pointer, i64]
     for function, arguments in {
+        "digest": [pointer, pointer, i64, pointer],
         "context_create": [i32, pointer],
         "text_encoder_load": [pointer, text, i32, pointer],
         "text_encoder_dim": [pointer, pointer, pointer],
@@ -81,7 +82,7 @@ def _load():
         getattr(library, f"tessera_{handle}_destroy").argtypes = [pointer]
         getattr(library, f"tessera_{handle}_destroy").restype = None
     library.tessera_context_threads.argtypes = [pointer]
-    library.tessera_last_error.restype = text
+    library.tessera_last_error.restype = library.tessera_version.restype = text
     return library
 
 
@@ -147,6 +148,20 @@ class _Handle:
 
 
 # ---- what it offers ---------------------------------------------------------------------------------------------------
+
+
+def version():
+    """Of the library, as "1.2.3"."""
+    return _library.tessera_version().decode()
+
+
+def digest(parts):
+    """Of byte strings, one after the other: 16 hexadecimal digits, as the manifests of `tessera embed --shard` have them."""
+    arrays = [np.frombuffer(p, np.uint8) for p in parts]
+    n, out = len(arrays), ctypes.create_string_buffer(17)
+    lengths = np.array([a.size for a in arrays], np.int64)
+    _call("digest", (ctypes.c_void_p * n)(*(a.ctypes.data for a in arrays)), lengths.ctypes.data, n, out)
+    return out.value.decode()
 
 
 class Context(_Handle):

@@ -45,6 +45,12 @@ enum {
 /* The sentence of the last call that failed in this thread, "" if none did; valid until the next one fails. */
 const char* tessera_last_error(void);
 
+/* The version of the library, as "1.2.3". */
+const char* tessera_version(void);
+/* What the manifests of `tessera embed --shard` call a digest, of byte strings one after the other: 16 hexadecimal digits and a
+ * NUL. It tells whether something changed; it is not for adversaries. */
+tessera_status tessera_digest(const void* const* parts, const int64_t* bytes, int64_t count, char hex[17]);
+
 /* Context: threads, instruction set, scratch. */
 typedef struct tessera_context tessera_context;
 /* threads: 0 for as many as the processors that this process may use; at most 1024. */

@@ -3,18 +3,23 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include <tessera/io/digest.hpp>
 #include <tessera/models/text_encoder.hpp>
 #include <tessera/retrieval/corpus_writer.hpp>
+#include <tessera/version.hpp>
 
 namespace tessera {
 namespace {
@@ -83,6 +88,33 @@ TEST_F(CApi, VersionAndContext) {
   EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "context is null", tessera_context_create(1, nullptr));
   EXPECT_EQ(other, nullptr);
   tessera_context_destroy(nullptr);
+}
+
+TEST_F(CApi, DigestsOfParts) {
+  const Texts texts({"", "seven b", "eight by", "nine byte", std::string("a\0b", 3)});
+  const auto digest = [&](std::int64_t from, std::int64_t count) {
+    const std::vector<const void*> parts(texts.data.begin() + from, texts.data.begin() + from + count);
+    char hex[17] = "0123456789abcdef";
+    EXPECT_EQ(tessera_digest(parts.data(), texts.bytes.data() + from, count, hex), TESSERA_OK);
+    io::Digest want;
+    for (std::int64_t i = from; i < from + count; ++i) want.add(texts.all[static_cast<std::size_t>(i)]);
+    EXPECT_EQ(hex, want.hex());
+    return std::string(hex);
+  };
+  std::set<std::string> seen;
+  for (std::int64_t i = 0; i <= texts.count(); ++i) seen.insert(digest(0, i)), seen.insert(digest(i, texts.count() - i));
+  EXPECT_EQ(seen.size(), 10u);
+  const void* none = nullptr;
+  const std::int64_t one = 1;
+  char hex[17] = "untouched";
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "parts, 0 is null", tessera_digest(&none, &one, 1, hex));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "parts: -1", tessera_digest(&none, &one, -1, hex));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "hex is null", tessera_digest(nullptr, nullptr, 0, nullptr));
+  EXPECT_STREQ(hex, "untouched");
+  int major = -1, minor = -1, patch = -1;
+  EXPECT_EQ(std::sscanf(tessera_version(), "%d.%d.%d", &major, &minor, &patch), 3);
+  EXPECT_EQ(std::tuple(major, minor, patch),
+            std::tuple(TESSERA_VERSION_MAJOR, TESSERA_VERSION_MINOR, TESSERA_VERSION_PATCH));
 }
 
 TEST_F(CApi, TheLastErrorIsThatOfTheThread) {
