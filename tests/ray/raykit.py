@@ -20,6 +20,25 @@ os.environ["PYTHONPATH"] = str(ROOT / "examples/ray")  # of the workers too
 PATIENCE = 180  # seconds for what takes some ten: nothing here may hang
 
 
+def descendants(pid):
+    """(process, name) of all that a process started, and of what those did; names as they call themselves."""
+    children, names = {}, {}
+    for folder in pathlib.Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                names[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            except OSError:
+                continue  # it ended meanwhile
+            children.setdefault(parent, []).append(int(folder.name))
+    found, left = [], [pid]
+    while left:
+        for child in children.get(left.pop(), []):
+            found.append((child, names[child]))
+            left.append(child)
+    return found
+
+
 class RayTest(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="tessera-ray-")
