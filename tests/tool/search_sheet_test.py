@@ -132,7 +132,7 @@ class Frames(SheetTest):
             self.assertEqual(len([line for line in said.splitlines() if name in line and "not on s.svg" in line]), 1, said)
         self.assertIn("s.svg: 4 of the rows that were found name no image", said)
         self.assertEqual(svg.texts.count("no image"), 4)
-        self.assertIn("a text that stands a..", svg.texts)
+        self.assertIn("..t that stands alone", svg.texts)
         self.assertIn("JPEG: truncated", svg.texts)
         self.assertIn("row 8", svg.texts)
 
