@@ -7,8 +7,8 @@
 namespace tessera::ops {
 
 /// Words of a filter of n rows, as TopKOptions::allowed has it: bit r % 64 of word r / 64 says whether row r may be found.
-/// Searches take bits alone: a range or a list of ids is a word for 64 rows, words without any are passed over before a number
-/// of their rows is read, and where a word has few, its rows are put together with others before they are multiplied.
+/// Searches take bits alone: a range or a list of ids is a word for 64 rows, words without any are passed over before a
+/// number of their rows is read, and where a word has few, its rows are put together with others before they are multiplied.
 constexpr index_t filter_words(index_t n) noexcept { return (n + 63) / 64; }
 
 /// Lets rows [first, last) be found, as far as the filter reaches; other bits stay. Several calls make a union.
