@@ -50,9 +50,9 @@ struct CorpusSearch {
   /// The stages, or the only one. \param k rows that they keep where they do not say.
   std::vector<StageSpec> specs(std::size_t k) const {
     if (stages.empty()) return {{by, k}};
-    std::vector<StageSpec> all;
-    for (const std::string& s : stages) all.push_back(StageSpec::parse(s, k));
-    return all;
+    std::vector<StageSpec> parsed;
+    for (const std::string& s : stages) parsed.push_back(StageSpec::parse(s, k));
+    return parsed;
   }
   bool needs_embeddings() const {
     return any([](const StageSpec& s) { return s.of_embeddings(); });
@@ -65,8 +65,8 @@ struct CorpusSearch {
  private:
   template <class F>
   bool any(const F& f) const {
-    const auto all = specs(1);
-    return std::any_of(all.begin(), all.end(), f);
+    const auto each = specs(1);
+    return std::any_of(each.begin(), each.end(), f);
   }
 };
 
