@@ -35,11 +35,17 @@ class C(unittest.TestCase):
     def test_program(self):
         compiler = shutil.which("gcc") or shutil.which("clang")
         self.assertTrue(compiler, "no C compiler, though there is one for C++")
+        linker, sanitizers = compiler, []
+        if "__asan_init" in run("nm", "--dynamic", "--undefined-only", LIBRARY).stdout:  # the program has to bring it
+            sanitizers = ["-fsanitize=address,undefined"]
+            if "libasan" not in run("readelf", "--dynamic", LIBRARY).stdout:  # clang's is no library of its own
+                linker = shutil.which("clang++")
         with tempfile.TemporaryDirectory() as folder:
-            program = f"{folder}/program"
+            unit, program = f"{folder}/program.o", f"{folder}/program"
             flags = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Werror"]
-            sanitizers = ["-fsanitize=address,undefined"] if "asan" in run("readelf", "--dynamic", LIBRARY).stdout else []
-            done = run(compiler, *flags, *sanitizers, f"-I{ROOT}/include", ROOT / "tests/capi/program.c", "-o", program, f"-L{LIBRARY.parent}", "-ltessera", f"-Wl,-rpath,{LIBRARY.parent}")
+            done = run(compiler, *flags, f"-I{ROOT}/include", "-c", ROOT / "tests/capi/program.c", "-o", unit)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            done = run(linker, *sanitizers, unit, "-o", program, f"-L{LIBRARY.parent}", "-ltessera", f"-Wl,-rpath,{LIBRARY.parent}")
             self.assertEqual(done.returncode, 0, done.stderr)
             done = run(program, MODEL)
             self.assertRegex(done.stdout, r"\A\d+ 1\.0000\n\Z", done.stderr)

@@ -2,6 +2,7 @@
 #include <tessera/ops/range_search.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -34,8 +35,9 @@ struct Room {
             View<index_t, 1>(offsets.data(), static_cast<index_t>(offsets.size()))};
   }
   bool operator==(const Room& o) const {
-    return ids == o.ids && offsets == o.offsets && scores.size() == o.scores.size() &&
-           std::memcmp(scores.data(), o.scores.data(), scores.size() * sizeof(float)) == 0;
+    return ids == o.ids && offsets == o.offsets &&
+           std::equal(scores.begin(), scores.end(), o.scores.begin(), o.scores.end(),
+                      [](float x, float y) { return std::bit_cast<std::uint32_t>(x) == std::bit_cast<std::uint32_t>(y); });
   }
 };
 
