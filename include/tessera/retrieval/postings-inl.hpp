@@ -37,7 +37,7 @@ struct MadePostings {
   HostVector<std::uint32_t> documents, counts, lengths;
   std::string words;
 
-  static Postings view(std::shared_ptr<const MadePostings> made) {
+  static Postings view(const std::shared_ptr<const MadePostings>& made) {
     return {made->offsets,      made->documents, made->counts, made->lengths,
             made->word_offsets, made->words,     made,         "words that were counted"};
   }

@@ -111,6 +111,7 @@ inline Scorer by_cross_encoder(const models::CrossEncoder& model, std::span<cons
             if (!text.empty()) texts.push_back(std::move(text)), hits.push_back(h);
           }
           std::vector<models::TextPair> pairs;
+          pairs.reserve(texts.size());
           for (const std::string& text : texts) pairs.push_back({queries[q], text});
           const auto scores = model.score(ctx, pairs, options);
           for (std::size_t i = 0; i < hits.size(); ++i) hits[i].score = static_cast<double>(scores[i]);
