@@ -4,6 +4,7 @@
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/ops/detail/product.hpp>
 #include <tessera/ops/maxsim.hpp>
+#include <tessera/ops/topk-inl.hpp>  // its lists, which compiled builds do not declare elsewhere
 
 namespace tessera::ops {
 

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include <tessera/core/fp_mode.hpp>
+#include <tessera/ops/gemm.hpp>
 #include <tessera/ops/hamming.hpp>
 #include <tessera/ops/norm.hpp>
 #include <tessera/ops/range_search.hpp>
