@@ -49,15 +49,23 @@ class _ImageOptions(ctypes.Structure):
 # ---- the library ------------------------------------------------------------------------------------------------------
 
 
+def _open(names):
+    """The first that loads: one that is built with sanitizers does not."""
+    failed = None
+    for name in names:
+        try:
+            return name, ctypes.CDLL(name)  # lets go of the interpreter's lock during calls, as PyDLL would not
+        except OSError as e:
+            failed = failed or e
+    raise ImportError(f"cannot load libtessera ({failed}): build it (cmake --build build/dev --target tessera_c), or set TESSERA_LIBRARY to the file")
+
+
 def _load():
-    name = os.environ.get("TESSERA_LIBRARY")
-    if not name:
+    names = [os.environ.get("TESSERA_LIBRARY")]
+    if not names[0]:
         built = pathlib.Path(__file__).resolve().parents[2].glob("build/*/capi/libtessera.so")
-        name = max(map(str, built), key=os.path.getmtime, default=f"libtessera.so.{ABI_VERSION}")
-    try:
-        library = ctypes.CDLL(name)  # lets go of the interpreter's lock during calls, as PyDLL would not
-    except OSError as e:
-        raise ImportError(f"cannot load libtessera ({e}): build it (cmake --build build/dev --target tessera_c), or set TESSERA_LIBRARY to the file") from None
+        names = [*sorted(map(str, built), key=os.path.getmtime, reverse=True), f"libtessera.so.{ABI_VERSION}"]
+    name, library = _open(names)
     if library.tessera_abi_version() != ABI_VERSION:
         raise ImportError(f"{name} has version {library.tessera_abi_version()} of the interface; this module is for {ABI_VERSION}: take both from one tessera")
     pointer, i32, i64, text, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_char_p, ctypes.c_float
