@@ -16,12 +16,12 @@ tree_check(tsan tsan "^(core|ops|models|retrieval)$" test_core test_ops test_mod
 set_tests_properties(asan_ubsan.build PROPERTIES FIXTURES_SETUP sanitized)
 set_tests_properties(asan_ubsan PROPERTIES FIXTURES_REQUIRED sanitized)
 
-# Fuzzing: half a minute a target, as many targets at a time as there are cores.
+# Fuzzing: a third of a minute a target, as many targets at a time as there are cores.
 file(GLOB targets CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/*_fuzz.cpp")
 foreach(source IN LISTS targets)
   get_filename_component(program "${source}" NAME_WE)
   string(REGEX REPLACE "_fuzz$" "" name "${program}")
-  add_test(NAME fuzz.${name} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/run ${name} 30 WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  add_test(NAME fuzz.${name} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/run ${name} 20 WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
   set_tests_properties(fuzz.${name} PROPERTIES LABELS check FIXTURES_REQUIRED sanitized TIMEOUT 300)
 endforeach()
 
