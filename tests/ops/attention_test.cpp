@@ -3,8 +3,8 @@
 #include <functional>
 #include <limits>
 
-#include "reference/attention.hpp"
 #include "reference/bf16.hpp"
+#include "support/attention_problem.hpp"
 #include "support/backends.hpp"
 #include "support/jobs.hpp"
 #include "support/tolerance.hpp"
@@ -16,89 +16,6 @@ using namespace tessera::test;
 
 struct Attention : OpsTest {};
 TESSERA_ON_EVERY_ISA_OF(Attention, kernels::Bf16AttentionTable);
-
-constexpr DType kTypes[] = {DType::f32, DType::bf16};
-
-struct Shape {
-  std::vector<index_t> cu_q, cu_k;
-  index_t heads, kv_heads, d, dv;
-};
-
-struct Problem {
-  Shape s;
-  Matrix q, k, v;
-  Problem(const Shape& shape, std::uint64_t seed)
-      : s(shape),
-        q(filled(s.cu_q.back(), s.heads * s.d, {.seed = seed, .scale = 2.f, .pad = 3})),
-        k(filled(s.cu_k.back(), s.kv_heads * s.d, {.seed = seed + 1, .scale = 2.f, .pad = 5})),
-        v(filled(s.cu_k.back(), s.kv_heads * s.dv, {.seed = seed + 2, .pad = 7})) {}
-  Matrix run(Context& ctx, const ops::AttentionParams& p = {}) const {
-    Matrix out = poisoned(s.cu_q.back(), s.heads * s.dv, 2);
-    ops::attention(ctx, q.heads(s.heads), k.heads(s.kv_heads), v.heads(s.kv_heads), offsets(s.cu_q), offsets(s.cu_k), p,
-                   out.heads_out(s.heads));
-    return out;
-  }
-  /// In bf16 of inputs that are rounded; that the exponentials are too, the tolerance knows.
-  ref::Result expected(const ops::AttentionParams& p = {}, ref::Result* probabilities = nullptr) const {
-    std::vector<float> weights;
-    for (index_t i = 0; i < p.key_weights.extent[0]; ++i) weights.push_back(p.key_weights(i));
-    std::vector<std::int32_t> places;
-    for (index_t i = 0; i < p.places.extent[0]; ++i) places.push_back(p.places(i));
-    Problem of = *this;
-    for (Matrix* m : {&of.q, &of.k, &of.v})
-      for (float& x : m->memory) x = p.compute == DType::bf16 ? ref::rounded(x) : x;
-    return ref::attention({of.q.heads(s.heads), of.k.heads(s.kv_heads), of.v.heads(s.kv_heads), s.cu_q, s.cu_k, p.scale,
-                           p.causal, p.window_left, p.window_right, weights, p.distance_bias, places},
-                          probabilities);
-  }
-  index_t most_keys() const {
-    index_t most = 0;
-    for (std::size_t b = 1; b < s.cu_k.size(); ++b) most = std::max(most, s.cu_k[b] - s.cu_k[b - 1]);
-    return most;
-  }
-};
-
-/// Counts of tokens: 1, 2, ... in no order.
-std::vector<float> counts(index_t n) {
-  std::vector<float> w;
-  for (index_t i = 0; i < n; ++i) w.push_back(static_cast<float>(1 + i * 7 % 12));
-  return w;
-}
-View<const float, 1> weights_view(const std::vector<float>& w) {
-  return View<const float, 1>(w.data(), static_cast<index_t>(w.size()));
-}
-
-// Lengths around 16 keys and 6 rows, empty sequences, grouped heads, Dv != D, queries fewer and more than keys.
-std::vector<Shape> shapes() {
-  return {{{0, 1}, {0, 1}, 1, 1, 1, 1},
-          {{0, 1, 16, 33}, {0, 1, 16, 33}, 2, 2, 16, 16},
-          {{0, 17, 17, 80}, {0, 17, 17, 80}, 3, 1, 15, 15},
-          {{0, 63, 128}, {0, 63, 128}, 2, 1, 17, 33},
-          {{0, 3, 20}, {0, 65, 129}, 4, 2, 32, 8},
-          {{0, 20, 31}, {0, 7, 18}, 2, 2, 24, 70},
-          {{0, 5, 9, 13}, {0, 0, 31, 64}, 1, 1, 64, 64},
-          {{0, 150}, {0, 150}, 1, 1, 8, 8}};
-}
-const char* name(const ops::AttentionParams& p) { return p.compute == DType::bf16 ? "attention of bf16" : "attention"; }
-std::vector<ops::AttentionParams> params() {
-  std::vector<ops::AttentionParams> all;
-  for (const DType type : kTypes)
-    for (ops::AttentionParams p : std::vector<ops::AttentionParams>{
-             {},
-             {.scale = 0.3f},
-             {.causal = true},
-             {.window_left = 0, .window_right = 0},
-             {.window_left = 5, .window_right = 2},
-             {.window_left = 20},
-             {.window_right = 17},
-             {.causal = true, .window_left = 9},
-             {.causal = true, .window_right = 4},
-             {.window_left = std::numeric_limits<index_t>::max(), .window_right = std::numeric_limits<index_t>::max()}}) {
-      p.compute = type;
-      all.push_back(p);
-    }
-  return all;
-}
 
 TEST_P(Attention, MatchesReference) {
   std::uint64_t seed = 1;
@@ -124,64 +41,6 @@ TEST_P(Attention, WeighsKeysAndGivesProbabilities) {
       ASSERT_TRUE(close(name(p), problem.run(ctx, p), out)) << "problem " << seed - 1;
       ASSERT_TRUE(close("probabilities", probabilities, expected)) << "problem " << seed - 1;
     }
-}
-// The largest distance of a call without places.
-index_t farthest(const Shape& s) {
-  index_t most = 1;
-  for (std::size_t b = 1; b < s.cu_q.size(); ++b)
-    most = std::max({most, s.cu_q[b] - s.cu_q[b - 1], s.cu_k[b] - s.cu_k[b - 1]});
-  return most - 1;
-}
-TEST_P(Attention, BiasesByDistance) {
-  std::uint64_t seed = 200;
-  for (const Shape& s : shapes())
-    for (auto p : params()) {
-      const Problem problem(s, seed++);
-      const index_t heads = seed % 2 == 0 ? s.heads : 1, reach = farthest(s) + static_cast<index_t>(seed % 3);
-      const Matrix bias = filled(heads, 2 * reach + 1, {.seed = seed, .scale = 3.f, .pad = 3});
-      p.distance_bias = bias.in();
-      ASSERT_TRUE(close(name(p), problem.run(ctx, p), problem.expected(p))) << "problem " << seed - 1;
-      if (seed % 7 == 0)
-        with_threads([&](Context& many) { EXPECT_EQ(problem.run(many, p).bits(), problem.run(ctx, p).bits()); });
-    }
-}
-TEST_P(Attention, PlacesOfKeysWithGaps) {
-  std::uint64_t seed = 300;
-  Random random(7);
-  for (const Shape& s : shapes()) {
-    if (s.cu_q != s.cu_k) continue;
-    for (auto p : params()) {
-      const Problem problem(s, seed++);
-      std::vector<std::int32_t> places;
-      std::int32_t most = 0;
-      for (std::size_t b = 1; b < s.cu_k.size(); ++b) {
-        auto at = static_cast<std::int32_t>(random.in(0, 9));
-        for (index_t t = s.cu_k[b - 1]; t < s.cu_k[b]; ++t)
-          places.push_back(at), most = std::max(most, at), at += static_cast<std::int32_t>(random.in(1, 4));
-      }
-      p.places = View<const std::int32_t, 1>(places.data(), static_cast<index_t>(places.size()));
-      ASSERT_TRUE(close(name(p), problem.run(ctx, p), problem.expected(p))) << "problem " << seed - 1;
-      const Matrix bias = filled(s.heads, 2 * most + 1, {.seed = seed, .scale = 3.f, .pad = 1});
-      p.distance_bias = bias.in();
-      ASSERT_TRUE(close(name(p), problem.run(ctx, p), problem.expected(p))) << "problem " << seed - 1;
-    }
-  }
-}
-TEST_P(Attention, PlacesWithoutGapsChangeNoBit) {
-  for (const Shape& s : shapes()) {
-    if (s.cu_q != s.cu_k) continue;
-    for (auto p : params()) {
-      const Problem problem(s, 9);
-      const Matrix bias = filled(s.heads, 2 * farthest(s) + 1, {.seed = 4});
-      p.distance_bias = bias.in();
-      const auto plain = problem.run(ctx, p).bits();
-      std::vector<std::int32_t> places;
-      for (std::size_t b = 1; b < s.cu_k.size(); ++b)
-        for (index_t t = s.cu_k[b - 1]; t < s.cu_k[b]; ++t) places.push_back(static_cast<std::int32_t>(t + 5));
-      p.places = View<const std::int32_t, 1>(places.data(), static_cast<index_t>(places.size()));
-      EXPECT_EQ(problem.run(ctx, p).bits(), plain);
-    }
-  }
 }
 TEST_P(Attention, WeightsOfOneAndProbabilitiesChangeNoBit) {
   for (const Shape& s : shapes())
