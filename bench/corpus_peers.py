@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 
-from search_peers import HERE, Call, measure, wrong
+from search_peers import HERE, Call, faiss_flat, measure, wrong
 
 CELLS = {"all rows": ("corpus f32", "faiss flat"), "a tenth of the rows": ("corpus f32, filtered", "faiss selector"), "bits": ("corpus bits", "faiss binary")}
 
@@ -69,7 +69,7 @@ def main():
             f32, bits = (tessera.Corpus(f"{folder}/{dtype}.safetensors", context=context) for dtype in ("f32", "bits"))
             contenders = {
                 "corpus f32": Call(lambda b: f32.search(queries[:b], a.k).ids),
-                "faiss flat": Call(lambda b: flat.search(queries[:b], a.k)[1]),
+                "faiss flat": Call(faiss_flat(flat, queries, a.k)),
                 "corpus f32, filtered": Call(lambda b: f32.search(queries[:b], a.k, allowed=tenth).ids),
                 "faiss selector": Call(lambda b: flat.search(queries[:b], a.k, params=selector)[1]),
                 "corpus bits": Call(lambda b: bits.search(queries[:b], a.k).ids),
