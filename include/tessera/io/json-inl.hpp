@@ -8,6 +8,9 @@
 
 namespace tessera::io {
 
+inline Json empty_object() { return Json(Json::value_t::object); }
+inline Json empty_list() { return Json(Json::value_t::array); }
+
 // Not Json::dump(), whose code every program would carry.
 inline std::string shown(const Json* v) {
   if (!v) return "absent";

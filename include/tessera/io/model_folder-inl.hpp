@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include <tessera/io/json.hpp>
 #include <tessera/io/model_folder.hpp>
 
 namespace tessera::io {

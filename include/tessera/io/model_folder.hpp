@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include <tessera/io/checkpoint.hpp>
-#include <tessera/io/json.hpp>
+#include <tessera/io/json_fwd.hpp>
 
 namespace tessera::io {
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include <tessera/core/fp_mode.hpp>
+#include <tessera/io/json.hpp>
 #include <tessera/models/cross_encoder.hpp>
 #include <tessera/models/families/bert.hpp>
 #include <tessera/models/family_table.hpp>

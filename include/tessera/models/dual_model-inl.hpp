@@ -1,6 +1,7 @@
 #pragma once
 #include <utility>
 
+#include <tessera/io/json.hpp>
 #include <tessera/models/dual_model.hpp>
 #include <tessera/models/families/clip_image.hpp>
 #include <tessera/models/families/clip_text.hpp>

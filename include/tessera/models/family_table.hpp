@@ -4,6 +4,7 @@
 #include <string>
 
 #include <tessera/core/fp_mode.hpp>
+#include <tessera/io/json.hpp>
 #include <tessera/models/text_model.hpp>
 
 namespace tessera::models {

@@ -2,6 +2,7 @@
 #include <future>
 
 #include <tessera/core/fp_mode.hpp>
+#include <tessera/io/json.hpp>
 #include <tessera/models/auto_model.hpp>
 #include <tessera/models/families/clip_text.hpp>
 #include <tessera/models/text_encoder.hpp>

@@ -3,6 +3,7 @@
 #include <set>
 
 #include <tessera/core/mmap.hpp>
+#include <tessera/io/json.hpp>
 #include <tessera/text/tokenizer_config-inl.hpp>
 #include <tessera/text/tokenizer_load-inl.hpp>
 
