@@ -14,7 +14,7 @@ while IFS= read -r file; do
     sed -n '3,12p' "$changes"
     wrong=1
   fi
-done < <(python3 tests/structure/tree.py .hpp .inl .cpp)
+done < <(python3 tests/structure/tree.py .hpp .inl .cpp .cuh .cu)
 echo "$files files"
 [ $files -gt 0 ] || { echo "found no file to look at" >&2; exit 1; }
 exit $wrong

@@ -1,0 +1,61 @@
+// Rows of numbers in global memory, by groups that one instruction reads or writes where they lie on its alignment.
+#pragma once
+#include <tessera/cuda/ptx.cuh>
+
+namespace tessera::kernels::cuda {
+
+TESSERA_DEVICE float to_float(float x) { return x; }
+TESSERA_DEVICE float to_float(bf16 x) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(x.bits) << 16); }
+template <class T>
+TESSERA_DEVICE T rounded_to(float x) {
+  if constexpr (sizeof(T) == 4) {
+    return x;
+  } else {
+    return to_bf16(x);
+  }
+}
+
+/// kCount numbers that are aligned as one.
+template <class T, int kCount>
+struct alignas(sizeof(T) * kCount) Packed {
+  T number[kCount];
+};
+
+/// x[i] for i < count, 0 for the others. `aligned`: whether `from` is a multiple of kCount numbers.
+template <int kCount, class T>
+TESSERA_DEVICE void load_numbers(const T* from, int count, bool aligned, float (&x)[kCount]) {
+  if (aligned && count >= kCount) {
+    // 16 bytes are the most that an instruction moves.
+    constexpr int kPart = sizeof(T) * kCount > 16 ? 16 / sizeof(T) : kCount;
+    TESSERA_UNROLLED
+    for (int i = 0; i < kCount; i += kPart) {
+      const auto part = load_global(reinterpret_cast<const Packed<T, kPart>*>(from + i));
+      TESSERA_UNROLLED
+      for (int j = 0; j < kPart; ++j) x[i + j] = to_float(part.number[j]);
+    }
+  } else {
+    TESSERA_UNROLLED
+    for (int i = 0; i < kCount; ++i) x[i] = i < count ? to_float(load_global(from + i)) : 0.0f;
+  }
+}
+/// to[i] = x[i] for i < count, rounded to T.
+template <int kCount, class T>
+TESSERA_DEVICE void store_numbers(T* to, int count, bool aligned, const float (&x)[kCount]) {
+  if (aligned && count >= kCount) {
+    constexpr int kPart = sizeof(T) * kCount > 16 ? 16 / sizeof(T) : kCount;
+    TESSERA_UNROLLED
+    for (int i = 0; i < kCount; i += kPart) {
+      Packed<T, kPart> part;
+      TESSERA_UNROLLED
+      for (int j = 0; j < kPart; ++j) part.number[j] = rounded_to<T>(x[i + j]);
+      store_global(reinterpret_cast<Packed<T, kPart>*>(to + i), part);
+    }
+  } else {
+    TESSERA_UNROLLED
+    for (int i = 0; i < kCount; ++i) {
+      if (i < count) store_global(to + i, rounded_to<T>(x[i]));
+    }
+  }
+}
+
+}  // namespace tessera::kernels::cuda
