@@ -20,6 +20,12 @@ structure_test(headers_alone ${Python3_EXECUTABLE} ${structure}/headers_alone.py
 structure_test(headers_alone_compiled ${Python3_EXECUTABLE} ${structure}/headers_alone.py ${CMAKE_CXX_COMPILER} -DTESSERA_COMPILED)
 set_tests_properties(structure.isa_units structure.headers_alone structure.headers_alone_compiled PROPERTIES PROCESSORS 2)
 
+# Every CUDA kernel for every architecture; spills and local memory are errors.
+if(TARGET tessera_cuda)
+  add_test(NAME cuda.compile COMMAND ${CMAKE_COMMAND} --build "${PROJECT_BINARY_DIR}" --target tessera_cuda)
+  set_tests_properties(cuda.compile PROPERTIES LABELS structure TIMEOUT 1200 PROCESSORS 2)
+endif()
+
 # Two units of one headers-only program.
 add_executable(two_units ${structure}/two_units/first.cpp ${structure}/two_units/second.cpp)
 target_link_libraries(two_units PRIVATE tessera::tessera)

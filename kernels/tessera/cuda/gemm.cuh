@@ -7,62 +7,10 @@
 // Each sum starts at 0 and takes k in steps of 16, ascending, whatever the tile: so a row of C has the same bits from any
 // tile, in any batch.
 #pragma once
-#include <tessera/cuda/epilogue.hpp>
+#include <tessera/cuda/gemm.hpp>
 #include <tessera/cuda/numbers.cuh>
-#include <tessera/cuda/tiles.hpp>
 
 namespace tessera::kernels::cuda {
-
-/// C[m, n] as epilogue.hpp says of A [m, k] . W [n, k]^T; gated, W is [2 n, k], the gate's rows before up's. Rows of A and W
-/// are 16-byte aligned: lda and ldw multiples of 8. residual has rows as C's and may be C. Sizes are 1 or more, and k may be
-/// 0.
-template <class Out>
-struct GemmArgs {
-  const bf16* a;
-  index_t lda;
-  const bf16* w;
-  index_t ldw;
-  Out* c;
-  index_t ldc;
-  int m, n, k;
-  const Out* residual = nullptr;
-  index_t ldr = 0;
-  Epilogue epilogue = {};
-};
-
-/// What a block computes, and how many warps share it.
-template <int kTileRows, int kTileColumns, int kWarpsDown, int kWarpsAcross, int kTileStages>
-struct GemmTile {
-  static constexpr int kRows = kTileRows, kColumns = kTileColumns, kDepth = 64, kStages = kTileStages;
-  static constexpr int kThreads = kWarpsDown * kWarpsAcross * 32;
-  /// A warp's part of the tile, and the fragments of it.
-  static constexpr int kWarpRows = kRows / kWarpsDown, kWarpColumns = kColumns / kWarpsAcross;
-  static constexpr int kFragmentsDown = kWarpRows / 16, kFragmentsAcross = kWarpColumns / 8;
-  static_assert(kWarpRows % 16 == 0 && kWarpColumns % 16 == 0);
-  static constexpr int kAcross = kWarpsAcross;
-
-  using Operand = SwizzledTile<kDepth * 2>;
-  static constexpr int kBytesA = kRows * Operand::kPitch, kStageBytes = kBytesA + kColumns * Operand::kPitch;
-  /// Sums in shared memory: eight numbers between rows, so that the rows of a fragment have banks of their own.
-  static constexpr int kSumsPitch = (kColumns + 8) * 4;
-  static constexpr int kSharedBytes = kStages * kStageBytes > kRows* kSumsPitch ? kStages* kStageBytes : kRows* kSumsPitch;
-
-  /// Columns of C: gated, half of the tile's, as gate and up alternate by eight columns.
-  TESSERA_HOST_DEVICE static constexpr int columns_of_c(bool gated) { return gated ? kColumns / 2 : kColumns; }
-};
-
-using GemmTile64x64 = GemmTile<64, 64, 2, 2, 3>;
-using GemmTile64x128 = GemmTile<64, 128, 2, 2, 3>;
-using GemmTile128x64 = GemmTile<128, 64, 2, 2, 3>;
-using GemmTile128x128 = GemmTile<128, 128, 2, 4, 3>;
-
-/// The row of W that row `row` of a tile's part of it holds, the tile beginning at column `first` of C.
-template <bool kGated>
-TESSERA_HOST_DEVICE constexpr int row_of_w(int first, int row, int n) noexcept {
-  if (!kGated) return first + row;
-  const int column = first + row / 16 * 8 + row % 8;
-  return row / 8 % 2 == 0 ? column : n + column;
-}
 
 /// Starts the copies of one part of A and of W into a stage. What lies outside of them becomes 0.
 template <class Tile, bool kGated, class Out>
@@ -214,8 +162,7 @@ gemm_kernel(const TESSERA_GRID_CONSTANT GemmArgs<Out> g) {
     copy_async_commit();
     multiply_stage<Tile>(stage(part), warp, sums);
   }
-  copy_async_wait<0>();
-  sync_threads();  // the stages are free
+  sync_threads();  // the stages are free: no copy is under way, as the last groups are empty
   spread_sums<Tile>(memory, warp, sums);
   sync_threads();
   write_tile<Tile, kGated>(g, first, memory);
