@@ -2,10 +2,16 @@
 // is a cudaStream_t; returned is a cudaError_t, 0 where all is well.
 #pragma once
 #include <tessera/cuda/gemm.hpp>
+#include <tessera/cuda/norm.hpp>
 
 namespace tessera::kernels::cuda {
 
 int launch_gemm(const GemmArgs<bf16>& g, bool gated, GemmTileChoice choice, void* stream) noexcept;
 int launch_gemm(const GemmArgs<float>& g, bool gated, GemmTileChoice choice, void* stream) noexcept;
+
+/// Rows of up to kNormMostColumns columns.
+int launch_norm(Norm norm, const NormArgs<bf16, bf16>& g, void* stream) noexcept;
+int launch_norm(Norm norm, const NormArgs<float, bf16>& g, void* stream) noexcept;
+int launch_norm(Norm norm, const NormArgs<float, float>& g, void* stream) noexcept;
 
 }  // namespace tessera::kernels::cuda

@@ -26,16 +26,17 @@ inline std::string wrong_with(const void* pointer, index_t bytes, bool write) {
   const auto* const p = static_cast<const char*>(pointer);
   if (reinterpret_cast<std::uintptr_t>(p) % static_cast<std::uintptr_t>(bytes) != 0)
     return "an address that is not a multiple of the access' " + std::to_string(bytes) + " bytes";
+  std::string beside = "an address of no tensor";
   for (const Region* r : regions()) {
     const index_t at = p - r->begin;
-    if (at < -r->pitch || at >= r->rows * r->pitch + 64) continue;
+    if (at < -64 || at >= r->rows * r->pitch + 64) continue;
     const index_t row = at < 0 ? -1 : at / r->pitch, in_row = at < 0 ? at : at % r->pitch;
-    if (row < 0 || row >= r->rows || in_row + bytes > r->row_bytes)
-      return "bytes outside of a tensor of " + std::to_string(r->rows) + " rows: row " + std::to_string(row) + ", byte " +
+    if (row >= 0 && row < r->rows && in_row + bytes <= r->row_bytes)
+      return write && !r->writable ? "a write to an input" : "";
+    beside = "bytes outside of a tensor of " + std::to_string(r->rows) + " rows: row " + std::to_string(row) + ", byte " +
              std::to_string(in_row) + " of " + std::to_string(r->row_bytes);
-    return write && !r->writable ? "a write to an input" : "";
   }
-  return "an address of no tensor";
+  return beside;
 }
 
 inline float to_host_float(float x) { return x; }

@@ -1,0 +1,41 @@
+// The kernels of row normalisations, and their launches.
+#include <tessera/cuda/launch.hpp>
+#include <tessera/cuda/norm.cuh>
+
+namespace tessera::kernels::cuda {
+namespace {
+
+template <Norm kNorm, int kPieces, class X, class Y>
+int launch_pieces(const NormArgs<X, Y>& g, cudaStream_t stream) {
+  const int blocks = (g.rows + kNormRows - 1) / kNormRows;
+  norm_kernel<kNorm, kPieces, X, Y><<<static_cast<unsigned>(blocks), kNormRows * 32, 0, stream>>>(g);
+  return cudaGetLastError();
+}
+template <Norm kNorm, class X, class Y>
+int launch_norm_of(const NormArgs<X, Y>& g, cudaStream_t stream) {
+  switch (norm_pieces(g.c)) {
+    case 1: return launch_pieces<kNorm, 1>(g, stream);
+    case 2: return launch_pieces<kNorm, 2>(g, stream);
+    case 4: return launch_pieces<kNorm, 4>(g, stream);
+    case 8: return launch_pieces<kNorm, 8>(g, stream);
+    default: return cudaErrorInvalidValue;
+  }
+}
+template <class X, class Y>
+int launch(Norm norm, const NormArgs<X, Y>& g, void* stream) {
+  const auto s = static_cast<cudaStream_t>(stream);
+  switch (norm) {
+    case Norm::layer: return launch_norm_of<Norm::layer>(g, s);
+    case Norm::rms: return launch_norm_of<Norm::rms>(g, s);
+    case Norm::l2: return launch_norm_of<Norm::l2>(g, s);
+  }
+  return cudaErrorInvalidValue;
+}
+
+}  // namespace
+
+int launch_norm(Norm norm, const NormArgs<bf16, bf16>& g, void* stream) noexcept { return launch(norm, g, stream); }
+int launch_norm(Norm norm, const NormArgs<float, bf16>& g, void* stream) noexcept { return launch(norm, g, stream); }
+int launch_norm(Norm norm, const NormArgs<float, float>& g, void* stream) noexcept { return launch(norm, g, stream); }
+
+}  // namespace tessera::kernels::cuda
