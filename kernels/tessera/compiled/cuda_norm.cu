@@ -14,7 +14,6 @@ int launch_pieces(const NormArgs<X, Y>& g, cudaStream_t stream) {
 template <Norm kNorm, class X, class Y>
 int launch_norm_of(const NormArgs<X, Y>& g, cudaStream_t stream) {
   switch (norm_pieces(g.c)) {
-    case 1: return launch_pieces<kNorm, 1>(g, stream);
     case 2: return launch_pieces<kNorm, 2>(g, stream);
     case 4: return launch_pieces<kNorm, 4>(g, stream);
     case 8: return launch_pieces<kNorm, 8>(g, stream);
@@ -27,7 +26,8 @@ int launch(Norm norm, const NormArgs<X, Y>& g, void* stream) {
   switch (norm) {
     case Norm::layer: return launch_norm_of<Norm::layer>(g, s);
     case Norm::rms: return launch_norm_of<Norm::rms>(g, s);
-    case Norm::l2: return launch_norm_of<Norm::l2>(g, s);
+    case Norm::l2:
+      if constexpr (sizeof(X) == 4 && sizeof(Y) == 4) return launch_norm_of<Norm::l2>(g, s);
   }
   return cudaErrorInvalidValue;
 }

@@ -9,7 +9,7 @@ namespace tessera::kernels::cuda {
 int launch_gemm(const GemmArgs<bf16>& g, bool gated, GemmTileChoice choice, void* stream) noexcept;
 int launch_gemm(const GemmArgs<float>& g, bool gated, GemmTileChoice choice, void* stream) noexcept;
 
-/// Rows of up to kNormMostColumns columns.
+/// Rows of up to kNormMostColumns columns; l2 from f32 to f32 only.
 int launch_norm(Norm norm, const NormArgs<bf16, bf16>& g, void* stream) noexcept;
 int launch_norm(Norm norm, const NormArgs<float, bf16>& g, void* stream) noexcept;
 int launch_norm(Norm norm, const NormArgs<float, float>& g, void* stream) noexcept;

@@ -15,28 +15,18 @@ TESSERA_DEVICE float sum_of_lanes(float x) {
   return x;
 }
 
-/// Whether rows of T that begin at p, `ld` apart, may be read by eight numbers.
-template <class T>
-TESSERA_DEVICE bool by_eights(const T* p, index_t ld) {
-  constexpr int kAlignment = sizeof(T) * 8 > 16 ? 16 : sizeof(T) * 8;
-  return ld * static_cast<index_t>(sizeof(T)) % kAlignment == 0 && reinterpret_cast<std::uintptr_t>(p) % kAlignment == 0;
-}
-
 template <int kPieces>
 struct NormRow {
   float number[kPieces][8];
 };
 
-/// f(number, column) of each number of the row that exists.
+/// f(eight numbers, the first one's column) of each piece of the row that this lane has.
 template <int kPieces, class F>
-TESSERA_DEVICE void each_of_row(NormRow<kPieces>& row, int c, const F& f) {
+TESSERA_DEVICE void each_piece(NormRow<kPieces>& row, int c, const F& f) {
   TESSERA_UNROLLED
   for (int i = 0; i < kPieces; ++i) {
     const int column = i * 256 + thread_index() % 32 * 8;
-    TESSERA_UNROLLED
-    for (int j = 0; j < 8; ++j) {
-      if (column + j < c) f(row.number[i][j], column + j);
-    }
+    if (column < c) f(row.number[i], column);
   }
 }
 
@@ -47,43 +37,50 @@ norm_kernel(const TESSERA_GRID_CONSTANT NormArgs<X, Y> g) {
   const index_t r = static_cast<index_t>(block_index()) * kNormRows + thread_index() / 32;
   if (r >= g.rows) return;  // whole warps
   NormRow<kPieces> row;
-  TESSERA_UNROLLED
-  for (int i = 0; i < kPieces; ++i) {
-    const int column = i * 256 + thread_index() % 32 * 8;
-    load_numbers(g.x + r * g.ldx + column, g.c - column, by_eights(g.x, g.ldx), row.number[i]);
+  float sum = 0, mean = 0;
+  each_piece(row, g.c, [&](float(&x)[8], int column) {
+    load_whole(g.x + r * g.ldx + column, x);
     if (g.residual) {
       float other[8];
-      load_numbers(g.residual + r * g.ldr + column, g.c - column, by_eights(g.residual, g.ldr), other);
+      load_whole(g.residual + r * g.ldr + column, other);
       TESSERA_UNROLLED
-      for (int j = 0; j < 8; ++j) row.number[i][j] = to_float(rounded_to<X>(add(row.number[i][j], other[j])));
+      for (int j = 0; j < 8; ++j) x[j] = to_float(rounded_to<X>(add(x[j], other[j])));
     }
-    if (g.sum) store_numbers(g.sum + r * g.lds + column, g.c - column, by_eights(g.sum, g.lds), row.number[i]);
-  }
+    if (g.sum) store_whole(g.sum + r * g.lds + column, x);
+    TESSERA_UNROLLED
+    for (int j = 0; j < 8; ++j) sum = add(sum, x[j]);
+  });
 
   const float c = static_cast<float>(g.c);
-  float sum = 0, mean = 0;
-  if constexpr (kNorm == Norm::layer) {
-    each_of_row(row, g.c, [&](float x, int) { sum = add(sum, x); });
-    mean = div(sum_of_lanes(sum), c);
-    sum = 0;
-  }
-  each_of_row(row, g.c, [&](float& x, int) {
-    x = sub(x, mean);
-    sum = fma(x, x, sum);
+  if (kNorm == Norm::layer) mean = div(sum_of_lanes(sum), c);
+  sum = 0;
+  each_piece(row, g.c, [&](float(&x)[8], int) {
+    TESSERA_UNROLLED
+    for (int j = 0; j < 8; ++j) {
+      x[j] = sub(x[j], mean);
+      sum = fma(x[j], x[j], sum);
+    }
   });
   sum = sum_of_lanes(sum);
   float divisor = kNorm == Norm::l2 ? sqrt(sum) : sqrt(add(div(sum, c), g.eps));
   if (kNorm == Norm::l2 && divisor < g.eps) divisor = g.eps;  // a NaN stays
-  each_of_row(row, g.c, [&](float& x, int column) {
-    x = div(x, divisor);
-    if (kNorm != Norm::l2 && g.gamma) x = mul(x, load_global(g.gamma + column));
-    if (kNorm == Norm::layer && g.beta) x = add(x, load_global(g.beta + column));
+  const float factor = div(1.0f, divisor);
+  each_piece(row, g.c, [&](float(&x)[8], int column) {
+    float of_column[8];
+    TESSERA_UNROLLED
+    for (int j = 0; j < 8; ++j) x[j] = mul(x[j], factor);
+    if (kNorm != Norm::l2 && g.gamma) {
+      load_whole(g.gamma + column, of_column);
+      TESSERA_UNROLLED
+      for (int j = 0; j < 8; ++j) x[j] = mul(x[j], of_column[j]);
+    }
+    if (kNorm == Norm::layer && g.beta) {
+      load_whole(g.beta + column, of_column);
+      TESSERA_UNROLLED
+      for (int j = 0; j < 8; ++j) x[j] = add(x[j], of_column[j]);
+    }
+    store_whole(g.y + r * g.ldy + column, x);
   });
-  TESSERA_UNROLLED
-  for (int i = 0; i < kPieces; ++i) {
-    const int column = i * 256 + thread_index() % 32 * 8;
-    store_numbers(g.y + r * g.ldy + column, g.c - column, by_eights(g.y, g.ldy), row.number[i]);
-  }
 }
 
 }  // namespace tessera::kernels::cuda

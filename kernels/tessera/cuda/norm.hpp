@@ -9,7 +9,8 @@ namespace tessera::kernels::cuda {
 enum class Norm : unsigned char { layer, rms, l2 };
 
 /// Rows of x [rows, c], or of the sum of x and residual, normalised. Pointers but x and y may be null; y and sum may be x or
-/// residual, in the same rows, but not each other. X is the type of x, residual and sum, Y that of y.
+/// residual, in the same rows, but not each other. X is the type of x, residual and sum, Y that of y. c and the strides are
+/// multiples of 8, and all pointers 16-byte aligned.
 template <class X, class Y>
 struct NormArgs {
   const X* x;
@@ -32,9 +33,9 @@ inline constexpr int kNormMostColumns = kNormMostPieces * 256;
 /// Rows of a block.
 inline constexpr int kNormRows = 4;
 
-/// The smallest instantiation that has room for c columns, of 1, 2, 4 and 8 pieces; 0 where none has.
+/// The smallest instantiation that has room for c columns, of 2, 4 and 8 pieces; 0 where none has.
 constexpr int norm_pieces(int c) noexcept {
-  for (int pieces = 1; pieces <= kNormMostPieces; pieces *= 2)
+  for (int pieces = 2; pieces <= kNormMostPieces; pieces *= 2)
     if (c <= pieces * 256) return pieces;
   return 0;
 }
