@@ -1,6 +1,7 @@
 // Starts kernels on a stream: what the units of kernels/tessera/compiled/*.cu define and C++ without CUDA may call. `stream`
 // is a cudaStream_t; returned is a cudaError_t, 0 where all is well.
 #pragma once
+#include <tessera/cuda/attention.hpp>
 #include <tessera/cuda/gemm.hpp>
 #include <tessera/cuda/norm.hpp>
 
@@ -13,5 +14,8 @@ int launch_gemm(const GemmArgs<float>& g, bool gated, GemmTileChoice choice, voi
 int launch_norm(Norm norm, const NormArgs<bf16, bf16>& g, void* stream) noexcept;
 int launch_norm(Norm norm, const NormArgs<float, bf16>& g, void* stream) noexcept;
 int launch_norm(Norm norm, const NormArgs<float, float>& g, void* stream) noexcept;
+
+/// Heads of 32, 64, 72, 80, 96 or 128 numbers; sequences * heads is below 65536. `longest`: tokens of the longest sequence.
+int launch_attention(const AttentionArgs& g, int head, int sequences, int longest, void* stream) noexcept;
 
 }  // namespace tessera::kernels::cuda
