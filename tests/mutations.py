@@ -344,6 +344,22 @@ MUTATIONS = [  # file, text, what it becomes
     (CUDA + "norm.cuh", "if (column < c) f(", "f("),
     (CUDA + "gemm.cuh", "sum.number, up.number)", "sum.number, sum.number)"),
     (CUDA + "tiles.hpp", "(kChunks | 1)", "kChunks"),
+    (CUDA + "attention.cuh", "    sync_threads();  // the values are there, and all have done with the keys", ""),
+    (CUDA + "attention.cuh", "    sync_threads();  // the next keys are there, and all have done with the values", ""),
+    (CUDA + "attention.cuh", "    copy_async_wait<0>();\n    sync_threads();  // the values", "    sync_threads();  // the values"),
+    (CUDA + "attention.cuh", "if (s >= length || ", "if ("),
+    (CUDA + "attention.cuh", "g.causal && s > t", "g.causal && s >= t"),
+    (CUDA + "attention.cuh", "next > length || (g.causal && next > first)", "next > length"),
+    (CUDA + "attention.cuh", "float sum = mul(sums.exponentials[half], before);", "float sum = sums.exponentials[half];"),
+    (CUDA + "attention.cuh", "= mul(sums.of[j][2 * half + i], before);", "= sums.of[j][2 * half + i];"),
+    (CUDA + "attention.cuh", "int mask = 1; mask <= 2; mask *= 2) {  // the four", "int mask = 1; mask <= 1; mask *= 2) {  // the four"),
+    (CUDA + "attention.cuh", "head / (g.heads / g.kv_heads)", "head % g.kv_heads"),
+    (CUDA + "attention.cuh", "row < left && chunk < kHead / 8", "chunk < kHead / 8"),
+    (CUDA + "attention.cuh", "row < left && chunk < kHead / 8", "row < left"),
+    (CUDA + "attention.cuh", "if (t >= length) continue;", ""),
+    (CUDA + "attention.cuh", "first + kAttentionQueries < length ? first + kAttentionQueries : length", "first < length ? first : length"),
+    (CUDA + "attention.cuh", "mul(g.scale, 1.44269504088896341f)", "g.scale"),
+    (CUDA + "tiles.hpp", "ldmatrix_b_transposed(int lane) noexcept { return {lane % 16, lane / 16}; }", "ldmatrix_b_transposed(int lane) noexcept { return {lane / 16 * 8 + lane % 8, lane / 8 % 2}; }"),
 ]  # fmt: skip
 
 

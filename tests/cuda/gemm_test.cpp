@@ -32,12 +32,12 @@ TEST(CudaGemm, RaggedSizes) {
   for (const GemmShape& s : kShapes) expect_right<GemmTile64x64, float>(s, seed++);
 }
 
+// More parts of k than stages, and tiles that are cut on both sides.
 TEST(CudaGemm, EveryTile) {
-  const GemmShape s{.m = 130, .n = 131, .k = 264, .bias = true};
-  expect_right<GemmTile64x64, bf16>(s, 1);
-  expect_right<GemmTile64x128, bf16>(s, 2);
-  expect_right<GemmTile128x64, float>(s, 0);
-  expect_right<GemmTile128x128, bf16>(s, 1);
+  expect_right<GemmTile64x64, bf16>({.m = 66, .n = 67, .k = 264, .bias = true}, 1);
+  expect_right<GemmTile64x128, bf16>({.m = 66, .n = 131, .k = 200}, 2);
+  expect_right<GemmTile128x64, float>({.m = 130, .n = 66, .k = 200}, 0);
+  expect_right<GemmTile128x128, bf16>({.m = 130, .n = 24, .k = 200, .bias = true}, 1);
 }
 
 TEST(CudaGemm, Epilogues) {

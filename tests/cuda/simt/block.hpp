@@ -121,11 +121,11 @@ class Block {
   Thread& self() { return threads_[static_cast<std::size_t>(running_)]; }
   int threads() const { return static_cast<int>(count()); }
 
-  /// Ends the test of this block: never comes back.
+  /// Ends this thread, and the block with it.
   [[noreturn]] void fail(const std::string& why) {
     failure_ = "block " + std::to_string(x) + (y != 0 ? ", " + std::to_string(y) : "") + ", thread " +
                std::to_string(running_) + " " + why;
-    for (;;) self().fiber.yield();
+    throw Failed{};
   }
   void require(const std::string& wrong) {
     if (!wrong.empty()) fail(wrong);
@@ -212,6 +212,7 @@ class Block {
 
  private:
   enum class Haste { at_once, late, any };
+  struct Failed {};
 
   static std::vector<Thread>& pool(int threads) {  // stacks are kept from block to block
     static std::map<int, std::vector<Thread>> pools;
@@ -221,11 +222,14 @@ class Block {
   }
   static void thread_body(void* block) {
     auto* const self = static_cast<Block*>(block);
-    self->kernel_();
     Thread& me = self->self();
-    const auto open = [](const std::vector<Thread::Copy>& group) { return !group.empty(); };
-    if (open(me.started) || std::any_of(me.groups.begin(), me.groups.end(), open))
-      self->fail("ends with copies that nobody waited for");
+    try {
+      self->kernel_();
+      const auto open = [](const std::vector<Thread::Copy>& group) { return !group.empty(); };
+      if (open(me.started) || std::any_of(me.groups.begin(), me.groups.end(), open))
+        self->fail("ends with copies that nobody waited for");
+    } catch (const Failed&) {  // run() finds why
+    }
     me.done = true;
     me.fiber.yield();
   }
