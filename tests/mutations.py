@@ -11,11 +11,12 @@ import shutil
 import subprocess
 import sys
 
+from mutations_cuda import CUDA, CUDA_MUTATIONS
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COPY = ROOT / "build/mutations"
 CPU = "kernels/tessera/cpu/"
 NO_BUILD = "DOES NOT COMPILE"
-CUDA = "kernels/tessera/cuda/"
 PROGRAMS = ("test_ops", "test_models", "test_retrieval", "test_capi", "test_cuda")
 MUTATIONS = [  # file, text, what it becomes
     (CPU + "tile.inl", "k0 == 0 ? set1(0.0f) : load(from + 16 * j)", "set1(0.0f)"),
@@ -317,50 +318,8 @@ MUTATIONS = [  # file, text, what it becomes
     ("include/tessera/retrieval/corpus-inl.hpp", "scores.resize(all), ids.resize(all);\n                   search();", "scores.resize(all), ids.resize(all);"),
     (CPU + "norm.inl", "return fma(d, d, sums);", "return add(mul(d, d), sums);"),
     (CPU + "gemm.inl", "to.ids ? index_t{to.ids[column + j]} : column + j", "column + j"),
-    (CUDA + "gemm.cuh", "    sync_threads();  // the part is there for all", "    // the part is there for all"),
-    (CUDA + "gemm.cuh", "copy_async_wait<Tile::kStages - 2>()", "copy_async_wait<Tile::kStages - 1>()"),
-    (CUDA + "gemm.cuh", "  spread_sums<Tile>(memory, warp, sums);\n  sync_threads();", "  spread_sums<Tile>(memory, warp, sums);\n"),
-    (CUDA + "gemm.cuh", "    copy_async_commit();  // empty", "    if (part < parts) copy_async_commit();  // empty"),
-    (CUDA + "gemm.cuh", "next = part + Tile::kStages - 1;", "next = part + Tile::kStages;"),
-    (CUDA + "gemm.cuh", "left < kNumbers ? left * 2 : kChunk", "kChunk"),
-    (CUDA + "gemm.cuh", "inside = inside && first.row + row < g.m;", ""),
-    (CUDA + "gemm.cuh", "ld % 4 == 0 && ", ""),
-    (CUDA + "gemm.cuh", "column / 8 * 16 + column % 8", "column * 2"),
-    (CUDA + "tiles.hpp", "lane / 4 + r % 2 * 8, lane % 4 * 2 + r / 2 * 8", "lane / 4 + r / 2 * 8, lane % 4 * 2 + r % 2 * 8"),
-    (CUDA + "tiles.hpp", "{lane / 4 + r / 2 * 8, lane % 4 * 2 + r % 2}", "{lane / 4 + r % 2 * 8, lane % 4 * 2 + r / 2}"),
-    (CUDA + "tiles.hpp", "{lane / 16 * 8 + lane % 8, lane / 8 % 2}", "{lane / 8 % 2 * 8 + lane % 8, lane / 16}"),
-    (CUDA + "tiles.hpp", "(plain >> 7 & (kChunks - 1)) << 4", "(plain >> 8 & (kChunks - 1)) << 4"),
-    (CUDA + "tiles.hpp", "{first + rest % rows, rest / rows}", "{first + rest / rows, rest % rows}"),
-    (CUDA + "epilogue.hpp", "e.bias ? add(up, at.bias_up) : up", "add(up, at.bias)"),
-    (CUDA + "norm.cuh", "int mask = 16; mask > 0", "int mask = 16; mask > 1"),
-    (CUDA + "norm.cuh", "if (r >= g.rows) return;  // whole warps", ""),
-    (CUDA + "norm.cuh", "g.residual + r * g.ldr", "g.residual + r * g.ldx"),
-    (CUDA + "norm.cuh", "divisor < g.eps", "divisor < 0 * g.eps"),
-    (CUDA + "norm.cuh", "add(div(sum, c), g.eps)", "div(sum, c)"),
-    (CUDA + "numbers.cuh", "aligned && count >= kCount", "aligned && count > 0"),
-    (CUDA + "numbers.cuh", "i < count ? to_float(load_global(from + i)) : 0.0f", "to_float(load_global(from + (i < count ? i : 0)))"),
-    (CUDA + "numbers.cuh", "x[i + j] = to_float(part.number[j])", "x[j] = to_float(part.number[j])"),
-    (CUDA + "gemm.cuh", "  sync_threads();  // the stages are free: no copy is under way, as the last groups are empty\n", ""),
-    (CUDA + "norm.cuh", "if (column < c) f(", "f("),
-    (CUDA + "gemm.cuh", "sum.number, up.number)", "sum.number, sum.number)"),
-    (CUDA + "tiles.hpp", "(kChunks | 1)", "kChunks"),
-    (CUDA + "attention.cuh", "    sync_threads();  // the values are there, and all have done with the keys", ""),
-    (CUDA + "attention.cuh", "    sync_threads();  // the next keys are there, and all have done with the values", ""),
-    (CUDA + "attention.cuh", "    copy_async_wait<0>();\n    sync_threads();  // the values", "    sync_threads();  // the values"),
-    (CUDA + "attention.cuh", "if (s >= length || ", "if ("),
-    (CUDA + "attention.cuh", "g.causal && s > t", "g.causal && s >= t"),
-    (CUDA + "attention.cuh", "next > length || (g.causal && next > first)", "next > length"),
-    (CUDA + "attention.cuh", "float sum = mul(sums.exponentials[half], before);", "float sum = sums.exponentials[half];"),
-    (CUDA + "attention.cuh", "= mul(sums.of[j][2 * half + i], before);", "= sums.of[j][2 * half + i];"),
-    (CUDA + "attention.cuh", "int mask = 1; mask <= 2; mask *= 2) {  // the four", "int mask = 1; mask <= 1; mask *= 2) {  // the four"),
-    (CUDA + "attention.cuh", "head / (g.heads / g.kv_heads)", "head % g.kv_heads"),
-    (CUDA + "attention.cuh", "row < left && chunk < kHead / 8", "chunk < kHead / 8"),
-    (CUDA + "attention.cuh", "row < left && chunk < kHead / 8", "row < left"),
-    (CUDA + "attention.cuh", "if (t >= length) continue;", ""),
-    (CUDA + "attention.cuh", "first + kAttentionQueries < length ? first + kAttentionQueries : length", "first < length ? first : length"),
-    (CUDA + "attention.cuh", "mul(g.scale, 1.44269504088896341f)", "g.scale"),
-    (CUDA + "tiles.hpp", "ldmatrix_b_transposed(int lane) noexcept { return {lane % 16, lane / 16}; }", "ldmatrix_b_transposed(int lane) noexcept { return {lane / 16 * 8 + lane % 8, lane / 8 % 2}; }"),
 ]  # fmt: skip
+MUTATIONS += CUDA_MUTATIONS
 
 
 def run(*command):
