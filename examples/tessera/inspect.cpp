@@ -68,21 +68,41 @@ void describe_packing(Context& ctx, const models::Transformer& stack) {
                 left.c_str());
 }
 
+/// What a stack's attention has beside BERT's.
+void describe_attention(const models::TransformerConfig& c) {
+  std::string what = c.block.attention.causal ? "causal" : "";
+  const auto say_also = [&](const std::string& more) { what += (what.empty() ? "" : ", ") + more; };
+  if (c.block.kv_heads != c.block.heads) say_also(std::to_string(c.block.kv_heads) + " heads of keys");
+  for (std::size_t k = 0; k < c.kinds.size(); ++k) {
+    const models::LayerKind& kind = c.kinds[k];
+    if (kind.window_left < 0 && kind.window_right < 0) continue;
+    const auto of = std::count(c.kind_of.begin(), c.kind_of.end(), static_cast<unsigned char>(k));
+    const index_t last = kind.window_right < 0 ? 0 : kind.window_right;
+    say_also("in " + std::to_string(of) + " layers a token sees those from " + std::to_string(kind.window_left) +
+             " before it to " + std::to_string(last) + " behind it");
+  }
+  if (!c.kinds.empty()) say_also("rotary positions");
+  if (c.relative_buckets > 0) say_also("biases by distance");
+  if (!what.empty()) std::printf("attention: %s\n", what.c_str());
+}
+
 void describe(Context& ctx, const std::string& family, const models::Transformer& stack) {
   const auto& c = stack.config();
   std::printf("architecture: %s, %lld layers, %lld channels, %lld heads of %lld, mlp %lld\n", family.c_str(),
               static_cast<long long>(c.layers), static_cast<long long>(c.block.channels),
               static_cast<long long>(c.block.heads), static_cast<long long>(c.block.head_dim),
               static_cast<long long>(c.block.mlp_width));
+  describe_attention(c);
   std::printf("parameters: %.2f million\n", static_cast<double>(stack.parameters()) / 1e6);
   describe_packing(ctx, stack);
 }
 
 void describe(Context& ctx, const models::TextEncoder& model) {
   describe(ctx, model.model().family, *model.model().transformer);
+  const auto table = model.model().transformer->config().max_positions;
   std::printf("embedding: %lld numbers; texts are cut to %lld tokens (the model has %lld positions)\n",
               static_cast<long long>(model.dim()), static_cast<long long>(model.max_length()),
-              static_cast<long long>(model.model().transformer->config().max_positions));
+              static_cast<long long>(table > 0 ? table : model.model().max_length));
   std::printf("vocabulary: %zu tokens\n", model.tokenizer().vocab_size());
   for (const auto& [name, prompt] : model.prompts())
     std::printf("prompt %s: \"%s\"\n", printable(name).c_str(), printable(prompt).c_str());

@@ -92,9 +92,9 @@ inline tessera::DType weights_of(std::string_view dtype) {
   return dtype == "bf16" ? DType::bf16 : dtype == "int8" ? DType::i8 : DType::f32;
 }
 
-/// --model, --threads, --device, --dtype, --cache: how a model is loaded and run.
+/// --model, --threads, --device, --dtype, --cache, --attention: how a model is loaded and run.
 struct RunOptions {
-  std::string model, device = "cpu", dtype = "f32", cache;
+  std::string model, device = "cpu", dtype = "f32", cache, attention;
   int threads = 0;
   bool allow_nonfinite = false, fast = false;
 
@@ -107,6 +107,9 @@ struct RunOptions {
     app.add_option("--threads", threads, "threads; 0: all processors")->check(CLI::Range(0, 1024));
     app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
     app.add_flag("--fast", fast, "bf16 by the machine's matrix unit, if it has one: the bits are then those of that unit");
+    app.add_option("--attention", attention,
+                   "of decoders, whatever the folder says: causal, or all (a token sees all others)")
+        ->check(CLI::IsMember({"causal", "all"}));
     app.add_flag("--allow-nonfinite", allow_nonfinite, "load weights that hold NaN or infinity");
     app.add_flag("--cache{" + std::string(kUserCache) + "}", cache,
                  "keep packed weights in ~/.cache/tessera/packed, or in --cache=FOLDER: the next start finds them there");
@@ -122,7 +125,8 @@ struct RunOptions {
   auto load(tessera::Context& ctx, const F& f) const {
     using namespace tessera;
     const auto kept = cache.empty() ? nullptr : or_exit(kOther, [&] { return open_cache(cache); });
-    const models::LoadOptions options{.allow_nonfinite = allow_nonfinite, .cache = kept.get(), .weights = weights_of(dtype)};
+    models::LoadOptions options{.allow_nonfinite = allow_nonfinite, .cache = kept.get(), .weights = weights_of(dtype)};
+    if (!attention.empty()) options.causal = attention == "causal";
     auto loaded = or_refuse([&] { return f(options); });
     if (kept) {
       try {

@@ -23,8 +23,8 @@ using models::TransformerConfig;
 
 constexpr index_t kVocabulary = 50;
 
-enum class Kind { post, pre, distances };
-constexpr const char* kKinds[] = {"post", "pre", "distances"};
+enum class Kind { post, pre, distances, decoder };
+constexpr const char* kKinds[] = {"post", "pre", "distances", "decoder"};
 
 TransformerConfig config(Kind kind) {
   const bool pre_norm = kind == Kind::pre;
@@ -35,6 +35,15 @@ TransformerConfig config(Kind kind) {
   if (kind == Kind::distances) {
     c.embedding_width = 10, c.relative_buckets = 8, c.relative_max_distance = 20;
     c.first_position = 3, c.uncounted_token = 2;
+  }
+  if (kind == Kind::decoder) {  // layers of two kinds that turn by two sets of angles, all norms, capped scores
+    c.block.heads = 6, c.block.kv_heads = 2, c.block.head_dim = 6, c.block.pre_norm = c.block.glu = c.final_norm = true;
+    c.block.norm = ops::NormKind::rms_norm, c.block.act = Activation::silu;
+    c.block.attention.causal = true, c.block.attention.softcap = 2.f;
+    c.max_positions = 0, c.embedding_norm = false;
+    c.kinds = {{.rotary = {.frequencies = {1.f, 0.25f}, .most_places = 30, .long_frequencies = {0.5f, 0.0625f}}},
+               {.window_left = 4, .rotary = {.frequencies = {1.f, 0.5f, 0.125f}, .scale = 1.25f}}};
+    c.kind_of = {0, 1};
   }
   return c;
 }
@@ -54,13 +63,15 @@ std::vector<std::uint32_t> bits_of(const Matrix& m, const Texts& t, index_t b) {
 }
 
 struct EncoderBits : testing::TestWithParam<std::tuple<Kind, DType>> {
-  StackData data{config(std::get<Kind>(GetParam())), {}, 3, std::get<DType>(GetParam())};
+  static constexpr LayerParts kNormed{.biases = false, .head_norms = true, .post_norms = true};
+  StackData data{config(std::get<Kind>(GetParam())), std::get<Kind>(GetParam()) == Kind::decoder ? kNormed : LayerParts{}, 3,
+                 std::get<DType>(GetParam())};
   Texts texts = batch();
   Context plain{isas().front(), 1};
   Matrix expected = forward(data.model(plain), plain, texts.inputs());
 };
 INSTANTIATE_TEST_SUITE_P(Stacks, EncoderBits,
-                         testing::Combine(testing::Values(Kind::post, Kind::pre, Kind::distances),
+                         testing::Combine(testing::Values(Kind::post, Kind::pre, Kind::distances, Kind::decoder),
                                           testing::Values(DType::f32, DType::bf16, DType::i8)),
                          [](const auto& p) {
                            return std::string(kKinds[static_cast<int>(std::get<Kind>(p.param))]) +

@@ -226,7 +226,6 @@ TEST_P(Attention, RefusesByNameWhatItDoesNotHave) {
                          ops::attention(ctx, p.q.heads(1), p.k.heads(1), p.v.heads(1), offsets(p.s.cu_q), offsets(p.s.cu_k),
                                         params, out.heads_out(1)));
   };
-  refused("softcap", [&](auto& a) { a.softcap = 3.f; });
   refused("dense mask", [&](auto& a) { a.mask = View<const std::uint8_t, 2>(&byte, 1, 1); });
   refused("block mask", [&](auto& a) { a.blocks = View<const std::int32_t, 1>(&word, 1); });
   refused("additive bias", [&](auto& a) { a.bias = View<const float, 3>(&number, 1, 1, 1); });

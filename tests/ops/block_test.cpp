@@ -52,6 +52,16 @@ std::vector<Variant> variants() {
   all.back().config.act = Activation::quick_gelu;
   return all;
 }
+/// With those that the reference in double has not.
+std::vector<Variant> all_variants() {
+  std::vector<Variant> all = variants();
+  all.push_back({"norms of heads and behind halves, as Gemma 3",
+                 config(6, 2, 10, 50, 37),
+                 {.biases = false, .head_norms = true, .post_norms = true}});
+  all.back().config.pre_norm = all.back().config.glu = true;
+  all.back().config.norm = ops::NormKind::rms_norm;
+  return all;
+}
 
 RaggedBatch batch() {
   RaggedBatch b;
@@ -97,7 +107,7 @@ struct Turns {
 };
 
 void halves_are_the_ops_one_by_one(Context& ctx, bool turned) {
-  for (const Variant& v : variants()) {
+  for (const Variant& v : all_variants()) {
     const auto& c = v.config;
     const Turns turns(c.head_dim);
     RaggedBatch placed = batch();
@@ -116,6 +126,12 @@ void halves_are_the_ops_one_by_one(Context& ctx, bool turned) {
       }
       return out;
     };
+    const View<const float, 2> residual = v.parts.post_norms ? View<const float, 2>() : x.in();
+    const auto added = [&](View<const float, 1> gamma, const Matrix& what) {
+      Matrix sum = x;
+      ops::add_rms_norm(ctx, what.in(), gamma, c.eps, sum.out());
+      return sum;
+    };
     Matrix in = c.pre_norm ? norm(w.attention_norm, x) : x;
     const index_t nq = c.heads * c.head_dim, nkv = c.kv_heads * c.head_dim;
     Matrix qkv(kTokens, nq + 2 * nkv, 0), context(kTokens, nq, 0), out(kTokens, c.channels, 0),
@@ -126,16 +142,22 @@ void halves_are_the_ops_one_by_one(Context& ctx, bool turned) {
       p.stride[0] = qkv.ld;
       return p;
     };
+    View<float, 3> both(qkv.data(), kTokens, c.heads + c.kv_heads, c.head_dim);
+    both.stride[0] = qkv.ld;
+    if (v.parts.head_norms) {
+      View<float, 3> q = both, k = both;
+      q.extent[1] = c.heads, k.extent[1] = c.kv_heads, k.data += nq;
+      ops::rms_norm_heads(ctx, q, w.q_norm, c.eps), ops::rms_norm_heads(ctx, k, w.k_norm, c.eps);
+    }
     if (turned) {
-      View<float, 3> both(qkv.data(), kTokens, c.heads + c.kv_heads, c.head_dim);
-      both.stride[0] = qkv.ld;
       ops::rotary(ctx, both, turns.tables(), turns.positions()[0]);
     }
     const auto cu = batch().cu_seqlens;
     ops::attention(ctx, part(0, c.heads), part(nq, c.kv_heads), part(nq + nkv, c.kv_heads), cu, cu, c.attention,
                    context.heads_out(c.heads));
     ops::linear(ctx, context.in(), w.attention_out.weight,
-                {.bias = w.attention_out.bias, .channel_scale = w.attention_scale, .residual = x.in()}, out.out());
+                {.bias = w.attention_out.bias, .channel_scale = w.attention_scale, .residual = residual}, out.out());
+    if (v.parts.post_norms) out = added(w.attention_post_norm, out);
     if (!c.pre_norm) out = norm(w.attention_norm, out);
     Matrix half = x;
     reserve(ctx, c);
@@ -145,7 +167,8 @@ void halves_are_the_ops_one_by_one(Context& ctx, bool turned) {
     in = c.pre_norm ? norm(w.mlp_norm, x) : x;
     ops::linear(ctx, in.in(), w.mlp_in.weight, {.bias = w.mlp_in.bias, .act = c.act, .glu = c.glu}, hidden.out());
     ops::linear(ctx, hidden.in(), w.mlp_out.weight,
-                {.bias = w.mlp_out.bias, .channel_scale = w.mlp_scale, .residual = x.in()}, out.out());
+                {.bias = w.mlp_out.bias, .channel_scale = w.mlp_scale, .residual = residual}, out.out());
+    if (v.parts.post_norms) out = added(w.mlp_post_norm, out);
     if (!c.pre_norm) out = norm(w.mlp_norm, out);
     half = x;
     ops::mlp_half(ctx, c, w, batch(), half.out());
@@ -167,8 +190,27 @@ TEST_P(Block, QueriesAndKeysTurnByTheirPlaces) {
   TESSERA_EXPECT_ERROR(Code::kBadArgument, "positions",
                        ops::attention_half(ctx, v.config, layer.weights(ctx), batch(), x.out(), options));
 }
+TEST_P(Block, APreNormHalfWithoutANormTakesItsInputAsItIs) {  // ModernBERT's first
+  const Variant v = variants()[1];
+  LayerData layer(v.config, v.parts, 3);
+  ops::BlockWeights w = layer.weights(ctx);
+  w.attention_norm = w.mlp_norm = {};
+  const Matrix x = filled(kTokens, v.config.channels, {.seed = 4});
+  Matrix out = x, hidden(kTokens, v.config.mlp_width, 0), expected(kTokens, v.config.channels, 0);
+  reserve(ctx, v.config);
+  ops::mlp_half(ctx, v.config, w, batch(), out.out());
+  ops::linear(ctx, x.in(), w.mlp_in.weight, {.bias = w.mlp_in.bias, .act = v.config.act}, hidden.out());
+  ops::linear(ctx, hidden.in(), w.mlp_out.weight, {.bias = w.mlp_out.bias, .residual = x.in()}, expected.out());
+  EXPECT_EQ(out.bits(), expected.bits());
+  Matrix attended = x, qkv(kTokens, 3 * v.config.channels, 0), seen = poisoned(kTokens, 3 * v.config.channels);
+  ops::linear(ctx, x.in(), w.qkv.weight, {.bias = w.qkv.bias}, qkv.out());
+  ops::BlockOptions options;
+  options.qkv = seen.out();
+  ops::attention_half(ctx, v.config, w, batch(), attended.out(), options);
+  EXPECT_EQ(seen.bits(), qkv.bits());
+}
 TEST_P(Block, ThreadsChangeNoBit) {
-  for (const Variant& v : variants()) {
+  for (const Variant& v : all_variants()) {
     LayerData layer(v.config, v.parts, 3);
     const ops::BlockWeights w = layer.weights(ctx);
     const auto run = [&](Context& c) {

@@ -67,6 +67,15 @@ TEST_P(Embed, SumsWordSegmentPositionInThatOrder) {  // BERT's: another order gi
       EXPECT_EQ(out(t, c), two + p.position(p.positions[at], c));
     }
 }
+TEST_P(Embed, ScalesTheSum) {
+  const Problem p(40, 33, 8);
+  Matrix out = poisoned(40, 33, 3);
+  ops::embed(ctx, {p.word.in(), p.position.in(), p.segment.in(), 5.5f}, view(p.ids), view(p.positions), view(p.segments),
+             out.out());
+  const Matrix sum = run(ctx, p, 7);
+  for (index_t t = 0; t < 40; ++t)
+    for (index_t c = 0; c < 33; ++c) EXPECT_EQ(out(t, c), 5.5f * sum(t, c));
+}
 TEST_P(Embed, ThreadsChangeNoBit) {
   const Problem p(333, 21, 6);
   const auto one = run(ctx, p, 7).bits();

@@ -146,6 +146,49 @@ TEST_P(Norm, RefusesWhatDoesNotFitAndLeavesTheOutput) {
   TESSERA_EXPECT_ERROR(Code::kBadArgument, "gamma", ops::rms_norm(ctx, x.in(), {}, 1e-6f, out.out()));
   EXPECT_EQ(out.bits(), before);
 }
+TEST_P(Norm, AddedAndByHeadsTheyAreTheRmsNorm) {
+  for (const index_t c : kColumns) {
+    const Matrix x = filled(5, c, {.seed = 31, .scale = 3.f, .pad = 3}), w = filled(1, c, {.seed = 32, .pad = 4});
+    Matrix out = filled(5, c, {.seed = 33, .pad = 2}), unit = poisoned(5, c);
+    const Matrix before = out;
+    ops::rms_norm(ctx, x.in(), w.row(), 1e-3f, unit.out());
+    ops::add_rms_norm(ctx, x.in(), w.row(), 1e-3f, out.out());
+    for (index_t r = 0; r < 5; ++r)
+      for (index_t i = 0; i < c; ++i) EXPECT_EQ(out(r, i), before(r, i) + unit(r, i)) << c;
+
+    constexpr index_t kTokens = 37, kHeads = 3;  // of a buffer that holds more
+    Matrix heads = filled(kTokens, (kHeads + 1) * c, {.seed = 34, .scale = 2.f, .pad = 5});
+    const Matrix all = heads;
+    const auto first = [&](Matrix& m) {
+      View<float, 3> v = m.heads_out(kHeads + 1);
+      v.extent[1] = kHeads;
+      return v;
+    };
+    ops::rms_norm_heads(ctx, first(heads), w.row(), 1e-3f);
+    for (index_t h = 0; h <= kHeads; ++h) {
+      View<const float, 2> head = all.in();
+      head.data += h * c, head.extent[1] = c;
+      Matrix expected = poisoned(kTokens, c);
+      ops::rms_norm(ctx, head, w.row(), 1e-3f, expected.out());
+      for (index_t t = 0; t < kTokens; ++t)
+        for (index_t i = 0; i < c; ++i) EXPECT_EQ(heads(t, h * c + i), h < kHeads ? expected(t, i) : head(t, i));
+    }
+    with_threads([&](Context& many) {
+      Matrix own = all;
+      ops::rms_norm_heads(many, first(own), w.row(), 1e-3f);
+      EXPECT_EQ(own.bits(), heads.bits());
+    });
+  }
+  const Matrix w = filled(1, 8), narrow = filled(1, 7), x = filled(2, 8);
+  Matrix out = filled(2, 8, {.seed = 5});
+  const auto before = out.bits();
+  TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "gamma", ops::rms_norm_heads(ctx, out.heads_out(1), narrow.row(), 1e-6f));
+  TESSERA_EXPECT_ERROR(Code::kBadArgument, "gamma", ops::rms_norm_heads(ctx, out.heads_out(1), {}, 1e-6f));
+  TESSERA_EXPECT_ERROR(Code::kBadArgument, "eps", ops::rms_norm_heads(ctx, out.heads_out(1), w.row(), -1.f));
+  TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "parameter", ops::add_rms_norm(ctx, x.in(), narrow.row(), 1e-6f, out.out()));
+  TESSERA_EXPECT_ERROR(Code::kBadArgument, "gamma", ops::add_rms_norm(ctx, x.in(), {}, 1e-6f, out.out()));
+  EXPECT_EQ(out.bits(), before);
+}
 TEST_P(Norm, AllFiniteFindsAnyOne) {
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   for (const index_t n : {0, 1, 15, 16, 17, 31, 33, 4095, 4097, 70000, 140001}) {

@@ -17,6 +17,7 @@ struct AttentionArgs {
   index_t window_left = -1, window_right = -1;
   std::vector<float> key_weights = {};  // empty: all 1
   View<const float, 2> distance_bias = {};
+  double softcap = 0;
   std::vector<std::int32_t> places = {};  // empty: key j at j, query i at i + Tk - Tq
 };
 
@@ -52,7 +53,8 @@ inline Result attention(const AttentionArgs& g, Result* probabilities = nullptr)
           const View<const float, 2>& bias = g.distance_bias;
           const double apart =
               bias.data ? double{bias(bias.extent[0] == 1 ? 0 : h, bias.extent[1] / 2 + place(j) - own)} : 0;
-          score[static_cast<std::size_t>(j)] = s * scale + apart + std::log(weight);
+          const double scaled = g.softcap > 0 ? g.softcap * std::tanh(s * scale / g.softcap) : s * scale;
+          score[static_cast<std::size_t>(j)] = scaled + apart + std::log(weight);
           top = std::max(top, score[static_cast<std::size_t>(j)]);
           size = std::max(size, m * std::fabs(scale) + std::fabs(apart));
         }

@@ -44,7 +44,7 @@ struct Problem {
     for (Matrix* m : {&of.q, &of.k, &of.v})
       for (float& x : m->memory) x = p.compute == DType::bf16 ? ref::rounded(x) : x;
     return ref::attention({of.q.heads(s.heads), of.k.heads(s.kv_heads), of.v.heads(s.kv_heads), s.cu_q, s.cu_k, p.scale,
-                           p.causal, p.window_left, p.window_right, weights, p.distance_bias, places},
+                           p.causal, p.window_left, p.window_right, weights, p.distance_bias, p.softcap, places},
                           probabilities);
   }
   index_t most_keys() const {
@@ -91,6 +91,8 @@ inline std::vector<ops::AttentionParams> params() {
              {.window_right = 17},
              {.causal = true, .window_left = 9},
              {.causal = true, .window_right = 4},
+             {.scale = 2.f, .causal = true, .softcap = 0.75f},
+             {.window_left = 7, .softcap = 30.f},
              {.window_left = std::numeric_limits<index_t>::max(), .window_right = std::numeric_limits<index_t>::max()}}) {
       p.compute = type;
       all.push_back(p);

@@ -91,6 +91,13 @@ inline std::vector<Job> row_jobs(Random& random) {
       rows("layer_norm",
            [=](Context& ctx, View<float, 2> out) { ops::layer_norm(ctx, x->in(), gamma->row(), beta->row(), 1e-6f, out); }),
       rows("rms_norm", [=](Context& ctx, View<float, 2> out) { ops::rms_norm(ctx, x->in(), gamma->row(), 1e-6f, out); }),
+      {"rms_norm of heads, and added",
+       [=](Context& ctx) {
+         Matrix out = *x;
+         ops::rms_norm_heads(ctx, out.heads_out(1), gamma->row(), 1e-3f);
+         ops::add_rms_norm(ctx, x->in(), gamma->row(), 1e-6f, out.out());
+         return out;
+       }},
       rows("l2_normalize", [=](Context& ctx, View<float, 2> out) { ops::l2_normalize(ctx, x->in(), out); }),
       rows("softmax", [=](Context&, View<float, 2> out) { ops::softmax(x->in(), out); }),
       rows("sigmoid", [=](Context&, View<float, 2> out) { ops::sigmoid(x->in(), out); }),
@@ -367,7 +374,8 @@ inline std::vector<Job> drawn_jobs(std::uint64_t seed) {
                         {.causal = true},
                         {.window_left = 4, .window_right = 3},
                         {.causal = true, .window_left = 20},
-                        {.window_right = 0}})
+                        {.window_right = 0},
+                        {.softcap = 1.5f}})
     for (const bool weighted : {false, true})
       for (const DType type : {DType::f32, DType::bf16}) {
         ops::AttentionParams of = p;

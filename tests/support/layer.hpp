@@ -13,6 +13,7 @@ namespace tessera::test {
 /// Which optional parameters a layer has.
 struct LayerParts {
   bool biases = true, scales = false;
+  bool head_norms = false, post_norms = false;  ///< of stacks of RMSNorm
 };
 
 /// Owns the tensors of one layer. Weights are O(1 / sqrt(fan in)); norms lie around 1, all else around 0.
@@ -34,6 +35,8 @@ class LayerData {
       if (c.glu) t.mlp_gate_bias = vector(c.mlp_width);
     }
     if (parts.scales) t.attention_scale = vector(c.channels, 0.5f), t.mlp_scale = vector(c.channels, 0.5f);
+    if (parts.head_norms) t.q_norm = vector(c.head_dim, 1.f), t.k_norm = vector(c.head_dim, 1.f);
+    if (parts.post_norms) t.attention_post_norm = vector(c.channels, 1.f), t.mlp_post_norm = vector(c.channels, 1.f);
   }
   LayerData(LayerData&&) = default;
 
@@ -53,6 +56,8 @@ class LayerData {
     w.attention_norm = {t.attention_norm, t.attention_norm_bias};
     w.mlp_norm = {t.mlp_norm, t.mlp_norm_bias};
     w.attention_scale = t.attention_scale, w.mlp_scale = t.mlp_scale;
+    w.q_norm = t.q_norm, w.k_norm = t.k_norm;
+    w.attention_post_norm = t.attention_post_norm, w.mlp_post_norm = t.mlp_post_norm;
     return w;
   }
   ref::Layer reference() const {

@@ -24,7 +24,8 @@ class StackData {
     for (index_t i = 0; i < c.layers; ++i) layers_.emplace_back(c.block, parts, seed + 10 + static_cast<std::uint64_t>(i));
   }
   Matrix& word() { return word_; }
-  bool has_distances() const { return config_.relative_buckets > 0; }
+  /// Whether it matters how far apart tokens stand.
+  bool has_distances() const { return config_.relative_buckets > 0 || !config_.kinds.empty(); }
 
   models::TransformerTensors tensors() const {
     models::TransformerTensors t;

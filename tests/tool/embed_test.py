@@ -6,7 +6,7 @@ import os
 import threading
 import unittest
 
-from toolkit import ST, TEXTS, ToolTest, integers, read_npy, read_safetensors, unit, write_safetensors
+from toolkit import GOLDENS, ST, TEXTS, ToolTest, integers, read_npy, read_safetensors, unit, write_safetensors
 
 MODELS = ("all_modes", "cls_dense_tanh", "max_vocab_txt", "mean_sqrt_len", "weighted_last_prompt")
 TOKENS = [json.loads(line) for line in (ST / "all_modes/tokens.jsonl").read_text().splitlines()]
@@ -143,6 +143,19 @@ class Options(ToolTest):
                 got = self.embed(ST / "all_modes", TEXTS, "--jsonl", "--pooling", pooling)
                 self.assertEqual(got.dim, 18)
                 self.all_close(got, [row[18 * at : 18 * at + 18] for row in self.golden("all_modes")])
+
+    def test_pooling_of_bare_decoders(self):
+        """As sentence-transformers has it: by the last token where that has seen all others."""
+        model = self.model(GOLDENS / "tiny_rotary/mistral_without_window")
+        (model / "vocab.txt").write_text("".join(w + "\n" for w in ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz"]))
+        self.file("in.txt", "a b c\nq\n")
+        rows = {p: self.embed(model, "in.txt", "--pooling", p) for p in ("mean", "last")}
+        self.assertNotEqual(rows["mean"], rows["last"])
+        self.assertEqual(self.embed(model, "in.txt"), rows["last"])
+        all_see_all = ["--attention", "all"]
+        self.assertEqual(self.embed(model, "in.txt", *all_see_all), self.embed(model, "in.txt", *all_see_all, "--pooling", "mean"))
+        self.change_config(model, architectures=["MistralModel"])
+        self.assertEqual(self.embed(model, "in.txt"), rows["mean"])
 
     def hidden(self, ids, layer):
         """The first token after so many layers, by tessera forward."""

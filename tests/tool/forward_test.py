@@ -4,7 +4,7 @@ import array
 import struct
 import unittest
 
-from toolkit import BERT, TOLERANCE, Tensor, ToolTest, integers, read_safetensors, worst_error, write_safetensors
+from toolkit import BERT, GOLDENS, TOLERANCE, Tensor, ToolTest, integers, read_safetensors, worst_error, write_safetensors
 
 FOLDERS = sorted(p.name for p in BERT.iterdir() if p.is_dir())
 KINDS = ("", "_positions", "_ids_only")
@@ -27,6 +27,17 @@ class ForwardTest(ToolTest):
                     for name in names:
                         self.assertEqual((got[name].dtype, got[name].shape), ("F32", want[name].shape))
                         self.assertLessEqual(worst_error(got[name].floats(), want[name].floats()), TOLERANCE, name)
+
+    def test_decoders_see_all_where_they_are_told_to(self):
+        folder = GOLDENS / "tiny_rotary/mistral_seeing_all"
+        inputs, want = folder / "inputs.safetensors", read_safetensors(folder / "outputs.safetensors")["last_hidden_state"].floats()
+        model = self.model(folder)
+        error = lambda *args: worst_error(self.forward(model, inputs, *args)["last_hidden_state"].floats(), want)
+        self.assertLessEqual(error(), TOLERANCE)
+        self.change_config(model, is_causal=None)
+        self.assertGreater(error(), 0.1)
+        self.assertLessEqual(error("--attention", "all"), TOLERANCE)
+        self.mistake(4, "forward", "--model", BERT / "plain_h20", BERT / "plain_h20/inputs.safetensors", "x", "--attention", "causal", says=["bert", "causal"])
 
     def layers(self, folder):
         return sum(n.startswith("hidden_states.") for n in read_safetensors(BERT / folder / "outputs.safetensors")) - 1

@@ -5,7 +5,7 @@ import re
 import shutil
 import unittest
 
-from toolkit import BERT, ST, Tensor, ToolTest, floats, read_safetensors, write_safetensors
+from toolkit import BERT, GOLDENS, ST, Tensor, ToolTest, floats, read_safetensors, write_safetensors
 
 
 def parameters(weights, leave_out):
@@ -44,6 +44,12 @@ class InspectTest(ToolTest):
                     done = self.tool("inspect", folder)
                     self.assertIn("architecture: bert, ", done.stdout)
                     self.assertEqual(done.stderr, "")
+
+    def test_decoders(self):
+        shown = self.tool("inspect", GOLDENS / "tiny_rotary/gemma3").stdout
+        self.assertIn("architecture: gemma3_text, 3 layers, 24 channels, 4 heads of 6, mlp 27\n", shown)
+        self.assertIn("attention: causal, 2 heads of keys, in 2 layers a token sees those from 3 before it to 0 behind it, rotary positions\n", shown)
+        self.assertIn("in 2 layers a token sees those from 4 before it to 4 behind it", self.tool("inspect", GOLDENS / "tiny_rotary/modernbert").stdout)
 
     def test_without_a_tokenizer(self):
         """Enough for forward and bench."""

@@ -44,11 +44,13 @@ inline PaddedBatch::PaddedBatch(const TransformerConfig& config, View<const std:
   std::vector<std::int32_t> counted(static_cast<std::size_t>(columns_));
   for (index_t b = 0; b < ids.extent[0]; ++b) {
     default_positions(config, ids[b], counted.data());
+    const std::size_t first = ids_.size();
     for (index_t t = 0; t < columns_; ++t) {
       if (mask.data && mask(b, t) == 0) continue;
+      const index_t own = config.counts_masked ? t : static_cast<index_t>(ids_.size() - first);
       ids_.push_back(ids(b, t));
       segments_.push_back(segments.data ? segments(b, t) : 0);
-      positions_.push_back(positions.data ? positions(b, t) : counted[static_cast<std::size_t>(t)]);
+      positions_.push_back(positions.data ? positions(b, t) : counted[static_cast<std::size_t>(own)]);
       columns_of_.push_back(static_cast<std::int32_t>(t));
       place_.push_back(b * columns_ + t);
     }

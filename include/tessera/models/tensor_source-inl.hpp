@@ -112,6 +112,20 @@ inline WeightView TensorSource::matrix(std::initializer_list<const char*> names)
   return weight(v, name, v.extent[0], v.extent[1]);
 }
 
+inline WeightView TensorSource::turned(std::initializer_list<const char*> names) {
+  std::string name;
+  const AnyView& v = required(names, name);
+  detail::expect_rank(v, name, 2);
+  const index_t k = v.extent[0], n = v.extent[1];
+  const float* const from = floats(v, name, false);
+  auto* const to = passing_.emplace_back(static_cast<std::size_t>(v.size()) * sizeof(float)).as<float>();
+  for (index_t i = 0; i < k; ++i)
+    for (index_t j = 0; j < n; ++j) to[j * k + i] = from[i * n + j];
+  WeightView w(View<const float, 2>(to, n, k));
+  w.packed = packed_;
+  return w;
+}
+
 inline WeightView TensorSource::by_first(std::initializer_list<const char*> names) {
   std::string name;
   const AnyView& v = required(names, name);

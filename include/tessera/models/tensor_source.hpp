@@ -3,6 +3,7 @@
 #include <initializer_list>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ struct LoadOptions {
   /// What matrices are packed as: f32, or bf16 or int8, for which the inputs of linear layers are rounded too (see
   /// ops::linear) and attention multiplies in bf16; embeddings, norms, biases and the residual stream stay f32.
   DType weights = DType::f32;
+  /// Of decoders: whether a token sees only those before it, whatever the folder says. Other models are refused it.
+  std::optional<bool> causal = {};
 };
 
 /// Reads named tensors of one checkpoint: matrices to be packed as they stand in the file, the rest as f32. An f32 tensor is
@@ -49,6 +52,8 @@ class TensorSource {
   /// The tensor of the first of these names (without prefix) that exists, for ops::pack_weight. \throws Error kNotFound
   /// naming all of them, kShapeMismatch for another rank, kUnsupported for another element type, kNonFinite.
   WeightView matrix(std::initializer_list<const char*> names);
+  /// The same of one that lies as [in, out]: turned in memory, until release(), and kept in no store.
+  WeightView turned(std::initializer_list<const char*> names);
   /// A tensor of any rank as such a matrix, the first extent by the rest: a convolution's weight.
   WeightView by_first(std::initializer_list<const char*> names);
   /// A tensor of any rank, the rest by the last extent: tokens and tables, whose leading extents of 1 mean nothing.

@@ -30,6 +30,14 @@ inline std::optional<io::Json> read_limits(const io::ModelFolder& folder, const 
   return std::nullopt;
 }
 
+/// Whether a folder without modules is of a causal language model, whose last token has seen all others: what
+/// sentence-transformers goes by, and mean pooling otherwise.
+inline bool embeds_by_last_token(const io::Json& config, const TextModel& model) {
+  const io::Json& names = io::member(config, "architectures");
+  return model.transformer->config().block.attention.causal && names.is_array() && !names.empty() && names[0].is_string() &&
+         names[0].get_ref<const std::string&>().ends_with("ForCausalLM");
+}
+
 /// Tokens that a text is cut to by what the folder says, of `most` that the model has positions for.
 inline index_t length_limit(const io::ModelFolder& folder, const std::optional<io::Json>& limits, index_t most) {
   index_t length = most;
@@ -97,6 +105,7 @@ inline void TextEncoder::read_modules(Context& ctx, const io::ModelFolder& folde
         return text::Tokenizer::load(inner.root(), text_options);
       });
   model_ = load_text_model(ctx, inner, options);
+  if (!folder.has("modules.json") && detail::embeds_by_last_token(inner.config(), model_)) pooling_ = {ops::Pooling::last};
   if (folder.has("modules.json")) model_.head.reset();  // the modules say what follows the stack
   tokenizer_ = std::make_unique<text::Tokenizer>(tokenizer.get());
   if (model_.head && model_.head->pad >= 0) {

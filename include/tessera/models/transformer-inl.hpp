@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <optional>
 
+#include <tessera/core/fp_mode.hpp>
+#include <tessera/models/token_groups.hpp>
 #include <tessera/models/transformer.hpp>
 #include <tessera/ops/distance_bias.hpp>
 #include <tessera/ops/embed-inl.hpp>  // its check, which compiled builds do not declare elsewhere
@@ -51,6 +53,42 @@ inline View<const float, 1> Transformer::keep_joined(const char* what, index_t l
   return View<const float, 1>(vectors_.back().data(), total);
 }
 
+// An absent norm stays absent; a layer norm without shifts gets zeros.
+inline ops::NormWeights Transformer::keep_norm(const char* what, index_t layer, View<const float, 1> gamma,
+                                               View<const float, 1> beta, index_t n) {
+  ops::NormWeights w;
+  w.gamma = keep(what, layer, gamma, n);
+  if (!w.gamma.data) return w;
+  if (config_.norms_from_one) {
+    const FpModeScope mode;
+    for (float& g : vectors_.back()) g += 1.f;
+  }
+  w.beta = keep((std::string(what) + " bias").c_str(), layer, beta, n);
+  if (!w.beta.data && config_.block.norm == ops::NormKind::layer_norm)
+    w.beta = View<const float, 1>(vectors_.emplace_back(static_cast<std::size_t>(n), 0.f).data(), n);
+  return w;
+}
+
+inline void Transformer::check_kinds() const {
+  const auto fits = [&](const RotaryAngles& a) {
+    const auto half = static_cast<index_t>(a.frequencies.size());
+    return 2 * half <= config_.block.head_dim && a.scale > 0.f && a.scale < __builtin_inff() && a.most_places >= 0 &&
+           (a.long_frequencies.empty() || a.long_frequencies.size() == a.frequencies.size());
+  };
+  bool good = config_.kinds.size() < 16 &&
+              (config_.kind_of.empty() || static_cast<index_t>(config_.kind_of.size()) == config_.layers);
+  for (const LayerKind& kind : config_.kinds) good = good && fits(kind.rotary);
+  for (const unsigned char kind : config_.kind_of) good = good && kind < config_.kinds.size();
+  if (!good)
+    throw Error(Code::kBadArgument, "transformer: a layer of a kind that there is not, or rotary angles that no head has");
+}
+
+// Null where all layers are as the block says.
+inline const LayerKind* Transformer::kind_of(index_t layer) const noexcept {
+  if (config_.kinds.empty()) return nullptr;
+  return &config_.kinds[config_.kind_of.empty() ? 0 : config_.kind_of[static_cast<std::size_t>(layer)]];
+}
+
 inline Transformer::Transformer(Context& ctx, const TransformerConfig& config, const TransformerTensors& t)
     : config_(config), tables_(t.tables), keep_alive_(t.keep_alive) {
   const auto& b = config_.block;
@@ -59,15 +97,14 @@ inline Transformer::Transformer(Context& ctx, const TransformerConfig& config, c
       config_.layers < 0)
     throw Error(Code::kBadArgument,
                 "transformer: channels, heads, head_dim and mlp_width must be positive, and heads a multiple of kv_heads");
+  check_kinds();
   const index_t e = config_.embedding_width > 0 ? config_.embedding_width : c;
   if (config_.vocab_size > 0) detail::expect_matrix("word embeddings", -1, tables_.word, config_.vocab_size, e);
   if (config_.max_positions > 0)
     detail::expect_matrix("position embeddings", -1, tables_.position, config_.max_positions, e);
   if (config_.segment_types > 0) detail::expect_matrix("segment embeddings", -1, tables_.segment, config_.segment_types, e);
   parameters_ = (config_.vocab_size + config_.max_positions + config_.segment_types) * e;
-  if (config_.embedding_norm)
-    embedding_norm_ = {keep("embedding norm", -1, t.embedding_norm, e),
-                       keep("embedding norm bias", -1, t.embedding_norm_bias, e)};
+  if (config_.embedding_norm) embedding_norm_ = keep_norm("embedding norm", -1, t.embedding_norm, t.embedding_norm_bias, e);
   if (config_.embedding_width > 0) {
     detail::expect_matrix("embedding projection", -1, t.embedding_projection, c, e);
     embedding_projection_ = {ops::pack_weight(ctx, t.embedding_projection),
@@ -81,8 +118,7 @@ inline Transformer::Transformer(Context& ctx, const TransformerConfig& config, c
                                           config_.relative_buckets, b.heads);
     (void)ops::relative_bucket(0, config_.relative_buckets, config_.relative_max_distance);  // refuses sizes that are none
   }
-  if (config_.final_norm)
-    final_norm_ = {keep("final norm", -1, t.final_norm, c), keep("final norm bias", -1, t.final_norm_bias, c)};
+  if (config_.final_norm) final_norm_ = keep_norm("final norm", -1, t.final_norm, t.final_norm_bias, c);
   blocks_.resize(static_cast<std::size_t>(config_.layers));
   for (index_t layer = 0; layer < config_.layers; ++layer) {
     const LayerTensors tensors = t.layer(layer);
@@ -116,9 +152,12 @@ inline void Transformer::pack_layer(Context& ctx, const LayerTensors& t, index_t
     w.mlp_in = {ops::pack_weight(ctx, up), keep("mlp in bias", layer, t.mlp_in_bias, f)};
   }
   w.mlp_out = {ops::pack_weight(ctx, matrix("mlp out", t.mlp_out, c, f)), keep("mlp out bias", layer, t.mlp_out_bias, c)};
-  w.attention_norm = {keep("attention norm", layer, t.attention_norm, c),
-                      keep("attention norm bias", layer, t.attention_norm_bias, c)};
-  w.mlp_norm = {keep("mlp norm", layer, t.mlp_norm, c), keep("mlp norm bias", layer, t.mlp_norm_bias, c)};
+  w.attention_norm = keep_norm("attention norm", layer, t.attention_norm, t.attention_norm_bias, c);
+  w.mlp_norm = keep_norm("mlp norm", layer, t.mlp_norm, t.mlp_norm_bias, c);
+  w.attention_post_norm = keep_norm("attention post norm", layer, t.attention_post_norm, {}, c).gamma;
+  w.mlp_post_norm = keep_norm("mlp post norm", layer, t.mlp_post_norm, {}, c).gamma;
+  w.q_norm = keep_norm("query norm", layer, t.q_norm, {}, b.head_dim).gamma;
+  w.k_norm = keep_norm("key norm", layer, t.k_norm, {}, b.head_dim).gamma;
   w.attention_scale = keep("attention scale", layer, t.attention_scale, c);
   w.mlp_scale = keep("mlp scale", layer, t.mlp_scale, c);
 }
@@ -160,65 +199,16 @@ inline std::size_t Transformer::scratch(Context& ctx, index_t tokens, index_t ma
   return a.peak() + largest;
 }
 
-namespace detail {
-
-/// Sequences [begin, end) of a ragged batch.
-struct SequenceGroup {
-  index_t begin, end, tokens;
-};
-
-/// Whole sequences of about `target` tokens a group, the longest group first, so that the last one claimed is short.
-inline std::vector<SequenceGroup> token_groups(const RaggedBatch& batch, index_t target) {
-  std::vector<SequenceGroup> groups;
-  const auto close = [&](index_t begin, index_t end) {
-    groups.push_back({begin, end, batch.begin(end) - batch.begin(begin)});
-    return end;
-  };
-  index_t first = 0;
-  for (index_t b = 1; b < batch.sequences(); ++b)
-    // Closed where that leaves the group nearer to its target than taking one more would.
-    if (batch.begin(b) - batch.begin(first) + batch.length(b) / 2 >= target) first = close(first, b);
-  close(first, batch.sequences());
-  std::sort(groups.begin(), groups.end(), [](const SequenceGroup& a, const SequenceGroup& b) {
-    return a.tokens != b.tokens ? a.tokens > b.tokens : a.begin < b.begin;
-  });
-  return groups;
-}
-
-/// Tokens on the busiest lane when lanes claim the groups in order.
-inline index_t busiest_lane(const std::vector<SequenceGroup>& groups, int lanes) {
-  std::vector<index_t> load(static_cast<std::size_t>(lanes), 0);
-  for (const auto& g : groups) *std::min_element(load.begin(), load.end()) += g.tokens;
-  return *std::max_element(load.begin(), load.end());
-}
-
-/// The groups that keep all lanes busy longest: of at most 256 tokens where the sequences allow it (their activations then
-/// stay in a core's cache), and of at least 96 (below, weights are read too often for what is done with them).
-inline std::vector<SequenceGroup> balanced_groups(const RaggedBatch& batch, int lanes, index_t& busiest) {
-  constexpr index_t kMost = 256, kLeast = 96;
-  const index_t tokens = batch.tokens();
-  std::vector<SequenceGroup> best;
-  busiest = 2 * tokens;
-  for (index_t rounds = (tokens + kMost * lanes - 1) / (kMost * lanes); best.empty() || tokens >= rounds * lanes * kLeast;
-       ++rounds) {
-    auto groups = token_groups(batch, (tokens + rounds * lanes - 1) / (rounds * lanes));
-    const index_t load = busiest_lane(groups, lanes);
-    if (load < busiest - busiest / 100) best = std::move(groups), busiest = load;
-    if (busiest * lanes <= tokens + tokens / 100) break;
-  }
-  return best;
-}
-
-}  // namespace detail
-
 inline void Transformer::forward(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& o) const {
-  run(ctx, {in, out, o, nullptr, {}});
+  run(ctx, {in, out, o, nullptr, {}, {}, {}});
 }
 
 inline MergedTokens Transformer::forward_merged(Context& ctx, const TokenInputs& in, View<float, 2> out,
                                                 const TokenMerging& merging, const ForwardOptions& o) const {
   const auto& a = config_.block.attention;
-  if (a.causal || a.window_left >= 0 || a.window_right >= 0 || config_.relative_buckets > 0)
+  const bool windows = std::any_of(config_.kinds.begin(), config_.kinds.end(),
+                                   [](const LayerKind& k) { return k.window_left >= 0 || k.window_right >= 0; });
+  if (a.causal || a.window_left >= 0 || a.window_right >= 0 || windows || config_.relative_buckets > 0)
     throw Error(Code::kUnsupported,
                 "token merging: causal and windowed attention and biases by distance need the places of all tokens");
   in.batch.check();
@@ -231,7 +221,7 @@ inline MergedTokens Transformer::forward_merged(Context& ctx, const TokenInputs&
                          std::vector<std::int32_t>(tokens));
   const std::vector<index_t> none(static_cast<std::size_t>(sequences));
   Merge merge{merging, result, none, none, &detail::MergingGroup::step};
-  run(ctx, {in, out, o, &merge, {}});
+  run(ctx, {in, out, o, &merge, {}, {}, {}});
   // Every group of sequences has left its rows where its tokens began.
   result.cu_seqlens.assign(1, 0);
   for (index_t b = 0; b < sequences; ++b) {
@@ -263,6 +253,20 @@ inline std::vector<float> Transformer::distance_bias(const RaggedBatch& batch) c
   return bias;
 }
 
+// Of all tokens, as given or by default.
+inline std::vector<std::int32_t> Transformer::positions(const TokenInputs& in) const {
+  const index_t tokens = in.batch.tokens();
+  std::vector<std::int32_t> positions(static_cast<std::size_t>(tokens));
+  const auto given = in.batch.positions.data ? in.batch.positions[0] : View<const std::int32_t, 1>();
+  for (index_t t = 0; given.data && t < tokens; ++t) positions[static_cast<std::size_t>(t)] = given(t);
+  for (index_t b = 0; !given.data && b < in.batch.sequences(); ++b)
+    default_positions(config_,
+                      in.embed ? View<const std::int32_t, 1>(nullptr, in.batch.length(b))
+                               : in.ids.slice(in.batch.begin(b), in.batch.begin(b + 1)),
+                      positions.data() + in.batch.begin(b));
+  return positions;
+}
+
 inline void Transformer::run(Context& ctx, Pass pass) const {
   const TokenInputs& in = pass.in;
   const View<float, 2> out = pass.out;
@@ -276,6 +280,10 @@ inline void Transformer::run(Context& ctx, Pass pass) const {
   if (!in.embed && tables_.word.data)  // here, since a group's own check counts tokens from its own first
     ops::detail::check_indices("ids", in.ids, tokens, tables_.word.extent[0]);
   pass.distance_bias = distance_bias(in.batch);
+  pass.positions = positions(in);
+  std::vector<const RotaryAngles*> angles;
+  for (const LayerKind& kind : config_.kinds) angles.push_back(&kind.rotary);
+  pass.rotary = RotaryTables(angles, in.batch, View<const std::int32_t, 1>(pass.positions.data(), tokens));
   // Groups of whole sequences go through the whole stack on one thread each, without a barrier, their activations in that
   // core's cache. Where the groups would leave a thread waiting, all threads share each operation instead. Same bits.
   const bool watched = pass.options.taps || pass.options.attention.run || pass.options.between;
@@ -297,7 +305,7 @@ inline void Transformer::run(Context& ctx, Pass pass) const {
 }
 
 inline void Transformer::run_group(Context& ctx, const Pass& pass, index_t b0, index_t b1) const {
-  const auto& [in, out, o, merge, bias] = pass;
+  const auto& [in, out, o, merge, bias, all_positions, rotary] = pass;
   const index_t t0 = in.batch.begin(b0), tokens = in.batch.begin(b1) - t0, sequences = b1 - b0;
   RaggedBatch batch;
   index_t longest = 0;
@@ -311,13 +319,7 @@ inline void Transformer::run_group(Context& ctx, const Pass& pass, index_t b0, i
   std::int32_t* positions = arena.carve<std::int32_t>(tokens);
   for (index_t b = b0; b <= b1; ++b) cu[b - b0] = in.batch.begin(b) - t0;
   batch.cu_seqlens = View<const index_t, 1>(cu, sequences + 1);
-  const auto given = in.batch.positions.data ? in.batch.positions[0].slice(t0, t0 + tokens) : View<const std::int32_t, 1>();
-  for (index_t t = 0; given.data && t < tokens; ++t) positions[t] = given(t);
-  for (index_t b = b0; !given.data && b < b1; ++b)
-    default_positions(config_,
-                      in.embed ? View<const std::int32_t, 1>(nullptr, in.batch.length(b))
-                               : in.ids.slice(in.batch.begin(b), in.batch.begin(b + 1)),
-                      positions + cu[b - b0]);
+  std::copy_n(all_positions.begin() + t0, tokens, positions);
   batch.positions = View<const std::int32_t, 2>(positions, 1, tokens);
   if (in.batch.columns.data) batch.columns = in.batch.columns.slice(t0, t0 + tokens);
   if (in.batch.segment_ids.data) batch.segment_ids = in.batch.segment_ids.slice(t0, t0 + tokens);
@@ -329,6 +331,8 @@ inline void Transformer::run_group(Context& ctx, const Pass& pass, index_t b0, i
   if (config_.embedding_norm) ops::block_norm(ctx, config_.block, embedding_norm_, embedded, embedded);
   if (projects) ops::linear(ctx, embedded, embedding_projection_.weight, {.bias = embedding_projection_.bias}, x);
   ops::tap(o.taps, -1, "embeddings", x);
+  // From here on positions are for turning alone.
+  if (!rotary.empty()) std::copy_n(rotary.rows().begin() + t0, tokens, positions);
   const index_t layers = o.layers < 0 || o.layers > config_.layers ? config_.layers : o.layers;
   std::optional<detail::MergingGroup> merger;
   if (merge) {
@@ -341,12 +345,17 @@ inline void Transformer::run_group(Context& ctx, const Pass& pass, index_t b0, i
         View<const float, 2>(bias.data(), config_.block.heads, static_cast<index_t>(bias.size()) / config_.block.heads);
   for (index_t layer = 0; layer < layers; ++layer) {
     const ops::BlockWeights& w = blocks_[static_cast<std::size_t>(layer)];
+    ops::BlockConfig block = config_.block;
     ops::BlockOptions options{o.taps, layer, o.attention, distances, in.rotary, {}};
+    if (const LayerKind* kind = kind_of(layer)) {
+      block.attention.window_left = kind->window_left, block.attention.window_right = kind->window_right;
+      if (!rotary.empty()) options.rotary = rotary.of(static_cast<std::size_t>(kind - config_.kinds.data()));
+    }
     if (merger) options.qkv = merger->qkv(x.extent[0]);
-    ops::attention_half(ctx, config_.block, w, batch, x, options);
+    ops::attention_half(ctx, block, w, batch, x, options);
     if (o.between) o.between(o.between_state, ctx, layer, batch, x);
     if (merger) x = ((*merger).*merge->step)(ctx, layer, batch, cu, positions, x);
-    ops::mlp_half(ctx, config_.block, w, batch, x, options);
+    ops::mlp_half(ctx, block, w, batch, x, options);
   }
   if (config_.final_norm) ops::block_norm(ctx, config_.block, final_norm_, x, x);
   ops::tap(o.taps, -1, "last_hidden_state", x);

@@ -5,11 +5,18 @@
 #include <string>
 #include <vector>
 
+#include <tessera/models/rotary_angles.hpp>
 #include <tessera/models/token_merging.hpp>
 #include <tessera/ops/block.hpp>
 #include <tessera/ops/embed.hpp>
 
 namespace tessera::models {
+
+/// What the layers of one kind have of their own, in stacks whose layers are of several.
+struct LayerKind {
+  index_t window_left = -1, window_right = -1;  ///< places before and after its own that a token sees; -1: all
+  RotaryAngles rotary = {};
+};
 
 /// The shape of a stack. What a family does not have stays at its default.
 struct TransformerConfig {
@@ -22,11 +29,15 @@ struct TransformerConfig {
   /// A token that is not counted: it stands at first_position - 1, and the next ones as if it were not there (RoBERTa's
   /// padding, which a text may contain). Negative: none.
   std::int32_t uncounted_token = -1;
+  bool counts_masked = true;     ///< default positions count the tokens that a mask leaves out (not so in OPT)
   index_t embedding_width = 0;   ///< of the tables and their norm, where a projection to C follows (ELECTRA); 0: C
   index_t relative_buckets = 0;  ///< rows of a table of biases by distance, which all layers share (T5, MPNet); 0: none
-  index_t relative_max_distance = 128;  ///< the first distance of the last bucket: ops/distance_bias.hpp
-  bool embedding_norm = false;          ///< normalises the sum of the embeddings (BERT)
-  bool final_norm = false;              ///< normalises after the last layer (pre-norm stacks)
+  index_t relative_max_distance = 128;      ///< the first distance of the last bucket: ops/distance_bias.hpp
+  std::vector<LayerKind> kinds = {};        ///< empty: all layers are as `block` says, and nothing turns
+  std::vector<unsigned char> kind_of = {};  ///< [layers] which of the kinds a layer is; empty: the first
+  bool norms_from_one = false;              ///< checkpoints hold the weights of norms less 1 (Gemma)
+  bool embedding_norm = false;              ///< normalises the sum of the embeddings (BERT)
+  bool final_norm = false;                  ///< normalises after the last layer (pre-norm stacks)
 };
 
 /// Unpacked tensors of one layer, row-major (out, in) as in checkpoints; matrices f32, f16 or bf16, vectors f32. Borrowed
@@ -36,6 +47,7 @@ struct LayerTensors {
   View<const float, 1> q_bias, k_bias, v_bias, attention_out_bias, mlp_in_bias, mlp_gate_bias, mlp_out_bias;
   View<const float, 1> attention_norm, attention_norm_bias, mlp_norm, mlp_norm_bias;
   View<const float, 1> attention_scale, mlp_scale;
+  View<const float, 1> attention_post_norm, mlp_post_norm, q_norm, k_norm;  ///< as ops::BlockWeights has them
 };
 
 /// The rest of the stack. `tables` are read in place for as long as the model lives: keep_alive holds their memory.
@@ -56,7 +68,8 @@ void default_positions(const TransformerConfig& config, View<const std::int32_t,
 struct TokenInputs {
   View<const std::int32_t, 1> ids = {};  ///< [sum T]; not read where embed is given
   RaggedBatch batch = {};
-  ops::Rotary rotary = {};  ///< turns queries and keys of every layer, by the positions of the batch
+  /// Turns queries and keys of every layer by the positions of the batch, where the stack's own kinds do not.
+  ops::Rotary rotary = {};
   /// Makes the tokens of sequences [b0, b1) in place of the tables: fills x [their tokens, C]. Called once a group of
   /// sequences, by several threads at a time, each with a context of its own, with nothing carved from its arena.
   std::function<void(Context& ctx, index_t b0, index_t b1, View<float, 2> x)> embed = {};
@@ -105,14 +118,18 @@ class Transformer {
   void forward(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& options = {}) const;
   /// The same with tokens merged or dropped on the way: out begins with the rows that are left, packed end to end; the rest
   /// of it is unspecified.
-  /// \throws Error kUnsupported for a stack whose attention depends on places: causal or windowed.
+  /// \throws Error kUnsupported for a stack whose attention depends on places: causal, windowed or biased by distance.
   MergedTokens forward_merged(Context& ctx, const TokenInputs& in, View<float, 2> out, const TokenMerging& merging,
                               const ForwardOptions& options = {}) const;
 
  private:
+  ops::NormWeights keep_norm(const char* what, index_t layer, View<const float, 1> gamma, View<const float, 1> beta,
+                             index_t n);
   View<const float, 1> keep(const char* what, index_t layer, View<const float, 1> v, index_t n);
   View<const float, 1> keep_joined(const char* what, index_t layer, const View<const float, 1>* parts, const index_t* n,
                                    int count);
+  void check_kinds() const;
+  const LayerKind* kind_of(index_t layer) const noexcept;
   void pack_layer(Context& ctx, const LayerTensors& t, index_t layer);
   struct Merge {  // what runs beside forward() when tokens merge
     const TokenMerging& merging;
@@ -126,11 +143,14 @@ class Transformer {
     View<float, 2> out;
     const ForwardOptions& options;
     Merge* merge;
-    std::vector<float> distance_bias;  // [H, its columns]
+    std::vector<float> distance_bias;     // [H, its columns]
+    std::vector<std::int32_t> positions;  // [sum T], and
+    RotaryTables rotary;                  // what they turn by, where the stack has that
   };
   void run(Context& ctx, Pass pass) const;
   void run_group(Context& ctx, const Pass& pass, index_t b0, index_t b1) const;
   std::vector<float> distance_bias(const RaggedBatch& batch) const;
+  std::vector<std::int32_t> positions(const TokenInputs& in) const;
   std::size_t scratch(Context& ctx, index_t tokens, index_t max_length, bool merging) const;
 
   TransformerConfig config_;

@@ -8,7 +8,6 @@ namespace detail {
 
 inline void refuse_unsupported(const AttentionParams& p) {
   constexpr const char* kOp = "attention";
-  if (p.softcap != 0.f) fail(Code::kUnsupported, kOp, "softcap is not available on the cpu backend yet");
   if (p.mask.data) fail(Code::kUnsupported, kOp, "dense masks are not available on the cpu backend yet");
   if (p.blocks.data) fail(Code::kUnsupported, kOp, "block masks are not available on the cpu backend yet");
   if (p.bias.data) fail(Code::kUnsupported, kOp, "additive bias is not available on the cpu backend yet");
@@ -88,6 +87,8 @@ inline void attention(Context& ctx, View<const float, 3> q, View<const float, 3>
     fail(Code::kShapeMismatch, kOp, "query heads must be a positive multiple of key heads");
   if (!(p.scale >= 0.f && p.scale < __builtin_inff()))
     fail(Code::kBadArgument, kOp, "scale must be positive and finite, or 0 for 1 / sqrt(D)");
+  if (!(p.softcap >= 0.f && p.softcap < __builtin_inff()))
+    fail(Code::kBadArgument, kOp, "softcap must be positive and finite, or 0 for none");
   expect_rows(kOp, q), expect_rows(kOp, k), expect_rows(kOp, v), expect_rows(kOp, out);
   expect_offsets(kOp, "rows of q", cu_q, q.extent[0]);
   expect_offsets(kOp, "rows of k", cu_k, k.extent[0]);
@@ -109,7 +110,7 @@ inline void attention(Context& ctx, View<const float, 3> q, View<const float, 3>
   kernels::AttentionArgs shared{};
   shared.ldq = q.stride[0], shared.ldk = k.stride[0], shared.ldv = v.stride[0], shared.ldo = out.stride[0];
   shared.d = d, shared.dv = dv;
-  shared.scale = p.scale;
+  shared.scale = p.scale, shared.softcap = p.softcap;
   // A wider window is none; and then no sum of places overflows.
   const index_t most = p.places.data ? index_t{1} << 33 : q.extent[0] + k.extent[0];
   shared.causal = p.causal, shared.window_left = p.window_left > most ? -1 : p.window_left;

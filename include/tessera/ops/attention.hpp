@@ -10,7 +10,7 @@ struct AttentionParams {
   bool causal = false;                      ///< query i sees keys up to i + Tk - Tq
   index_t window_left = -1;                 ///< keys before its own that a query sees; -1: all
   index_t window_right = -1;                ///< keys after
-  float softcap = 0.f;                      ///< 0: none; else cap * tanh(score / cap)
+  float softcap = 0.f;                      ///< 0: none; else scaled scores become cap * tanh(score / cap), before any bias
   View<const std::uint8_t, 2> mask = {};    ///< [sum Tq, max Tk], 0: hidden
   View<const std::int32_t, 1> blocks = {};  ///< [sum Tk] block of each key: queries see their own block and earlier ones
   View<const float, 3> bias = {};           ///< [H or 1, Tq, Tk], added to scores, the same for every sequence

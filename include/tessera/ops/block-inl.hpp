@@ -26,9 +26,14 @@ struct MlpHalfScratch {
   }
 };
 
-/// x <- norm(x + s * linear(in)) or x + s * linear(in).
+/// x <- norm(x + s * linear(in)), x + s * linear(in) or x + post(s * linear(in)), the last by way of `room` [T, C].
 inline void residual_linear(Context& ctx, const BlockConfig& c, const LinearWeights& w, View<const float, 1> scale,
-                            const NormWeights& norm, View<const float, 2> in, View<float, 2> x) {
+                            const NormWeights& norm, View<const float, 1> post, View<const float, 2> in, View<float, 2> room,
+                            View<float, 2> x) {
+  if (c.pre_norm && post.data) {
+    linear(ctx, in, w.weight, {.bias = w.bias, .channel_scale = scale}, room);
+    return add_rms_norm(ctx, room, post, c.eps, x);
+  }
   linear(ctx, in, w.weight, {.bias = w.bias, .channel_scale = scale, .residual = x}, x);
   if (!c.pre_norm) block_norm(ctx, c, norm, x, x);
 }
@@ -55,12 +60,14 @@ inline void attention_half(Context& ctx, const BlockConfig& c, const BlockWeight
   detail::AttentionHalfScratch s(ctx.arena(), c, x.extent[0]);
   if (o.qkv.data) s.qkv = o.qkv;
   View<const float, 2> in = x;
-  if (c.pre_norm) {
+  if (c.pre_norm && w.attention_norm.gamma.data) {
     block_norm(ctx, c, w.attention_norm, x, s.normed);
     in = s.normed;
   }
   linear(ctx, in, w.qkv.weight, {.bias = w.qkv.bias}, s.qkv);
   tap(o.taps, o.layer, "attention.qkv", s.qkv);
+  if (w.q_norm.data) rms_norm_heads(ctx, heads_of(s.qkv, 0, c.heads, c.head_dim), w.q_norm, c.eps);
+  if (w.k_norm.data) rms_norm_heads(ctx, heads_of(s.qkv, c.heads, c.kv_heads, c.head_dim), w.k_norm, c.eps);
   if (o.rotary.cos.data) {
     if (!batch.positions.data) detail::fail(Code::kBadArgument, "attention_half", "rotary without positions");
     rotary(ctx, heads_of(s.qkv, 0, c.heads + c.kv_heads, c.head_dim), o.rotary, batch.positions[0]);
@@ -79,7 +86,8 @@ inline void attention_half(Context& ctx, const BlockConfig& c, const BlockWeight
   else
     attention(ctx, q, k, v, batch.cu_seqlens, batch.cu_seqlens, params, out);
   tap(o.taps, o.layer, "attention.context", s.context);
-  detail::residual_linear(ctx, c, w.attention_out, w.attention_scale, w.attention_norm, s.context, x);
+  detail::residual_linear(ctx, c, w.attention_out, w.attention_scale, w.attention_norm, w.attention_post_norm, s.context,
+                          s.normed, x);
   tap(o.taps, o.layer, "attention.output", x);
 }
 
@@ -88,13 +96,13 @@ inline void mlp_half(Context& ctx, const BlockConfig& c, const BlockWeights& w, 
   const ArenaScope scope(ctx.arena());
   const detail::MlpHalfScratch s(ctx.arena(), c, x.extent[0]);
   View<const float, 2> in = x;
-  if (c.pre_norm) {
+  if (c.pre_norm && w.mlp_norm.gamma.data) {
     block_norm(ctx, c, w.mlp_norm, x, s.normed);
     in = s.normed;
   }
   linear(ctx, in, w.mlp_in.weight, {.bias = w.mlp_in.bias, .act = c.act, .glu = c.glu}, s.hidden);
   tap(o.taps, o.layer, "mlp.hidden", s.hidden);
-  detail::residual_linear(ctx, c, w.mlp_out, w.mlp_scale, w.mlp_norm, s.hidden, x);
+  detail::residual_linear(ctx, c, w.mlp_out, w.mlp_scale, w.mlp_norm, w.mlp_post_norm, s.hidden, s.normed, x);
   tap(o.taps, o.layer, "output", x);
 }
 

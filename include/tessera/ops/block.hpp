@@ -37,7 +37,10 @@ struct BlockConfig {
 };
 
 struct BlockWeights {
-  NormWeights attention_norm, mlp_norm;
+  NormWeights attention_norm, mlp_norm;  ///< of a pre-norm half; without gamma: none (ModernBERT's first)
+  /// [C] a second norm of a pre-norm half, of what it adds to x (Gemma 2), or empty. RMSNorm.
+  View<const float, 1> attention_post_norm = {}, mlp_post_norm = {};
+  View<const float, 1> q_norm = {}, k_norm = {};    ///< [D] RMSNorm of each head before it turns, or empty
   LinearWeights qkv = {};                           ///< [(H + 2 Hkv) D, C]: queries, keys, values
   LinearWeights attention_out = {};                 ///< [C, H D]
   LinearWeights mlp_in = {};                        ///< [F, C], gated [2 F, C]
@@ -63,12 +66,14 @@ struct BlockOptions {
   View<float, 2> qkv = {};  ///< [sum T, (H + 2 Hkv) D]: queries, keys and values stay here for the caller; empty: scratch
 };
 
-/// x becomes x + s * out(attention(rotary(qkv(norm(x))))), or norm(x + ...) when post-norm.
+/// x becomes x + s * out(attention(rotary(qkv(norm(x))))), x + norm(s * out(...)) with a post norm, or norm(x + ...) when
+/// post-norm.
 /// \param x [sum T, C] f32 packed, in and out.
 /// \throws Error as the ops it is made of; x is then unspecified.
 /// Scratch comes from the context's arena: reserve block_scratch() bytes first.
-/// Taps: attention.qkv (before they turn), attention.context (before the output projection), attention.output (x after the
-/// half). Source: Vaswani et al., arXiv:1706.03762 (post-norm); Xiong et al., arXiv:2002.04745 (pre-norm).
+/// Taps: attention.qkv (before their norms, and before they turn), attention.context (before the output projection),
+/// attention.output (x after the half). Source: Vaswani et al., arXiv:1706.03762 (post-norm); Xiong et al., arXiv:2002.04745
+/// (pre-norm).
 void attention_half(Context& ctx, const BlockConfig& config, const BlockWeights& w, const RaggedBatch& batch,
                     View<float, 2> x, const BlockOptions& options = {});
 

@@ -43,7 +43,8 @@ inline void embed(Context& ctx, const EmbeddingTables& tables, View<const std::i
                                 tables.position.data,
                                 c,
                                 out.data,
-                                out.stride[0]};
+                                out.stride[0],
+                                tables.scale};
   const auto kernel = detail::table<kernels::EmbedTable>(ctx).embed;
   for_rows(ctx, tokens, 32, [&](index_t a, index_t b) { kernel(args, a, b); });
 }

@@ -9,9 +9,10 @@ struct EmbeddingTables {
   View<const float, 2> word = {};      ///< [V, C]
   View<const float, 2> position = {};  ///< [max T, C]
   View<const float, 2> segment = {};   ///< [types, C]
+  float scale = 1.f;                   ///< of the sum: sqrt(C) in Gemma
 };
 
-/// out[t] = (word[ids[t]] + segment[segments[t]]) + position[positions[t]], in BERT's order.
+/// out[t] = scale * ((word[ids[t]] + segment[segments[t]]) + position[positions[t]]), in BERT's order.
 /// \param ids       [T].  \param positions [T], required with a position table.  \param segments [T], or empty: all 0.
 /// \param out       [T, C] f32.
 /// \throws Error kBadArgument for an id, position or segment outside its table (named with its index), kShapeMismatch.

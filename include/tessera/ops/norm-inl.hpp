@@ -34,6 +34,26 @@ inline void rms_norm(Context& ctx, View<const float, 2> x, View<const float, 1> 
   detail::norm_rows(ctx, "rms_norm", detail::table<kernels::NormTable>(ctx).rms_norm, x, gamma, {}, eps, out);
 }
 
+inline void add_rms_norm(Context& ctx, View<const float, 2> x, View<const float, 1> gamma, float eps, View<float, 2> out) {
+  if (!gamma.data) detail::fail(Code::kBadArgument, "add_rms_norm", "gamma is required");
+  detail::norm_rows(ctx, "add_rms_norm", detail::table<kernels::NormTable>(ctx).add_rms_norm, x, gamma, {}, eps, out);
+}
+
+inline void rms_norm_heads(Context& ctx, View<float, 3> x, View<const float, 1> gamma, float eps) {
+  using namespace detail;
+  constexpr const char* kOp = "rms_norm_heads";
+  if (!gamma.data) fail(Code::kBadArgument, kOp, "gamma is required");
+  if (!(eps >= 0.f)) fail(Code::kBadArgument, kOp, "eps must not be negative");
+  expect(kOp, "numbers of gamma", gamma.extent[0], x.extent[2]);
+  expect_rows(kOp, gamma), expect_rows(kOp, x);
+  if (x.empty()) return;
+  const auto kernel = table<kernels::NormTable>(ctx).rms_norm;
+  for_rows(ctx, x.extent[0], 16, [&](index_t a, index_t b) {
+    kernels::NormArgs args{x.data, x.stride[0], x.data, x.stride[0], x.extent[2], gamma.data, nullptr, eps};
+    for (index_t h = 0; h < x.extent[1]; ++h, args.x += x.stride[1], args.y += x.stride[1]) kernel(args, a, b);
+  });
+}
+
 inline void l2_normalize(Context& ctx, View<const float, 2> x, View<float, 2> out, float eps) {
   detail::norm_rows(ctx, "l2_normalize", detail::table<kernels::NormTable>(ctx).l2_normalize, x, {}, {}, eps, out);
 }

@@ -19,6 +19,15 @@ void layer_norm(Context& ctx, View<const float, 2> x, View<const float, 1> gamma
 /// Source: Zhang, Sennrich, "Root Mean Square Layer Normalization", arXiv:1910.07467.
 void rms_norm(Context& ctx, View<const float, 2> x, View<const float, 1> gamma, float eps, View<float, 2> out);
 
+/// out[t] += RMSNorm(x[t]): what some stacks do with the result of a half (Gemma 2). Arguments, errors, numerics as
+/// rms_norm, the sum rounded once more; out is disjoint from x.
+void add_rms_norm(Context& ctx, View<const float, 2> x, View<const float, 1> gamma, float eps, View<float, 2> out);
+
+/// RMSNorm of each head: the numbers of x[t, h] by gamma [D], the same for all heads. \param x [T, H, D] f32 in place, any
+/// strides but the last (heads of a fused buffer). Errors, numerics as rms_norm.
+/// Source: Henry et al., "Query-Key Normalization for Transformers", arXiv:2010.04245; with a scale as Qwen 3 has it.
+void rms_norm_heads(Context& ctx, View<float, 3> x, View<const float, 1> gamma, float eps);
+
 /// out[t] = x[t] / max(|x[t]|_2, eps), torch's F.normalize. A zero row stays zero. Arguments, errors as layer_norm.
 void l2_normalize(Context& ctx, View<const float, 2> x, View<float, 2> out, float eps = 1e-12f);
 

@@ -79,6 +79,13 @@ TESSERA_INLINE void add_bias(const AttentionArgs& g, index_t own, index_t lo, in
   }
 }
 
+// s[lo, hi) becomes cap * tanh(s * scale / cap).
+TESSERA_INLINE void cap_scores(index_t lo, index_t hi, float scale, float cap, float* s) {
+  const f32x16 factor = set1(scale), most = set1(cap);
+  for (index_t j = lo; j < hi; j += 16)
+    store_n(s + j, hi - j, mul(tanh(div(mul(load_n(s + j, hi - j, 0.0f), factor), most)), most));
+}
+
 // The first key in [0, n) that stands at `place` or behind it.
 TESSERA_INLINE index_t first_at(const std::int32_t* places, index_t n, index_t place) {
   index_t a = 0;
@@ -197,8 +204,10 @@ inline void attend(const Tiling& how, const AttentionArgs& g, index_t q0, index_
                room.words_d, s, ld, idle, 0});
     // All maxima, then all exponentials: rows do not wait for one another's reductions.
     float top[kTileRows], sum[kTileRows];
-    for (index_t i = 0; g.by_distance && i < rows; ++i) add_bias(g, q + i + shift, lo[i], hi[i], scale, s + i * ld);
-    const float rest = g.by_distance ? 1.0f : scale;
+    const bool capped = g.softcap != 0.0f;
+    for (index_t i = 0; capped && i < rows; ++i) cap_scores(lo[i], hi[i], scale, g.softcap, s + i * ld);
+    const float left = capped ? 1.0f : scale, rest = g.by_distance ? 1.0f : left;
+    for (index_t i = 0; g.by_distance && i < rows; ++i) add_bias(g, q + i + shift, lo[i], hi[i], left, s + i * ld);
     for (index_t i = 0; i < rows; ++i) top[i] = hi[i] > lo[i] ? row_maximum(s + i * ld, lo[i], hi[i]) : 0.0f;
     for (index_t i = 0; i < rows; ++i) {
       sum[i] = 0.0f;

@@ -10,7 +10,7 @@ inline void embed(const EmbedArgs& g, index_t t0, index_t t1) noexcept {
       f32x16 v = load_n(word + j, left, 0.0f);
       if (segment) v = add(v, load_n(segment + j, left, 0.0f));
       if (position) v = add(v, load_n(position + j, left, 0.0f));
-      store_n(g.out + t * g.ldo + j, left, v);
+      store_n(g.out + t * g.ldo + j, left, mul(v, set1(g.scale)));
     }
   }
 }

@@ -39,8 +39,9 @@ struct Family<Int8GemmTable> {
 };
 template <>
 struct Family<NormTable> {
-  static constexpr NormTable kTable{layer_norm, rms_norm,          l2_normalize, dot,
-                                    chains,     squared_distances, hadamard,     all_finite};
+  static constexpr NormTable kTable{
+      layer_norm, rms_norm_rows<false>, rms_norm_rows<true>, l2_normalize, dot, chains, squared_distances, hadamard,
+      all_finite};
 };
 template <>
 struct Family<ActivationTable> {

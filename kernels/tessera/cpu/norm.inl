@@ -31,13 +31,15 @@ TESSERA_INLINE float sum_of_squares(const float* x, index_t c) {
   return reduce_add(squares);
 }
 
-inline void rms_norm(const NormArgs& g, index_t row0, index_t row1) noexcept {
+template <bool Add>
+void rms_norm_rows(const NormArgs& g, index_t row0, index_t row1) noexcept {
   for (index_t r = row0; r < row1; ++r) {
     const float* x = g.x + r * g.ldx;
     float* y = g.y + r * g.ldy;
     const f32x16 scale = set1(1.0f / sqrt1(sum_of_squares(x, g.c) / static_cast<float>(g.c) + g.eps));
     by_sixteens(g.c, [&](index_t j, auto how) {
-      how.put(y + j, mul(mul(how.get(x + j, 0.0f), scale), how.get(g.gamma + j, 0.0f)));
+      const f32x16 unit = mul(mul(how.get(x + j, 0.0f), scale), how.get(g.gamma + j, 0.0f));
+      how.put(y + j, Add ? add(how.get(y + j, 0.0f), unit) : unit);
     });
   }
 }

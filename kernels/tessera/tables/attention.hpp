@@ -11,6 +11,7 @@ struct AttentionArgs {
   index_t ldo;
   index_t tq, tk, d, dv;
   float scale = 0.f;         ///< > 0; 0: 1 / sqrt(d)
+  float softcap = 0.f;       ///< > 0: scaled scores become softcap * tanh(score / softcap); 0: they stay
   bool causal = false;       ///< query i sees keys up to i + tk - tq
   index_t window_left = -1;  ///< keys before the query's own that it sees; -1: all
   index_t window_right = -1;

@@ -4,7 +4,7 @@
 
 namespace tessera::kernels {
 
-/// out[t] = (word[ids[t]] + segment[segments[t]]) + position[positions[t]]; absent tables are left out.
+/// out[t] = scale * ((word[ids[t]] + segment[segments[t]]) + position[positions[t]]); absent tables are left out.
 struct EmbedArgs {
   const std::int32_t* ids;
   const std::int32_t* segments = nullptr;   ///< null: row 0 for every token
@@ -15,6 +15,7 @@ struct EmbedArgs {
   index_t c;
   float* out;
   index_t ldo;
+  float scale = 1.f;
 };
 
 enum class Pooling : unsigned char { cls, mean, mean_sqrt, max, weighted_mean, last };

@@ -20,6 +20,8 @@ struct NormTable {
   void (*layer_norm)(const NormArgs& args, index_t row0, index_t row1) noexcept;
   /// gamma * x / sqrt(mean(x^2) + eps)
   void (*rms_norm)(const NormArgs& args, index_t row0, index_t row1) noexcept;
+  /// y + gamma * x / sqrt(mean(x^2) + eps); y is not x
+  void (*add_rms_norm)(const NormArgs& args, index_t row0, index_t row1) noexcept;
   /// x / max(|x|_2, eps)
   void (*l2_normalize)(const NormArgs& args, index_t row0, index_t row1) noexcept;
   /// out[j] = a . rows[j, :] for j < n

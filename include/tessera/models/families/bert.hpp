@@ -11,6 +11,8 @@ namespace tessera::models {
 
 namespace detail {
 
+inline constexpr const char* kWordTable = "embeddings.word_embeddings.weight";
+
 /// The tables of a post-norm encoder. \throws Error kFormat, kUnsupported for what BERT variants have and this has not.
 inline void table_config(const io::Json& json, TransformerConfig& c) {
   const std::string positions = io::get_string(json, "position_embedding_type", "absolute");
@@ -35,12 +37,13 @@ inline void positions_after_padding(std::int64_t padding, TransformerConfig& c) 
 
 /// The model of a source: tables under embeddings, layers under `layers`, and a pooler if there is one.
 inline TextModel post_norm_encoder(Context& ctx, TensorSource& source, const TransformerConfig& config,
-                                   const LayerNames& names, const std::string& layers) {
+                                   const LayerNames& names, const std::string& layers,
+                                   const std::string& norm = "embeddings.LayerNorm") {
   TransformerTensors t;
-  t.tables = {source.table({"embeddings.word_embeddings.weight"}), source.table({"embeddings.position_embeddings.weight"})};
+  t.tables.word = source.table({kWordTable});
+  if (config.max_positions > 0) t.tables.position = source.table({"embeddings.position_embeddings.weight"});
   if (config.segment_types > 0) t.tables.segment = source.table({"embeddings.token_type_embeddings.weight"});
-  t.embedding_norm = norm_weight(source, "embeddings.LayerNorm", true);
-  t.embedding_norm_bias = norm_bias(source, "embeddings.LayerNorm", true);
+  t.embedding_norm = norm_weight(source, norm, true), t.embedding_norm_bias = norm_bias(source, norm, true);
   if (config.embedding_width > 0) {
     t.embedding_projection = source.matrix({"embeddings_project.weight"});
     t.embedding_projection_bias = source.vector({"embeddings_project.bias"}, true);
@@ -48,7 +51,7 @@ inline TextModel post_norm_encoder(Context& ctx, TensorSource& source, const Tra
   if (config.relative_buckets > 0) t.relative_bias = source.table({"encoder.relative_attention_bias.weight"});
   t.layer = [&](index_t layer) {
     source.release();
-    return read_layer(source, names, layers + std::to_string(layer) + ".");
+    return read_layer(source, names, layers + std::to_string(layer) + ".", config.block);
   };
   t.keep_alive = source.keep_alive();
 
@@ -61,8 +64,6 @@ inline TextModel post_norm_encoder(Context& ctx, TensorSource& source, const Tra
   }
   return model;
 }
-
-inline constexpr const char* kWordTable = "embeddings.word_embeddings.weight";
 
 }  // namespace detail
 

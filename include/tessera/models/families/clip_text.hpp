@@ -25,7 +25,7 @@ inline TextModel text_tower(Context& ctx, TransformerConfig config, const io::Js
   t.final_norm_bias = source.vector({"final_layer_norm.bias"}, true);
   t.layer = [&](index_t layer) {
     source.release();
-    return read_layer(source, kClipLayer, "encoder.layers." + std::to_string(layer) + ".");
+    return read_layer(source, kClipLayer, "encoder.layers." + std::to_string(layer) + ".", config.block);
   };
   t.keep_alive = source.keep_alive();
   TextModel m;

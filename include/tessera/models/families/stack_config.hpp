@@ -28,9 +28,9 @@ struct StackDefaults {
 /// What config.json calls a stack's sizes.
 struct StackKeys {
   const char *channels = "hidden_size", *heads = "num_attention_heads", *mlp_width = "intermediate_size",
-             *layers = "num_hidden_layers", *eps = "layer_norm_eps";
-  const char* activation = "hidden_act";  ///< null: the default
-  const char* head_dim = nullptr;         ///< null: channels / heads
+             *layers = "num_hidden_layers", *eps = "layer_norm_eps";  ///< eps null: the default
+  const char* activation = "hidden_act";                              ///< null: the default
+  const char* head_dim = nullptr;                                     ///< null: channels / heads
 };
 
 /// The stack's sizes. \throws Error kFormat, kUnsupported.
@@ -52,7 +52,7 @@ inline TransformerConfig stack_config(const io::Json& json, const StackDefaults&
   else
     b.head_dim = b.channels / b.heads;
   b.mlp_width = number(keys.mlp_width, 1, kMost, d.mlp_width);
-  b.eps = static_cast<float>(io::get_number(json, keys.eps, d.eps));
+  b.eps = static_cast<float>(keys.eps ? io::get_number(json, keys.eps, d.eps) : d.eps);
   b.act = activation_of(keys.activation ? json : io::empty_object(), keys.activation ? keys.activation : "hidden_act",
                         d.activation);
   c.layers = number(keys.layers, 0, 4096, d.layers);

@@ -45,7 +45,7 @@ inline TextModel load_t5(Context& ctx, const io::ModelFolder& folder, const io::
   t.relative_bias = source.table({"encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"});
   t.layer = [&](index_t layer) {
     source.release();
-    return read_layer(source, names, "encoder.block." + std::to_string(layer) + ".");
+    return read_layer(source, names, "encoder.block." + std::to_string(layer) + ".", config.block);
   };
   t.keep_alive = source.keep_alive();
   TextModel model;

@@ -78,7 +78,7 @@ inline void read_stack(Context& ctx, ImageModel& m, TensorSource& source, const 
                        TransformerTensors t, const LayerNames& names, const std::string& layers) {
   t.layer = [&](index_t layer) {
     source.release();
-    return read_layer(source, names, layers + std::to_string(layer) + ".");
+    return read_layer(source, names, layers + std::to_string(layer) + ".", config.block);
   };
   t.keep_alive = source.keep_alive();
   m.transformer = std::make_unique<Transformer>(ctx, config, t);
