@@ -7,11 +7,18 @@
 
 namespace tessera::models {
 
+namespace detail {
+/// The part for texts of a config.json that is of images too, or all of one that is not.
+inline io::Json gemma_text(const io::Json& json) {
+  return io::member(json, "text_config").is_null() ? json : tower_config(json, "text_config");
+}
+}  // namespace detail
+
 /// config.json of a GemmaModel, Gemma2Model or Gemma3TextModel as a stack; of Gemma 3 with images the part for texts.
 /// \throws Error kFormat, kUnsupported.
 inline TransformerConfig gemma_config(const io::Json& whole, std::optional<bool> causal = {}) {
   using namespace detail;
-  const io::Json json = tower_config(whole, "text_config");
+  const io::Json json = gemma_text(whole);
   const std::string type = io::get_string(whole, "model_type", "gemma");
   const bool first = type == "gemma", third = type.starts_with("gemma3");
   const bool halved = io::get_bool(json, "use_bidirectional_attention", false);
@@ -64,7 +71,7 @@ inline TransformerConfig gemma_config(const io::Json& whole, std::optional<bool>
 
 /// GemmaModel, Gemma2Model, Gemma3TextModel, or what lies under the head of a language model or beside a tower for images.
 inline TextModel load_gemma(Context& ctx, const io::ModelFolder& folder, const io::Json& json, const LoadOptions& options) {
-  const io::Json text = detail::tower_config(json, "text_config");
+  const io::Json text = detail::gemma_text(json);
   const TransformerConfig config = gemma_config(json, options.causal);
   const std::string type = io::get_string(json, "model_type");
   const LayerNames names = type == "gemma" ? kLlamaLayer : type == "gemma2" ? kGemma2Layer : with_head_norms(kGemma2Layer);
