@@ -16,7 +16,7 @@ inline double worst_row_error(View<const float, 2> got, const float* want) {
     double top = 0, error = 0;
     for (index_t c = 0; c < got.extent[1]; ++c) {
       const double w = static_cast<double>(want[r * got.extent[1] + c]), g = static_cast<double>(got(r, c));
-      if (!(std::abs(g) < 1e30)) return INFINITY;
+      if (!(std::abs(g) < 1e30) || !(std::abs(w) < 1e30)) return INFINITY;
       top = std::max(top, std::abs(w));
       error = std::max(error, std::abs(g - w));
     }
