@@ -54,11 +54,18 @@ class Block {
     std::array<void*, 32> lanes{};  ///< what each lane brings to the meeting
   };
 
+  /// What other headers of the rig keep with a block; simt/engines.hpp.
+  struct Beside {
+    virtual ~Beside() = default;
+    virtual std::string wrong_at_end(int thread) = 0;  ///< asked when a thread ends
+  };
+
   Block(const Launch& launch, int index, int index_y, const std::function<void()>& kernel)
       : shared(launch.shared_bytes, launch.threads),
         random(launch.seed * 1000003 + static_cast<std::uint64_t>(index) * 31 + static_cast<std::uint64_t>(index_y)),
         x(index),
         y(index_y),
+        grid(launch.blocks),
         haste_(static_cast<Haste>(launch.seed % 3)),
         kernel_(kernel),
         threads_(pool(launch.threads)),
@@ -129,6 +136,10 @@ class Block {
   }
   void require(const std::string& wrong) {
     if (!wrong.empty()) fail(wrong);
+  }
+  /// The same for what engines do, which may not be on a fiber: comes back.
+  void report(const std::string& wrong) {
+    if (!wrong.empty() && failure_.empty()) failure_ = "block " + std::to_string(x) + ": " + wrong;
   }
   /// Comes back when the word is no longer `value`. `what` is for the report of a hang.
   void wait_while(const std::uint64_t& word, std::uint64_t value, const char* what) {
@@ -208,7 +219,8 @@ class Block {
 
   SharedMemory shared;
   test::Random random;
-  const int x, y;
+  const int x, y, grid;
+  std::unique_ptr<Beside> beside;
 
  private:
   enum class Haste { at_once, late, any };
@@ -228,6 +240,7 @@ class Block {
       const auto open = [](const std::vector<Thread::Copy>& group) { return !group.empty(); };
       if (open(me.started) || std::any_of(me.groups.begin(), me.groups.end(), open))
         self->fail("ends with copies that nobody waited for");
+      if (self->beside) self->require(self->beside->wrong_at_end(self->thread()));
     } catch (const Failed&) {  // run() finds why
     }
     me.done = true;
