@@ -20,6 +20,7 @@ struct GemmShape {
   Activation act = Activation::identity;
   bool bias = false, scale = false, residual = false, gated = false;
   index_t pad_c = 3;
+  index_t pad_residual = 1;  ///< more than C has
 };
 
 inline double activated(Activation a, double x) {
@@ -44,7 +45,7 @@ class GemmProblem {
         a(simt::Use<bf16>::input, s.m, s.k, s.pad + (8 - s.k % 8) % 8),
         w(simt::Use<bf16>::input, s.gated ? 2 * s.n : s.n, s.k, s.pad + (8 - s.k % 8) % 8),
         c(simt::Use<Out>::output, s.m, s.n, s.pad_c),
-        residual(simt::Use<Out>::input, s.m, s.n, s.pad_c + 1),
+        residual(simt::Use<Out>::input, s.m, s.n, s.pad_c + s.pad_residual),
         bias(simt::Use<float>::input, 1, s.gated ? 2 * s.n : s.n),
         scale(simt::Use<float>::input, 1, s.n) {
     Random random(seed);

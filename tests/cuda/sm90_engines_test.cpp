@@ -1,5 +1,5 @@
-// Copies, products and stores of sm_90a by themselves, and that the rig sees it when one of the waits or fences between them is
-// missing.
+// Copies, products and stores of sm_90a by themselves, and that the rig sees it when one of the waits or fences between them
+// is missing.
 #include <tessera/cuda/sm90_wgmma.cuh>
 #include <tessera/cuda/tensor_map_encode.cuh>
 
@@ -97,9 +97,10 @@ void one_product(const Maps& maps, bool from_registers, Mistake mistake) {
 
 /// Empty, or what went wrong.
 template <int kSpan>
-std::string run_product(std::uint64_t seed, bool from_registers, Mistake mistake = Mistake::none, index_t rows = 64, index_t columns = 32,
-                        index_t depth = kSpan / 2) {
-  Tensor<bf16> a(simt::Use<bf16>::input, rows, depth, kSpan / 2 - depth + 8), b(simt::Use<bf16>::input, columns, depth, kSpan / 2 - depth);
+std::string run_product(std::uint64_t seed, bool from_registers, Mistake mistake = Mistake::none, index_t rows = 64,
+                        index_t columns = 32, index_t depth = kSpan / 2) {
+  Tensor<bf16> a(simt::Use<bf16>::input, rows, depth, kSpan / 2 - depth + 8),
+      b(simt::Use<bf16>::input, columns, depth, kSpan / 2 - depth);
   Tensor<bf16> c(simt::Use<bf16>::output, rows, columns, 40 - columns);
   Random random(seed + 1);
   a.fill([&](index_t, index_t) { return random.unit(); });
@@ -134,9 +135,9 @@ TEST(Sm90Engines, OneProduct) {
     }
 }
 TEST(Sm90Engines, MistakesShow) {
-  for (const Mistake mistake :
-       {Mistake::no_barrier_fence, Mistake::no_wait_for_copies, Mistake::no_sums_fence, Mistake::no_wait_for_products,
-        Mistake::reused_too_early, Mistake::no_proxy_fence, Mistake::no_barrier, Mistake::no_wait_for_store, Mistake::too_many_arrivals}) {
+  for (const Mistake mistake : {Mistake::no_barrier_fence, Mistake::no_wait_for_copies, Mistake::no_sums_fence,
+                                Mistake::no_wait_for_products, Mistake::reused_too_early, Mistake::no_proxy_fence,
+                                Mistake::no_barrier, Mistake::no_wait_for_store, Mistake::too_many_arrivals}) {
     std::string seen;
     for (std::uint64_t seed = 0; seed < 6 && seen.empty(); ++seed) seen = run_product<128>(seed, false, mistake);
     EXPECT_NE(seen, "") << static_cast<int>(mistake);

@@ -32,7 +32,8 @@ void check_swizzle() {
   EXPECT_EQ(places.size(), 64 * kSpan / 16);
   for (int chunk = 0; chunk < kSpan / 16; ++chunk) {
     std::vector<std::uint32_t> column;
-    for (std::uint32_t row = 0; row < 8; ++row) column.push_back(swizzled(kSpan, row * kSpan + static_cast<std::uint32_t>(chunk) * 16));
+    for (std::uint32_t row = 0; row < 8; ++row)
+      column.push_back(swizzled(kSpan, row * kSpan + static_cast<std::uint32_t>(chunk) * 16));
     expect_no_conflict(column);
   }
 }
@@ -82,7 +83,8 @@ TEST(Sm90Layout, EveryElementHasOneHolder) {
   EXPECT_EQ(sums.size(), 64U * 256U);
   EXPECT_EQ(operand.size(), 64U * 16U);
   EXPECT_EQ(operand.rbegin()->second, 15);
-  // Neighbours in registers are neighbours in a row, and a warp's rows of mma.m16n8k16 are those of its 16: one epilogue fits both.
+  // Neighbours in registers are neighbours in a row, and a warp's rows of mma.m16n8k16 are those of its 16: one epilogue
+  // fits both.
   for (int t = 0; t < 128; ++t)
     for (int r = 0; r < 4; ++r) {
       const Place p = wgmma_sum(t, r), c = fragment_c(t % 32, r), a = wgmma_a(t, r), of_mma = fragment_a(t % 32, r);

@@ -56,7 +56,8 @@ TEST(TensorMap, EachFault) {
     for (int d = 0; d < 2; ++d) expect(Fault::extent, d, [&](auto& s) { s.extent[d] = extent; });
   for (const index_t box : {index_t{0}, index_t{-3}, index_t{257}, kHuge, kLow})
     for (int d = 0; d < 2; ++d) expect(Fault::box, d, [&](auto& s) { s.box[d] = box; });
-  for (const index_t pitch : {index_t{1537}, index_t{1544}, kHuge}) expect(Fault::pitch_alignment, 1, [&](auto& s) { s.pitch[0] = pitch; });
+  for (const index_t pitch : {index_t{1537}, index_t{1544}, kHuge})
+    expect(Fault::pitch_alignment, 1, [&](auto& s) { s.pitch[0] = pitch; });
   for (const index_t pitch : {index_t{0}, index_t{-1552}, index_t{1520}, index_t{1} << 40, kLow})
     expect(Fault::pitch, 1, [&](auto& s) { s.pitch[0] = pitch; });
   expect(Fault::box_row, 0, [](auto& s) { s.box[0] = 4; });
@@ -64,12 +65,15 @@ TEST(TensorMap, EachFault) {
   expect(Fault::swizzle_span, 0, [](auto& s) { s.box[0] = 72; });
   expect(Fault::swizzle_span, 0, [](auto& s) { s.swizzle = 64; });
   expect(Fault::swizzle_span, 0, [](auto& s) { s.dtype = DType::f32, s.extent[0] = 388; });
-  expect(Fault::box_bytes, 0, [](auto& s) { s.swizzle = 0, s.dtype = DType::f32, s.extent[0] = 388, s.box[0] = s.box[1] = 256; });
+  expect(Fault::box_bytes, 0,
+         [](auto& s) { s.swizzle = 0, s.dtype = DType::f32, s.extent[0] = 388, s.box[0] = s.box[1] = 256; });
   expect(Fault::region, 4, [](auto& s) {
     s.rank = 5;
-    for (int d = 2; d < 5; ++d) s.extent[d] = index_t{1} << 32, s.box[d] = 1, s.pitch[d - 1] = d < 4 ? 16 : (index_t{1} << 40) - 16;
+    for (int d = 2; d < 5; ++d)
+      s.extent[d] = index_t{1} << 32, s.box[d] = 1, s.pitch[d - 1] = d < 4 ? 16 : (index_t{1} << 40) - 16;
   });
-  expect(Fault::region, 2, [](auto& s) { s.rank = 3, s.extent[2] = index_t{1} << 32, s.box[2] = 1, s.pitch[1] = (index_t{1} << 40) - 16; });
+  expect(Fault::region, 2,
+         [](auto& s) { s.rank = 3, s.extent[2] = index_t{1} << 32, s.box[2] = 1, s.pitch[1] = (index_t{1} << 40) - 16; });
 }
 
 // The maps of a GEMM: rows of W alternate between gate and up by eight.

@@ -3,8 +3,9 @@
 
 namespace tessera::kernels::cuda {
 
-#define TESSERA_SM90_GEMM(TILE, GATED, ACT, OUT)                                                                          \
-  template cudaError_t launch_sm90_gemm<TILE, GATED, Activation::ACT, OUT>(const Sm90GemmArgs<OUT>&, int, cudaStream_t, bool);
+#define TESSERA_SM90_GEMM(TILE, GATED, ACT, OUT)                                                                        \
+  template cudaError_t launch_sm90_gemm<TILE, GATED, Activation::ACT, OUT>(const Sm90GemmArgs<OUT>&, int, cudaStream_t, \
+                                                                           bool);
 
 TESSERA_SM90_GEMM(Sm90GemmTile64x64, false, identity, bf16)
 TESSERA_SM90_GEMM(Sm90GemmTile64x128, false, gelu_erf, bf16)

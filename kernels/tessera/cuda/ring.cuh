@@ -1,5 +1,6 @@
-// A ring of stages in shared memory between a producer and its consumers: while some stages are read, others are filled. Plain
-// C++ over barriers that are given, so that the host can check its phases: tests/cuda walks through all orders of small rings.
+// A ring of stages in shared memory between a producer and its consumers: while some stages are read, others are filled.
+// Plain C++ over barriers that are given, so that the host can check its phases: tests/cuda walks through all orders of
+// small rings.
 #pragma once
 #include <tessera/cuda/ptx.cuh>
 
@@ -27,8 +28,9 @@ struct RingPosition {
   }
 };
 
-/// Barriers: init(i, arrivals), wait(i, parity), arrive(i), arrive_expect(i, bytes) of barriers i < 2 * kStages. One turns to its
-/// next phase when its arrivals and the bytes that were expected have come; wait() returns when the phase of that parity is over.
+/// Barriers: init(i, arrivals), wait(i, parity), arrive(i), arrive_expect(i, bytes) of barriers i < 2 * kStages. One turns
+/// to its next phase when its arrivals and the bytes that were expected have come; wait() returns when the phase of that
+/// parity is over.
 template <int kStages, class Barriers>
 struct Ring {
   static_assert(kStages > 0);
@@ -54,6 +56,31 @@ struct Ring {
   TESSERA_DEVICE void wait(Position at) noexcept { barriers.wait(full(at), at.parity); }
   /// A consumer has read the stage: none of its instructions, wgmma under way included, reads there any more.
   TESSERA_DEVICE void release(Position at) noexcept { barriers.arrive(empty(at)); }
+};
+
+/// Teams of consumers that take turns at a ring: one may wait for its items when the one before it has waited for all of its
+/// own. A wait names the parity of a phase, so it must not come two phases early; without turns, a team that skips the items
+/// of others could. Barriers as Ring's, [first, first + kTeams).
+template <int kTeams, class Barriers>
+struct Turns {
+  Barriers barriers;
+  int first;
+
+  /// By one thread; so many pass() end a turn.
+  TESSERA_DEVICE void init(int arrivals) noexcept {
+    for (int i = 0; i < kTeams; ++i) barriers.init(first + i, arrivals);
+  }
+  /// What a team begins with: nobody has to pass the first turn to team 0.
+  TESSERA_HOST_DEVICE static constexpr std::uint32_t parity(int team) noexcept { return team == 0 ? 1 : 0; }
+  TESSERA_DEVICE void wait(int team, std::uint32_t& parity) noexcept {
+    if constexpr (kTeams > 1) {
+      barriers.wait(first + team, parity);
+      parity ^= 1;
+    }
+  }
+  TESSERA_DEVICE void pass(int team) noexcept {
+    if constexpr (kTeams > 1) barriers.arrive(first + (team + 1) % kTeams);
+  }
 };
 
 }  // namespace tessera::kernels::cuda

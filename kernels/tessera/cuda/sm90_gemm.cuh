@@ -1,12 +1,12 @@
 // Matrix products of bf16 with sums of f32 on sm_90a: copies by TMA, products by wgmma.
 //
-// A block stays on its SM and works off tiles of C [kRows, kColumns], one after the other. One warp, the producer, only starts
-// copies: parts of A and W, 64 of k deep, go into a ring of stages. Warpgroups, the consumers, multiply a stage as soon as it is
-// full and release it when their wgmma have read it. They form one team, which shares a tile by rows, or two that take turns: one
-// finishes its tile while the other multiplies.
+// A block stays on its SM and works off tiles of C [kRows, kColumns], one after the other. One warp, the producer, only
+// starts copies: parts of A and W, 64 of k deep, go into a ring of stages. Warpgroups, the consumers, multiply a stage as
+// soon as it is full and release it when their wgmma have read it. They form one team, which shares a tile by rows, or two
+// that take turns: one finishes its tile while the other multiplies.
 //
-// Each sum starts at 0 and takes k in steps of 16, ascending, whatever the tile: so a row of C has the same bits from any tile,
-// in any batch. What TMA reads beyond M, N and K is 0, what it would write there is dropped.
+// Each sum starts at 0 and takes k in steps of 16, ascending, whatever the tile: so a row of C has the same bits from any
+// tile, in any batch. What TMA reads beyond M, N and K is 0, what it would write there is dropped.
 #pragma once
 #include <tessera/cuda/epilogue.hpp>
 #include <tessera/cuda/numbers.cuh>
@@ -18,12 +18,12 @@
 
 namespace tessera::kernels::cuda {
 
-/// C[m, n] as epilogue.hpp says of A [m, k] . W [n, k]^T; gated, W is [2 n, k], the gate's rows before up's. The maps are those
-/// of make_sm90_gemm_maps(). residual has rows as C's and may be C. Sizes are 1 or more.
+/// C[m, n] as epilogue.hpp says of A [m, k] . W [n, k]^T; gated, W is [2 n, k], the gate's rows before up's. The maps are
+/// those of make_sm90_gemm_maps(). residual has rows as C's and may be C; rows of both are aligned to pairs. Sizes are 1 or
+/// more. C in bf16 is stored by TMA, so its rows are 16-byte aligned; for others there is the kernel of gemm.cuh.
 template <class Out>
 struct Sm90GemmArgs {
-  TensorMap a, w, to;  ///< `to`, of C, is read if `store_by_map` only: bf16, rows of 16-byte multiples
-  bool store_by_map;
+  TensorMap a, w, to;  ///< `to`: of C in bf16
   Out* c;
   index_t ldc;
   int m, n, k;
@@ -39,9 +39,12 @@ const char* make_sm90_gemm_maps(Sm90GemmArgs<Out>& g, const bf16* a, index_t lda
   if (kGated && g.n % 8 != 0) return "a gated product has a multiple of 8 columns";
   if (const char* problem = encode_tensor_map(sm90_map_of_a<Tile>(operands), g.a)) return problem;
   if (const char* problem = encode_tensor_map(sm90_map_of_w<Tile>(operands), g.w)) return problem;
-  const TensorMapSpec of_c = sm90_map_of_c<Tile>(operands);
-  g.store_by_map = sizeof(Out) == 2 && check_tensor_map(of_c) == TensorMapVerdict{};
-  return g.store_by_map ? encode_tensor_map(of_c, g.to) : nullptr;
+  const auto pairs = [](const Out* rows, index_t ld) {
+    return ld % 2 == 0 && reinterpret_cast<std::uintptr_t>(rows) % (2 * sizeof(Out)) == 0;
+  };
+  if (!pairs(g.c, g.ldc) || (g.residual && !pairs(g.residual, g.ldr)))
+    return "rows of C or of the residual are not aligned to pairs";
+  return sizeof(Out) == 2 ? encode_tensor_map(sm90_map_of_c<Tile>(operands), g.to) : nullptr;
 }
 
 /// What threads of one role know: where things are, and the tiles of their block.
@@ -49,15 +52,18 @@ template <class Tile, bool kGated, class Out>
 struct Sm90GemmBlock {
   static constexpr int kColumnsOfC = Tile::columns_of_c(kGated);
   using Stages = Ring<Tile::kStages, Mbarriers>;
+  using TeamTurns = Turns<Tile::kTeams, Mbarriers>;
   const Sm90GemmArgs<Out>& g;
   shared_t memory;
   Stages ring;
+  TeamTurns turns;
   int tiles_down, tiles_across, parts;
 
   TESSERA_DEVICE explicit Sm90GemmBlock(const Sm90GemmArgs<Out>& args)
       : g(args),
         memory(dynamic_shared()),
         ring{{memory + static_cast<shared_t>(Tile::kBarriersAt)}},
+        turns{ring.barriers, 2 * Tile::kStages},
         tiles_down((g.m + Tile::kRows - 1) / Tile::kRows),
         tiles_across((g.n + kColumnsOfC - 1) / kColumnsOfC),
         parts((g.k + Tile::kDepth - 1) / Tile::kDepth) {}
@@ -102,10 +108,11 @@ struct Sm90GemmSums {
   float of[Tile::kBlocks][Tile::kColumns / 2];
 };
 
-/// All threads of a consumer warpgroup: the sums of its rows, `row` the first one in the tile, over all parts.
+/// All threads of a consumer warpgroup: the sums of its rows, `row` the first one in the tile, over all parts. `team` passes
+/// its turn as soon as it waits for no more of them.
 template <class Tile, bool kGated, class Out>
-TESSERA_DEVICE void multiply(const Sm90GemmBlock<Tile, kGated, Out>& block, int row, RingPosition<Tile::kStages>& at,
-                             Sm90GemmSums<Tile>& sums) {
+TESSERA_DEVICE void multiply(const Sm90GemmBlock<Tile, kGated, Out>& block, int team, int row,
+                             RingPosition<Tile::kStages>& at, Sm90GemmSums<Tile>& sums) {
   using Operand = OperandDescriptor<Tile::kDepth * 2>;
   auto ring = block.ring;
   auto read = at;  // the part before
@@ -139,6 +146,8 @@ TESSERA_DEVICE void multiply(const Sm90GemmBlock<Tile, kGated, Out>& block, int 
     }
     at.next();
   }
+  auto turns = block.turns;
+  if (releases) turns.pass(team);
   wgmma_wait<0>();
   TESSERA_UNROLLED
   for (int i = 0; i < Tile::kBlocks; ++i) wgmma_hold(sums.of[i]);
@@ -152,8 +161,7 @@ TESSERA_DEVICE void finish_two(const Sm90GemmArgs<Out>& g, Place to, const float
   const int left = to.row < g.m ? g.n - to.column : 0;
   float residual[2] = {};
   if (g.residual && left > 0) {
-    const Out* from = g.residual + to.row * g.ldr + to.column;
-    load_numbers(from, left, reinterpret_cast<std::uintptr_t>(from) % (2 * sizeof(Out)) == 0, residual);
+    load_numbers(g.residual + to.row * g.ldr + to.column, left, true, residual);
   }
   TESSERA_UNROLLED
   for (int i = 0; i < 2; ++i) {
@@ -181,16 +189,15 @@ TESSERA_DEVICE void store_directly(const Sm90GemmArgs<Out>& g, Place first, cons
       if (to.row >= g.m || to.column >= g.n) continue;
       float result[2];
       finish_two<kGated, kAct>(g, to, sums + r + half, sums + r + half + (kGated ? 4 : 0), result);
-      Out* c = g.c + to.row * g.ldc + to.column;
-      store_numbers(c, g.n - to.column, reinterpret_cast<std::uintptr_t>(c) % (2 * sizeof(Out)) == 0, result);
+      store_numbers(g.c + to.row * g.ldc + to.column, g.n - to.column, true, result);
     }
   }
 }
 
 /// The same by 32 columns through two buffers in shared memory, which TMA empties in turn. `stored` counts them.
 template <class Tile, bool kGated, Activation kAct>
-TESSERA_DEVICE void store_by_map(const Sm90GemmArgs<bf16>& g, Place first, const float (&sums)[Tile::kColumns / 2], shared_t buffers,
-                                 int consumer, int& stored) {
+TESSERA_DEVICE void store_by_map(const Sm90GemmArgs<bf16>& g, Place first, const float (&sums)[Tile::kColumns / 2],
+                                 shared_t buffers, int consumer, int& stored) {
   using Buffer = SwizzledTile<kSm90StoreColumns * 2>;
   static_assert(Tile::columns_of_c(kGated) % kSm90StoreColumns == 0);
   constexpr int kStep = kGated ? 8 : 4, kChunkSums = kStep * kSm90StoreColumns / 8;
@@ -208,10 +215,12 @@ TESSERA_DEVICE void store_by_map(const Sm90GemmArgs<bf16>& g, Place first, const
         const Place in_tile = wgmma_sum(thread, i % 2 * 2);
         const int column = chunk * kSm90StoreColumns + (2 * two + i / 2) * 8 + in_tile.column;
         float result[2];
-        finish_two<kGated, kAct>(g, {first.row + in_tile.row, first.column + column}, sums + r, sums + r + (kGated ? 4 : 0), result);
+        finish_two<kGated, kAct>(g, {first.row + in_tile.row, first.column + column}, sums + r, sums + r + (kGated ? 4 : 0),
+                                 result);
         pairs[i] = to_bf16_pair(result[0], result[1]);
       }
-      stmatrix(buffer + static_cast<shared_t>(Buffer::offset(thread / 32 * 16 + lane_row.row, 2 * two + lane_row.column)), pairs);
+      stmatrix(buffer + static_cast<shared_t>(Buffer::offset(thread / 32 * 16 + lane_row.row, 2 * two + lane_row.column)),
+               pairs);
     }
     fence_proxy_async();
     if (thread == 0) tma_wait_read<0>();  // the other buffer is free, once all have passed the barrier
@@ -229,24 +238,25 @@ TESSERA_DEVICE void consume(const Sm90GemmBlock<Tile, kGated, Out>& block, int c
   const int team = consumer / Tile::kTeamSize, row = consumer % Tile::kTeamSize * Tile::kBlocks * 64;
   const shared_t buffers = block.memory + static_cast<shared_t>(Tile::kBuffersAt + consumer * 2 * kSm90StoreBytes);
   auto at = RingPosition<Tile::kStages>::consumer();
+  auto turns = block.turns;
+  std::uint32_t turn = turns.parity(team);
   int stored = 0;
   at.skip(static_cast<std::uint32_t>(team * block.parts));
   TESSERA_NOT_UNROLLED
   for (int tile = block_index() + team * grid_size(); tile < block.tiles(); tile += Tile::kTeams * grid_size()) {
     Sm90GemmSums<Tile> sums;
-    multiply(block, row, at, sums);
+    turns.wait(team, turn);
+    multiply(block, team, row, at, sums);
     at.skip(static_cast<std::uint32_t>((Tile::kTeams - 1) * block.parts));
     const Place first = block.first(tile);
     TESSERA_UNROLLED
     for (int i = 0; i < Tile::kBlocks; ++i) {
       const Place rows = {first.row + row + 64 * i, first.column};
       if constexpr (sizeof(Out) == 2) {
-        if (block.g.store_by_map) {
-          store_by_map<Tile, kGated, kAct>(block.g, rows, sums.of[i], buffers, consumer, stored);
-          continue;
-        }
+        store_by_map<Tile, kGated, kAct>(block.g, rows, sums.of[i], buffers, consumer, stored);
+      } else {
+        store_directly<Tile, kGated, kAct>(block.g, rows, sums.of[i]);
       }
-      store_directly<Tile, kGated, kAct>(block.g, rows, sums.of[i]);
     }
   }
   if (thread_index() % 128 == 0) tma_wait_written<0>();
@@ -261,6 +271,7 @@ sm90_gemm_kernel(const TESSERA_GRID_CONSTANT Sm90GemmArgs<Out> g) {
     prefetch_map(g.a);
     prefetch_map(g.w);
     block.ring.init(Tile::kTeamSize * 4);  // a release by each warp
+    block.turns.init(Tile::kTeamSize * 4);
     fence_barrier_init();
   }
   sync_threads();

@@ -4,8 +4,8 @@
 
 namespace tessera::kernels::cuda {
 
-/// On `multiprocessors` of the device, on the stream; `early`: the kernel may be started while the one before it on the stream
-/// ends, whose results it then waits for itself.
+/// On `multiprocessors` of the device, on the stream; `early`: the kernel may be started while the one before it on the
+/// stream ends, whose results it then waits for itself.
 template <class Tile, bool kGated, Activation kAct, class Out>
 cudaError_t launch_sm90_gemm(const Sm90GemmArgs<Out>& g, int multiprocessors, cudaStream_t stream, bool early) {
   const auto kernel = sm90_gemm_kernel<Tile, kGated, kAct, Out>;

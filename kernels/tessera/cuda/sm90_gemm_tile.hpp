@@ -1,5 +1,7 @@
-// The tiles of sm90_gemm.cuh, what they need of an SM, and the tensor maps that their kernels take: plain C++ for any compiler.
+// The tiles of sm90_gemm.cuh, what they need of an SM, and the tensor maps that their kernels take: plain C++ for any
+// compiler.
 #pragma once
+#include <tessera/cuda/host_device.hpp>
 #include <tessera/cuda/tensor_map.hpp>
 
 namespace tessera::kernels::cuda {
@@ -7,7 +9,8 @@ namespace tessera::kernels::cuda {
 /// C in bf16 leaves through buffers of 64 rows and so many columns, two of them a warpgroup.
 inline constexpr int kSm90StoreColumns = 32, kSm90StoreBytes = 64 * kSm90StoreColumns * 2;
 
-/// Rows and columns of C of a tile; how many warpgroups share its rows; how many such teams take turns; stages, 0: what fits.
+/// Rows and columns of C of a tile; how many warpgroups share its rows; how many such teams take turns; stages, 0: what
+/// fits.
 template <int kTileRows, int kTileColumns, int kTileTeamSize, int kTileTeams, int kTileStages = 0>
 struct Sm90GemmTile {
   static constexpr int kRows = kTileRows, kColumns = kTileColumns, kDepth = 64;
@@ -25,7 +28,7 @@ struct Sm90GemmTile {
   static_assert(kStages >= 1 && kStages <= kRoom);
   /// Bytes from the start of shared memory: stages, from 0; buffers of C; barriers.
   static constexpr int kBuffersAt = kStages * kStageBytes, kBarriersAt = kBuffersAt + kBufferBytes;
-  static constexpr int kSharedBytes = kBarriersAt + 2 * kStages * 8;
+  static constexpr int kSharedBytes = kBarriersAt + (2 * kStages + kTeams) * 8;
 
   /// Registers a thread, in all at most the 65536 of an SM.
   static constexpr int kProducerRegisters = 24, kConsumerRegisters = kConsumers == 2 ? 240 : 160;
@@ -33,11 +36,11 @@ struct Sm90GemmTile {
   static_assert(kBlocks * kColumns / 2 + 32 <= kConsumerRegisters, "the sums must fit beside what else a thread holds");
 
   /// Columns of C: gated, half of the tile's, as gate and up alternate by eight columns.
-  static constexpr int columns_of_c(bool gated) noexcept { return gated ? kColumns / 2 : kColumns; }
+  TESSERA_HOST_DEVICE static constexpr int columns_of_c(bool gated) noexcept { return gated ? kColumns / 2 : kColumns; }
 };
 
-// Those of tile_select.hpp. 64 rows are one warpgroup's: two take turns, so that the end of one tile hides behind the other's
-// products.
+// Those of tile_select.hpp. 64 rows are one warpgroup's: two take turns, so that the end of one tile hides behind the
+// other's products.
 using Sm90GemmTile64x64 = Sm90GemmTile<64, 64, 1, 2>;
 using Sm90GemmTile64x128 = Sm90GemmTile<64, 128, 1, 2>;
 using Sm90GemmTile64x256 = Sm90GemmTile<64, 256, 1, 2>;
@@ -60,8 +63,9 @@ template <class Tile>
 constexpr TensorMapSpec sm90_map_of_a(const Sm90GemmOperands& g) noexcept {
   return matrix_map(DType::bf16, g.a, g.m, g.k, 2 * g.lda, Tile::kRows, Tile::kDepth, 128);
 }
-/// W [n, k]. Gated, W is [2 n, k], and a box takes 8 rows of the gate, the 8 of up that belong to them, and so on: so both sums of
-/// a number of C come to lie in one thread. n must then be a multiple of 8, as the last 8 rows of up would end behind W.
+/// W [n, k]. Gated, W is [2 n, k], and a box takes 8 rows of the gate, the 8 of up that belong to them, and so on: so both
+/// sums of a number of C come to lie in one thread. n must then be a multiple of 8, as the last 8 rows of up would end
+/// behind W.
 template <class Tile>
 constexpr TensorMapSpec sm90_map_of_w(const Sm90GemmOperands& g) noexcept {
   if (!g.gated) return matrix_map(DType::bf16, g.w, g.n, g.k, 2 * g.ldw, Tile::kColumns, Tile::kDepth, 128);

@@ -1,5 +1,5 @@
-// Every instruction of sm_90a that is not wgmma: barriers in shared memory, the copy engine (TMA), matrix stores, fences, the
-// share-out of registers, the start of the next kernel. Thin: one function, one instruction. Source: PTX ISA 8.0.
+// Every instruction of sm_90a that is not wgmma: barriers in shared memory, the copy engine (TMA), matrix stores, fences,
+// the share-out of registers, the start of the next kernel. Thin: one function, one instruction. Source: PTX ISA 8.0.
 // Compiled for another architecture a call traps. The test rig takes this header's place too (tests/cuda/simt/shadow).
 #pragma once
 #include <tessera/cuda/ptx.cuh>
@@ -24,7 +24,8 @@ TESSERA_DEVICE int grid_size() { return static_cast<int>(gridDim.x); }
 /// With TESSERA_CHAOS, waits now and then, a time that differs by thread and call: races that mostly go well then show.
 TESSERA_DEVICE void chaos() {
 #ifdef TESSERA_CHAOS
-  const std::uint32_t x = (static_cast<std::uint32_t>(clock64()) ^ threadIdx.x * 0x9e3779b9U ^ blockIdx.x * 0x85ebca6bU) * 0x2c1b3c6dU;
+  const std::uint32_t x =
+      (static_cast<std::uint32_t>(clock64()) ^ threadIdx.x * 0x9e3779b9U ^ blockIdx.x * 0x85ebca6bU) * 0x2c1b3c6dU;
   if (x >> 31) __nanosleep(x >> 20 & 0x3ff);
 #endif
 }
@@ -68,8 +69,7 @@ struct Mbarrier {
     return over != 0;
   }
   TESSERA_DEVICE void wait(std::uint32_t parity) {
-    while (!passed(parity)) {
-    }
+    while (!passed(parity)) {}
     chaos();
   }
 };
@@ -132,11 +132,12 @@ template <class... At>
 TESSERA_DEVICE void tma_load(shared_t to, const TensorMap& map, Mbarrier barrier, std::uint64_t policy, At... at) {
   static_assert(sizeof...(At) >= 2 && sizeof...(At) <= 5);
   const std::int32_t c[] = {at...};
-#define TESSERA_TMA(DIMENSIONS, COORDINATES, ...)                                                                          \
-  if constexpr (sizeof...(At) == DIMENSIONS)                                                                               \
-  TESSERA_SM90A("cp.async.bulk.tensor." #DIMENSIONS "d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"           \
-                ".L2::cache_hint [%0], [%1, {" COORDINATES "}], [%2], %3;" ::"r"(to),                      \
-                "l"(map_address(map)), "r"(barrier.at), "l"(policy), __VA_ARGS__                             \
+#define TESSERA_TMA(DIMENSIONS, COORDINATES, ...)                                     \
+  if constexpr (sizeof...(At) == DIMENSIONS)                                          \
+  TESSERA_SM90A("cp.async.bulk.tensor." #DIMENSIONS                                   \
+                "d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"          \
+                ".L2::cache_hint [%0], [%1, {" COORDINATES "}], [%2], %3;" ::"r"(to), \
+                "l"(map_address(map)), "r"(barrier.at), "l"(policy), __VA_ARGS__      \
                 : "memory")
   TESSERA_TMA(2, "%4, %5", "r"(c[0]), "r"(c[1]));
   TESSERA_TMA(3, "%4, %5, %6", "r"(c[0]), "r"(c[1]), "r"(c[2]));
@@ -147,14 +148,14 @@ TESSERA_DEVICE void tma_load(shared_t to, const TensorMap& map, Mbarrier barrier
 /// The same into every block of the cluster whose bit is set in `blocks`, at the same places, each on its own barrier.
 template <class... At>
 TESSERA_DEVICE void tma_load_multicast(shared_t to, const TensorMap& map, Mbarrier barrier, std::uint16_t blocks,
-                                                   std::uint64_t policy, At... at) {
+                                       std::uint64_t policy, At... at) {
   static_assert(sizeof...(At) >= 2 && sizeof...(At) <= 5);
   const std::int32_t c[] = {at...};
-#define TESSERA_TMA(DIMENSIONS, COORDINATES, ...)                                                                          \
-  if constexpr (sizeof...(At) == DIMENSIONS)                                                                               \
-  TESSERA_SM90A("cp.async.bulk.tensor." #DIMENSIONS "d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"           \
-                ".multicast::cluster.L2::cache_hint [%0], [%1, {" COORDINATES "}], [%2], %3, %4;" ::"r"(                   \
-                    to),                                                                                   \
+#define TESSERA_TMA(DIMENSIONS, COORDINATES, ...)                                                            \
+  if constexpr (sizeof...(At) == DIMENSIONS)                                                                 \
+  TESSERA_SM90A("cp.async.bulk.tensor." #DIMENSIONS                                                          \
+                "d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"                                 \
+                ".multicast::cluster.L2::cache_hint [%0], [%1, {" COORDINATES "}], [%2], %3, %4;" ::"r"(to), \
                 "l"(map_address(map)), "r"(barrier.at), "h"(blocks), "l"(policy), __VA_ARGS__                \
                 : "memory")
   TESSERA_TMA(2, "%5, %6", "r"(c[0]), "r"(c[1]));
@@ -163,16 +164,18 @@ TESSERA_DEVICE void tma_load_multicast(shared_t to, const TensorMap& map, Mbarri
   TESSERA_TMA(5, "%5, %6, %7, %8, %9", "r"(c[0]), "r"(c[1]), "r"(c[2]), "r"(c[3]), "r"(c[4]));
 #undef TESSERA_TMA
 }
-/// Starts a copy from shared memory to the box at `at`; what lies outside of the region is dropped. tma_commit() closes a group.
+/// Starts a copy from shared memory to the box at `at`; what lies outside of the region is dropped. tma_commit() closes a
+/// group.
 template <class... At>
 TESSERA_DEVICE void tma_store(const TensorMap& map, shared_t from, std::uint64_t policy, At... at) {
   static_assert(sizeof...(At) >= 2 && sizeof...(At) <= 5);
   const std::int32_t c[] = {at...};
-#define TESSERA_TMA(DIMENSIONS, COORDINATES, ...)                                                                          \
-  if constexpr (sizeof...(At) == DIMENSIONS)                                                                               \
-  TESSERA_SM90A("cp.async.bulk.tensor." #DIMENSIONS "d.global.shared::cta.tile.bulk_group.L2::cache_hint"                  \
-                " [%0, {" COORDINATES "}], [%1], %2;" ::"l"(map_address(map)),                                             \
-                "r"(from), "l"(policy), __VA_ARGS__                                                        \
+#define TESSERA_TMA(DIMENSIONS, COORDINATES, ...)                              \
+  if constexpr (sizeof...(At) == DIMENSIONS)                                   \
+  TESSERA_SM90A("cp.async.bulk.tensor." #DIMENSIONS                            \
+                "d.global.shared::cta.tile.bulk_group.L2::cache_hint"          \
+                " [%0, {" COORDINATES "}], [%1], %2;" ::"l"(map_address(map)), \
+                "r"(from), "l"(policy), __VA_ARGS__                            \
                 : "memory")
   TESSERA_TMA(2, "%3, %4", "r"(c[0]), "r"(c[1]));
   TESSERA_TMA(3, "%3, %4, %5", "r"(c[0]), "r"(c[1]), "r"(c[2]));
@@ -192,8 +195,8 @@ TESSERA_DEVICE void tma_wait_written() {
   TESSERA_SM90A("cp.async.bulk.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
-/// A warp stores four 8 x 8 matrices of 16-bit numbers: lane l gives the address of row l % 8 of matrix l / 8, and in register i
-/// its two numbers of matrix i, stored_place().
+/// A warp stores four 8 x 8 matrices of 16-bit numbers: lane l gives the address of row l % 8 of matrix l / 8, and in
+/// register i its two numbers of matrix i, stored_place().
 TESSERA_DEVICE void stmatrix(shared_t row, const std::uint32_t (&r)[4]) {
   TESSERA_SM90A("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row), "r"(r[0]), "r"(r[1]),
                 "r"(r[2]), "r"(r[3])

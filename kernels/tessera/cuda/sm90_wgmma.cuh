@@ -1,35 +1,34 @@
-// wgmma: a warpgroup of 128 threads multiplies a 64 x 16 by a 16 x N tile of bf16 and adds to 64 x N sums of f32 that its threads
-// hold, wgmma_sum(). It runs on its own after it was issued: until wgmma_wait() says that it is over, its operands in
-// shared memory must stay and its sums must not be touched. Source: PTX ISA 8.0, section "wgmma.mma_async".
+// wgmma: a warpgroup of 128 threads multiplies a 64 x 16 by a 16 x N tile of bf16 and adds to 64 x N sums of f32 that its
+// threads hold, wgmma_sum(). It runs on its own after it was issued: until wgmma_wait() says that it is over, its operands
+// in shared memory must stay and its sums must not be touched. Source: PTX ISA 8.0, section "wgmma.mma_async".
 #pragma once
 #include <tessera/cuda/sm90_ptx.cuh>
 #include <tessera/cuda/wgmma_layout.hpp>
 
 namespace tessera::kernels::cuda {
 
-/// N: 8, 16 ... 256. a and b are the bits of an OperandDescriptor. ss(): A [64, 16] and B [N, 16] in shared memory, both K-major; rs(): A in registers, wgmma_a().
-/// Without `add` the sums start from 0.
+/// N: 8, 16 ... 256. a and b are the bits of an OperandDescriptor. ss(): A [64, 16] and B [N, 16] in shared memory, both
+/// K-major; rs(): A in registers, wgmma_a(). Without `add` the sums start from 0.
 template <int N>
 struct Wgmma;
 
-#define TESSERA_WGMMA(N, NAMES, SUMS, O0, O1, O2, O3, O4, O5)                                                               \
-  template <>                                                                                                               \
-  struct Wgmma<N> {                                                                                                         \
-    TESSERA_DEVICE static void ss(float (&d)[N / 2], std::uint64_t a, std::uint64_t b, bool add) {      \
-      TESSERA_SM90A("{\n.reg .pred add;\nsetp.ne.b32 add, " O2 ", 0;\nwgmma.mma_async.sync.aligned.m64n" #N                 \
-                    "k16.f32.bf16.bf16 {" NAMES "}, " O0 ", " O1 ", add, 1, 1, 0, 0;\n}"                                    \
-                    : SUMS                                                                                                  \
-                    : "l"(a), "l"(b), "r"(static_cast<int>(add))                                                  \
-                    : "memory");                                                                                            \
-    }                                                                                                                       \
-    TESSERA_DEVICE static void rs(float (&d)[N / 2], const std::uint32_t (&a)[4], std::uint64_t b,          \
-                                              bool add) {                                                                   \
-      TESSERA_SM90A("{\n.reg .pred add;\nsetp.ne.b32 add, " O5 ", 0;\nwgmma.mma_async.sync.aligned.m64n" #N                 \
-                    "k16.f32.bf16.bf16 {" NAMES "}, {" O0 ", " O1 ", " O2 ", " O3 "}, " O4 ", add, 1, 1, 0;\n}"             \
-                    : SUMS                                                                                                  \
-                    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(add))                   \
-                    : "memory");                                                                                            \
-    }                                                                                                                       \
+#define TESSERA_WGMMA(N, NAMES, SUMS, O0, O1, O2, O3, O4, O5)                                                   \
+  template <>                                                                                                   \
+  struct Wgmma<N> {                                                                                             \
+    TESSERA_DEVICE static void ss(float (&d)[N / 2], std::uint64_t a, std::uint64_t b, bool add) {              \
+      TESSERA_SM90A("{\n.reg .pred add;\nsetp.ne.b32 add, " O2 ", 0;\nwgmma.mma_async.sync.aligned.m64n" #N     \
+                    "k16.f32.bf16.bf16 {" NAMES "}, " O0 ", " O1 ", add, 1, 1, 0, 0;\n}"                        \
+                    : SUMS                                                                                      \
+                    : "l"(a), "l"(b), "r"(static_cast<int>(add))                                                \
+                    : "memory");                                                                                \
+    }                                                                                                           \
+    TESSERA_DEVICE static void rs(float (&d)[N / 2], const std::uint32_t (&a)[4], std::uint64_t b, bool add) {  \
+      TESSERA_SM90A("{\n.reg .pred add;\nsetp.ne.b32 add, " O5 ", 0;\nwgmma.mma_async.sync.aligned.m64n" #N     \
+                    "k16.f32.bf16.bf16 {" NAMES "}, {" O0 ", " O1 ", " O2 ", " O3 "}, " O4 ", add, 1, 1, 0;\n}" \
+                    : SUMS                                                                                      \
+                    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(add))            \
+                    : "memory");                                                                                \
+    }                                                                                                           \
   };
 #include <tessera/cuda/sm90_wgmma.inc>
 #undef TESSERA_WGMMA

@@ -1,5 +1,5 @@
-// What a tensor map of the copy engine (TMA) may say: a plain description and its checks, for any host compiler, with no header
-// of CUDA. tensor_map_encode.cuh makes the 128 bytes of the hardware of it.
+// What a tensor map of the copy engine (TMA) may say: a plain description and its checks, for any host compiler, with no
+// header of CUDA. tensor_map_encode.cuh makes the 128 bytes of the hardware of it.
 #pragma once
 #include <tessera/core/dtype.hpp>
 
@@ -25,19 +25,19 @@ struct TensorMapSpec {
 
 enum class TensorMapFault : std::uint8_t {
   none,
-  dtype,           ///< not bf16, f16, f32, u8
-  rank,            ///< not 2 to 5
-  null_base,       ///< no address
-  base_alignment,  ///< not a multiple of 16 bytes
-  extent,          ///< not 1 to 2^32
-  pitch_alignment, ///< not a multiple of 16 bytes
-  pitch,           ///< not below 2^40 bytes, or rows overlap
-  region,          ///< its last byte is beyond what an address can name
-  box,             ///< not 1 to 256
-  box_row,         ///< not a multiple of 16 bytes
-  swizzle,         ///< not 0, 32, 64 or 128
-  swizzle_span,    ///< a row of the box is wider than the swizzle
-  box_bytes,       ///< more than a block's shared memory
+  dtype,            ///< not bf16, f16, f32, u8
+  rank,             ///< not 2 to 5
+  null_base,        ///< no address
+  base_alignment,   ///< not a multiple of 16 bytes
+  extent,           ///< not 1 to 2^32
+  pitch_alignment,  ///< not a multiple of 16 bytes
+  pitch,            ///< not below 2^40 bytes, or rows overlap
+  region,           ///< its last byte is beyond what an address can name
+  box,              ///< not 1 to 256
+  box_row,          ///< not a multiple of 16 bytes
+  swizzle,          ///< not 0, 32, 64 or 128
+  swizzle_span,     ///< a row of the box is wider than the swizzle
+  box_bytes,        ///< more than a block's shared memory
 };
 /// The first thing wrong, and the dimension it is about.
 struct TensorMapVerdict {
@@ -73,8 +73,8 @@ constexpr index_t box_bytes(const TensorMapSpec& spec) noexcept {
   return bytes;
 }
 
-/// Checks what cuTensorMapEncodeTiled documents and that rows, along dimension 1, do not overlap. Dimensions above may come in any
-/// order. No arithmetic overflows, whatever the numbers.
+/// Checks what cuTensorMapEncodeTiled documents and that rows, along dimension 1, do not overlap. Dimensions above may come
+/// in any order. No arithmetic overflows, whatever the numbers.
 inline TensorMapVerdict check_tensor_map(const TensorMapSpec& spec) noexcept {
   using enum TensorMapFault;
   if (spec.dtype != DType::bf16 && spec.dtype != DType::f16 && spec.dtype != DType::f32 && spec.dtype != DType::u8)
@@ -93,18 +93,20 @@ inline TensorMapVerdict check_tensor_map(const TensorMapSpec& spec) noexcept {
     if (step % 16 != 0) return {pitch_alignment, d};
     if (step <= 0 || step >= index_t{1} << 40 || (d == 1 && step < last)) return {TensorMapFault::pitch, d};
     index_t span = 0;
-    if (__builtin_mul_overflow(step, spec.extent[d] - 1, &span) || __builtin_add_overflow(last, span, &last)) return {region, d};
+    if (__builtin_mul_overflow(step, spec.extent[d] - 1, &span) || __builtin_add_overflow(last, span, &last))
+      return {region, d};
   }
   if (size * spec.box[0] % 16 != 0) return {box_row, 0};
-  if (spec.swizzle != 0 && spec.swizzle != 32 && spec.swizzle != 64 && spec.swizzle != 128) return {TensorMapFault::swizzle, 0};
+  if (spec.swizzle != 0 && spec.swizzle != 32 && spec.swizzle != 64 && spec.swizzle != 128)
+    return {TensorMapFault::swizzle, 0};
   if (spec.swizzle != 0 && size * spec.box[0] > spec.swizzle) return {swizzle_span, 0};
   if (cuda::box_bytes(spec) > kMostSharedBytes) return {TensorMapFault::box_bytes, 0};
   return {};
 }
 
 /// The map of a row-major matrix [rows, columns], `pitch` bytes from row to row, moved in boxes of [box_rows, box_columns].
-constexpr TensorMapSpec matrix_map(DType dtype, const void* base, index_t rows, index_t columns, index_t pitch, index_t box_rows,
-                                   index_t box_columns, int swizzle) noexcept {
+constexpr TensorMapSpec matrix_map(DType dtype, const void* base, index_t rows, index_t columns, index_t pitch,
+                                   index_t box_rows, index_t box_columns, int swizzle) noexcept {
   return {dtype, base, 2, {columns, rows}, {pitch}, {box_columns, box_rows}, swizzle};
 }
 

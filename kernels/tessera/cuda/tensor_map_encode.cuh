@@ -1,4 +1,5 @@
-// The hardware's form of a tensor map, made by the driver. The driver's library is asked at run time, so nothing links with it.
+// The hardware's form of a tensor map, made by the driver. The driver's library is asked at run time, so nothing links with
+// it.
 #pragma once
 #include <cuda.h>
 
@@ -9,14 +10,16 @@ namespace tessera::kernels::cuda {
 
 /// Null, or a sentence that says what is wrong with `spec` or missing on this machine.
 inline const char* encode_tensor_map(const TensorMapSpec& spec, TensorMap& map) {
-  if (const TensorMapVerdict verdict = check_tensor_map(spec); verdict != TensorMapVerdict{}) return fault_text(verdict.fault);
+  if (const TensorMapVerdict verdict = check_tensor_map(spec); verdict != TensorMapVerdict{})
+    return fault_text(verdict.fault);
   using Encode = CUresult (*)(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*, const cuuint64_t*,
                               const cuuint32_t*, const cuuint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle,
                               CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
   static const Encode encode = [] {
     void* found = nullptr;
     cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
-    const cudaError_t error = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &result);
+    const cudaError_t error =
+        cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &result);
     return error == cudaSuccess && result == cudaDriverEntryPointSuccess ? reinterpret_cast<Encode>(found) : nullptr;
   }();
   if (!encode) return "the CUDA driver has no cuTensorMapEncodeTiled: version 12.0 or later is needed";
@@ -40,8 +43,8 @@ inline const char* encode_tensor_map(const TensorMapSpec& spec, TensorMap& map) 
   }
   // The map holds the address as a number; const is given back by whoever writes through it.
   const CUresult done = encode(reinterpret_cast<CUtensorMap*>(&map), type, static_cast<cuuint32_t>(spec.rank),
-                               const_cast<void*>(spec.base), extent, pitch, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
-                               CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+                               const_cast<void*>(spec.base), extent, pitch, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                               swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   return done == CUDA_SUCCESS ? nullptr : "the CUDA driver refused a tensor map";
 }
 

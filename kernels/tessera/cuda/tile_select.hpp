@@ -1,5 +1,5 @@
-// Which tile a GEMM of sm_90a works in: a cost model, a pure function of the sizes and the number of SMs. It decides speed only:
-// every tile walks k from 0 in steps of one 16-deep wgmma, so that the bits of a product do not depend on the choice.
+// Which tile a GEMM of sm_90a works in: a cost model, a pure function of the sizes and the number of SMs. It decides speed
+// only: every tile walks k from 0 in steps of one 16-deep wgmma, so that the bits of a product do not depend on the choice.
 #pragma once
 #include <tessera/core/dtype.hpp>
 
@@ -21,11 +21,12 @@ inline constexpr TileSize kGemmTiles[] = {{64, 64},   {64, 128},  {64, 256},  {1
 /// What the model knows of the machine, per SM and clock cycle; H100 and H200 (PCIe parts have fewer SMs).
 struct GemmMachine {
   index_t multiprocessors = 132;
-  index_t products = 2048;        ///< bf16 multiply-adds
+  index_t products = 2048;             ///< bf16 multiply-adds
   index_t shared_l2_bytes = 46 * 132;  ///< all SMs together
-  index_t l2_bytes = 64;          ///< one SM
-  index_t first_load = 1000;      ///< cycles from a kernel's start to its first product
-  index_t epilogue_per_64 = 3;    ///< cycles that 64 elements of C take after the last product
+  index_t l2_bytes = 64;               ///< one SM
+  index_t first_load = 1000;           ///< cycles from a kernel's start to its first product
+  index_t epilogue_per_64 = 3;         ///< cycles that 64 elements of C take after the last product
+  bool clusters = false;               ///< whether kernels can share loads between the two blocks of a cluster
 };
 
 /// A tile and how long all of C takes in it.
@@ -33,7 +34,7 @@ struct GemmChoice {
   TileSize tile;
   index_t tiles, waves;  ///< tiles of C, and turns in which the SMs work them off
   index_t cycles;        ///< by the model
-  bool multicast;        ///< whether pairs of blocks should share what they load of W: only where there is more than one wave
+  bool multicast;        ///< whether pairs of blocks should share what they load of W
   friend constexpr bool operator==(const GemmChoice&, const GemmChoice&) = default;
 };
 
@@ -52,7 +53,7 @@ constexpr GemmChoice gemm_cost(TileSize tile, index_t m, index_t n, index_t k, c
   const index_t working = tiles < machine.multiprocessors ? tiles : machine.multiprocessors;
   const index_t share = machine.shared_l2_bytes / working, rate = share < machine.l2_bytes ? share : machine.l2_bytes;
   // A pair of blocks that lie one below the other reads W once. Of one wave it would only tie the pair's speeds together.
-  const bool multicast = waves > 1 && down > 1 && machine.multiprocessors % 2 == 0;
+  const bool multicast = machine.clusters && waves > 1 && down > 1 && machine.multiprocessors % 2 == 0;
   const index_t loaded = 2 * kStageDepth * (tile.rows + (multicast ? tile.columns / 2 : tile.columns));
   const index_t loading = detail::ceil_div(loaded, rate > 0 ? rate : 1);
   const index_t multiplying = tile.rows * tile.columns * kStageDepth / machine.products;

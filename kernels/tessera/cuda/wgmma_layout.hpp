@@ -8,15 +8,17 @@
 
 namespace tessera::kernels::cuda {
 
-/// The address that holds what would be at `address` without a swizzle of `span` bytes, 32, 64 or 128 (0: none): within rows of
-/// so many bytes 16-byte chunks change places. SwizzledTile::offset() is the same of a tile that begins at a multiple of 1024.
+/// The address that holds what would be at `address` without a swizzle of `span` bytes, 32, 64 or 128 (0: none): within rows
+/// of so many bytes 16-byte chunks change places. SwizzledTile::offset() is the same of a tile that begins at a multiple of
+/// 1024.
 TESSERA_HOST_DEVICE constexpr std::uint32_t swizzled(int span, std::uint32_t address) noexcept {
   return span == 0 ? address : address ^ ((address >> 7 & (static_cast<std::uint32_t>(span) / 16 - 1)) << 4);
 }
 
-/// The 64 bits that tell wgmma where an operand lies: a tile in shared memory, K-major, whose rows of kRowBytes are swizzled. In
-/// 16-byte units: address bits 0-13; leading offset 16-29, which swizzled K-major tiles do not use; stride offset, from 8 rows
-/// to the next, 32-45. Then the base offset, bits 49-51, 0 as tiles begin at multiples of 8 rows; the swizzle, bits 62-63.
+/// The 64 bits that tell wgmma where an operand lies: a tile in shared memory, K-major, whose rows of kRowBytes are
+/// swizzled. In 16-byte units: address bits 0-13; leading offset 16-29, which swizzled K-major tiles do not use; stride
+/// offset, from 8 rows to the next, 32-45. Then the base offset, bits 49-51, 0 as tiles begin at multiples of 8 rows; the
+/// swizzle, bits 62-63.
 template <int kRowBytes>
 struct OperandDescriptor {
   static_assert(kRowBytes == 32 || kRowBytes == 64 || kRowBytes == 128);
@@ -46,8 +48,8 @@ TESSERA_HOST_DEVICE constexpr Place wgmma_sum(int thread, int r) noexcept {
 TESSERA_HOST_DEVICE constexpr Place wgmma_a(int thread, int r) noexcept {
   return {thread / 32 * 16 + thread % 32 / 4 + r % 2 * 8, thread % 4 * 2 + r / 2 * 8};
 }
-/// Row and 16-byte chunk whose address a lane gives to stmatrix.x4 so that 16 rows of two neighbouring column blocks of sums,
-/// rounded to pairs of 16 bits in the order of their registers, lie as rows.
+/// Row and 16-byte chunk whose address a lane gives to stmatrix.x4 so that 16 rows of two neighbouring column blocks of
+/// sums, rounded to pairs of 16 bits in the order of their registers, lie as rows.
 TESSERA_HOST_DEVICE constexpr Place stmatrix_sums(int lane) noexcept { return {lane % 16, lane / 16}; }
 
 }  // namespace tessera::kernels::cuda

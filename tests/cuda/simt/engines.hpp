@@ -1,6 +1,7 @@
-// What of sm_90a works beside the threads: barriers that count arrivals and bytes, copies of boxes (TMA), products of warpgroups.
-// Each begins when a thread says so and happens at any moment until something waits for it: so an overwritten stage, a wait or a
-// fence that is missing shows as a failure or as wrong numbers. Written from the PTX ISA, not from the library's maps.
+// What of sm_90a works beside the threads: barriers that count arrivals and bytes, copies of boxes (TMA), products of
+// warpgroups. Each begins when a thread says so and happens at any moment until something waits for it: so an overwritten
+// stage, a wait or a fence that is missing shows as a failure or as wrong numbers. Written from the PTX ISA, not from the
+// library's maps.
 #pragma once
 #include <cmath>
 #include <deque>
@@ -19,7 +20,9 @@ struct BarrierWord {
 
   bool odd() const { return (phase_and_bytes & 1) != 0; }
   std::int32_t bytes() const { return phase_and_bytes >> 1; }
-  void set(bool odd_phase, std::int32_t bytes) { phase_and_bytes = static_cast<std::int32_t>(bytes * 2 + (odd_phase ? 1 : 0)); }
+  void set(bool odd_phase, std::int32_t bytes) {
+    phase_and_bytes = static_cast<std::int32_t>(bytes * 2 + (odd_phase ? 1 : 0));
+  }
 };
 static_assert(sizeof(BarrierWord) == 8);
 
@@ -45,7 +48,9 @@ struct Operand {
 class Engines : public Block::Beside {
  public:
   explicit Engines(Block& block)
-      : block_(block), warps_(static_cast<std::size_t>(block.threads() + 31) / 32), stores_(static_cast<std::size_t>(block.threads())) {
+      : block_(block),
+        warps_(static_cast<std::size_t>(block.threads() + 31) / 32),
+        stores_(static_cast<std::size_t>(block.threads())) {
     const int share = 65536 / block.threads() / 8 * 8;
     for (Warp& w : warps_) w.registers = share < 255 ? share : 255;
     unfenced_.resize(static_cast<std::size_t>(block.threads()));
@@ -167,7 +172,8 @@ class Engines : public Block::Beside {
     for (const Lane* lane : lanes)
       if (lane->of_a != lanes[0]->of_a || lane->of_b != lanes[0]->of_b || lane->add != lanes[0]->add)
         block_.fail("multiplies with other operands than lanes of its warp");
-    auto sums = std::find_if(warp.sums.begin(), warp.sums.end(), [&](const auto& s) { return s->places[0] == lanes[0]->sums; });
+    auto sums =
+        std::find_if(warp.sums.begin(), warp.sums.end(), [&](const auto& s) { return s->places[0] == lanes[0]->sums; });
     if (sums == warp.sums.end()) {
       if (!warp.fenced) block_.fail("multiplies into sums that no wgmma_fence gave away");
       auto taken = std::make_shared<Sums>();
@@ -221,7 +227,8 @@ class Engines : public Block::Beside {
   // ---- registers ----
   void set_registers(int registers, bool give) {
     Warp& warp = my_warp();
-    if (give ? registers > warp.registers : registers < warp.registers) block_.fail("gives registers that it has not, or takes what it has");
+    if (give ? registers > warp.registers : registers < warp.registers)
+      block_.fail("gives registers that it has not, or takes what it has");
     while (!give && taken() - 32 * warp.registers + 32 * registers > 65536) {
       const std::uint64_t now = given_;
       block_.wait_while(given_, now, "a warp's wait for registers");
@@ -298,12 +305,15 @@ class Engines : public Block::Beside {
 
   void require_box(const Box& box) {
     const auto verdict = check_tensor_map(box.map);
-    if (verdict.fault != kernels::cuda::TensorMapFault::none) block_.fail(std::string("copies by a map where ") + fault_text(verdict.fault));
-    block_.require(block_.shared.wrong_with(box.shared, box.bytes(), box.map.swizzle != 0 ? 8U * static_cast<unsigned>(box.map.swizzle) : 128));
+    if (verdict.fault != kernels::cuda::TensorMapFault::none)
+      block_.fail(std::string("copies by a map where ") + fault_text(verdict.fault));
+    block_.require(block_.shared.wrong_with(box.shared, box.bytes(),
+                                            box.map.swizzle != 0 ? 8U * static_cast<unsigned>(box.map.swizzle) : 128));
     const index_t inner = box.map.box[0] * bit_width(box.map.dtype) / 8;
     if (box.map.swizzle != 0 && inner != box.map.swizzle) block_.fail("copies rows that are not as wide as their swizzle");
   }
-  /// f(in shared memory, in global memory, bytes of 16 that lie in the region) for all of a box, in the order of its elements.
+  /// f(in shared memory, in global memory, bytes of 16 that lie in the region) for all of a box, in the order of its
+  /// elements.
   template <class F>
   void each_chunk(const Box& box, const F& f) {
     const kernels::cuda::TensorMapSpec& map = box.map;
@@ -322,7 +332,8 @@ class Engines : public Block::Beside {
       const index_t left = std::min(numbers, map.extent[0] - x);
       std::uint32_t shared = box.shared + static_cast<std::uint32_t>(i) * 16;
       if (map.swizzle != 0) shared ^= (shared / 128 % static_cast<std::uint32_t>(map.swizzle / 16)) * 16;
-      f(block_.shared.at(shared), static_cast<const char*>(map.base) + offset + x * size, inside && left > 0 ? left * size : 0);
+      f(block_.shared.at(shared), static_cast<const char*>(map.base) + offset + x * size,
+        inside && left > 0 ? left * size : 0);
     }
   }
   void make(Store& store) {
@@ -363,7 +374,8 @@ class Engines : public Block::Beside {
   static float half_of(std::uint32_t pair, std::size_t i) {
     return __builtin_bit_cast(float, i == 0 ? pair << 16 : pair & 0xffff0000U);
   }
-  /// d += a b, the 16 products of a sum exact in double and rounded to f32 once: so the order of k and its steps show in the bits.
+  /// d += a b, the 16 products of a sum exact in double and rounded to f32 once: so the order of k and its steps show in the
+  /// bits.
   void make(Product& op) {
     if (op.made) return;
     op.made = true;

@@ -1,5 +1,5 @@
-// Stands in for kernels/tessera/cuda/sm90_ptx.cuh where kernels run on the host: simt/engines.hpp does the work. Clusters of more
-// than one block, and so multicast, are not emulated.
+// Stands in for kernels/tessera/cuda/sm90_ptx.cuh where kernels run on the host: simt/engines.hpp does the work. Clusters of
+// more than one block, and so multicast, are not emulated.
 #pragma once
 #include <tessera/cuda/ptx.cuh>
 
@@ -54,7 +54,8 @@ inline void prefetch_map(const TensorMap&) {}
 
 template <class... At>
 simt::Engines::Box box_at(const TensorMap& map, shared_t shared, At... at) {
-  if (map.spec.rank != static_cast<int>(sizeof...(At))) rig().fail("copies a box with another number of coordinates than its map");
+  if (map.spec.rank != static_cast<int>(sizeof...(At)))
+    rig().fail("copies a box with another number of coordinates than its map");
   return {map.spec, {static_cast<index_t>(at)...}, shared};
 }
 template <class... At>
@@ -75,7 +76,8 @@ void tma_wait_written() {
   engines().wait_for_stores(kPending);
 }
 
-/// Lane l gives the address of row l % 8 of matrix l / 8, and holds of each matrix the pair of row l / 4 from column 2 (l % 4) on.
+/// Lane l gives the address of row l % 8 of matrix l / 8, and holds of each matrix the pair of row l / 4 from column 2 (l %
+/// 4) on.
 inline void stmatrix(shared_t row, const std::uint32_t (&r)[4]) {
   struct Lane {
     std::uint32_t in[4], row[4];

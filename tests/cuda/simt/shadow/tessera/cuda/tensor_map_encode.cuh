@@ -5,7 +5,8 @@
 namespace tessera::kernels::cuda {
 
 inline const char* encode_tensor_map(const TensorMapSpec& spec, TensorMap& map) {
-  if (const TensorMapVerdict verdict = check_tensor_map(spec); verdict != TensorMapVerdict{}) return fault_text(verdict.fault);
+  if (const TensorMapVerdict verdict = check_tensor_map(spec); verdict != TensorMapVerdict{})
+    return fault_text(verdict.fault);
   map.spec = spec;
   return nullptr;
 }
