@@ -19,7 +19,7 @@ from tree import ROOT, finish
 TABLE = ROOT / "tests/goldens/cuda/sm90_resources.txt"
 SLACK = 8  # registers: what another version of the compiler may take more
 ALWAYS = {"HGMMA": "products by wgmma", "UTMALDG": "copies by TMA", "SYNCS": "barriers in shared memory",
-          "USETMAXREG": "registers moved to the consumers", "WARPGROUP.DEPBAR": "waits for products"}
+          "USETMAXREG": "registers moved to the consumers", "ACQBULK": "the wait for the kernel before"}
 WITH_BF16 = {"UTMASTG": "C stored by TMA", "STSM": "stmatrix"}
 NEVER = {"LDL": "local memory is read", "STL": "local memory is written", "ATOM.": "atomics", "RED.": "reductions in memory"}
 
@@ -69,6 +69,8 @@ for mangled, text in zip(code[1::2], code[2::2]):
     wanted = ALWAYS | (WITH_BF16 if name.endswith("bf16") else {})
     problems += [f"{name}: no {i}: {what}" for i, what in wanted.items() if not any(x.startswith(i) for x in instructions)]
     problems += [f"{name}: {i}: {what}" for i, what in NEVER.items() if any(x.startswith(i) for x in instructions)]
+    if not re.search(r"WARPGROUP\.DEPBAR\.LE gsb0, 0x1 ", text):
+        problems.append(f"{name}: no group of products stays under way while the next one is issued")
     usage = dict(pair.split(":") for pair in resources[mangled].split() if ":" in pair)
     if usage["STACK"] != "0" or usage["LOCAL"] != "0":
         problems.append(f"{name}: {usage['STACK']} bytes of stack, {usage['LOCAL']} of local memory")

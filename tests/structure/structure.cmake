@@ -20,10 +20,20 @@ structure_test(headers_alone ${Python3_EXECUTABLE} ${structure}/headers_alone.py
 structure_test(headers_alone_compiled ${Python3_EXECUTABLE} ${structure}/headers_alone.py ${CMAKE_CXX_COMPILER} -DTESSERA_COMPILED)
 set_tests_properties(structure.isa_units structure.headers_alone structure.headers_alone_compiled PROPERTIES PROCESSORS 2)
 
+structure_test(cuda_generated ${Python3_EXECUTABLE} ${structure}/cuda_generated.py)
+
 # Every CUDA kernel for every architecture; spills and local memory are errors.
 if(TARGET tessera_cuda)
   add_test(NAME cuda.compile COMMAND ${CMAKE_COMMAND} --build "${PROJECT_BINARY_DIR}" --target tessera_cuda)
-  set_tests_properties(cuda.compile PROPERTIES LABELS structure TIMEOUT 1200 PROCESSORS 2)
+  set_tests_properties(cuda.compile PROPERTIES LABELS structure TIMEOUT 1200 PROCESSORS 2 FIXTURES_SETUP cuda_objects)
+  # Also what no kernel uses yet; other architectures compile it as traps.
+  add_test(NAME cuda.vocabulary COMMAND ${TESSERA_NVCC} -std=c++20 -Werror all-warnings -Xcompiler -Wall,-Wextra -DTESSERA_CHAOS
+    "-I${PROJECT_SOURCE_DIR}/include" "-I${PROJECT_SOURCE_DIR}/kernels" -gencode=arch=compute_80,code=sm_80
+    -gencode=arch=compute_90,code=sm_90 -gencode=arch=compute_90a,code=sm_90a -fatbin
+    -o "${PROJECT_BINARY_DIR}/cuda/sm90_vocabulary.fatbin" "${CMAKE_CURRENT_SOURCE_DIR}/cuda/compile/sm90_vocabulary.cu")
+  set_tests_properties(cuda.vocabulary PROPERTIES LABELS structure TIMEOUT 600 FIXTURES_REQUIRED cuda_objects)
+  add_test(NAME cuda.sass COMMAND ${Python3_EXECUTABLE} ${structure}/cuda_sass.py "${PROJECT_BINARY_DIR}/cuda/cuda_sm90_gemm.o")
+  set_tests_properties(cuda.sass PROPERTIES LABELS structure TIMEOUT 300 FIXTURES_REQUIRED cuda_objects SKIP_RETURN_CODE 77)
 endif()
 
 # Two units of one headers-only program.
