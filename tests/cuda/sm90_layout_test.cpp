@@ -1,10 +1,11 @@
 // What sm_90a's copies, products and stores must agree on, without running any: swizzles, descriptors, who holds what.
+#include <gtest/gtest.h>
 #include <tessera/cuda/wgmma_layout.hpp>
 
 #include <set>
 #include <vector>
 
-#include "cuda/simt/engines.hpp"
+#include "cuda/simt/products.hpp"
 
 namespace tessera::test {
 namespace {

@@ -3,13 +3,13 @@
 // stage, a wait or a fence that is missing shows as a failure or as wrong numbers. Written from the PTX ISA, not from the
 // library's maps.
 #pragma once
-#include <cmath>
 #include <deque>
 #include <limits>
 
 #include <tessera/cuda/tensor_map.hpp>
 
 #include "cuda/simt/block.hpp"
+#include "cuda/simt/products.hpp"
 
 namespace tessera::simt {
 
@@ -25,25 +25,6 @@ struct BarrierWord {
   }
 };
 static_assert(sizeof(BarrierWord) == 8);
-
-/// An operand of wgmma in shared memory, K-major, taken apart from its 64 bits.
-struct Operand {
-  std::uint32_t start, leading, stride, base, swizzle;
-
-  explicit Operand(std::uint64_t bits)
-      : start(static_cast<std::uint32_t>(bits & 0x3fff) * 16),
-        leading(static_cast<std::uint32_t>(bits >> 16 & 0x3fff) * 16),
-        stride(static_cast<std::uint32_t>(bits >> 32 & 0x3fff) * 16),
-        base(static_cast<std::uint32_t>(bits >> 49 & 7)),
-        swizzle(static_cast<std::uint32_t>(bits >> 62)) {}
-  /// Where the 8 numbers of row `row` from k = 8 * half on lie.
-  std::uint32_t at(std::uint32_t row, std::uint32_t half) const {
-    if (swizzle == 0) return start + row / 8 * stride + half * leading + row % 8 * 16;
-    const std::uint32_t span = 256U >> swizzle, plain = start + row / 8 * stride + row % 8 * span + half * 16;
-    const std::uint32_t chunk = plain / 16, line = plain / 128;
-    return (chunk ^ (line % (span / 16))) * 16 + plain % 16;
-  }
-};
 
 class Engines : public Block::Beside {
  public:
@@ -177,7 +158,6 @@ class Engines : public Block::Beside {
     if (sums == warp.sums.end()) {
       if (!warp.fenced) block_.fail("multiplies into sums that no wgmma_fence gave away");
       auto taken = std::make_shared<Sums>();
-      taken->columns = columns;
       for (std::size_t i = 0; i < 32; ++i) {
         taken->places[i] = lanes[i]->sums;
         taken->of[i].assign(lanes[i]->sums, lanes[i]->sums + columns / 2);
@@ -245,19 +225,6 @@ class Engines : public Block::Beside {
   struct Store {
     Box box;
     bool made;
-  };
-  struct Sums {
-    int columns = 0;
-    std::array<float*, 32> places{};
-    std::array<std::vector<float>, 32> of;
-  };
-  struct Product {
-    std::shared_ptr<Sums> sums;
-    int columns = 0, warp = 0, thread = 0, group = -1;
-    std::uint64_t of_a = 0, of_b = 0;
-    std::array<const std::uint32_t*, 32> a{};
-    bool a_in_registers = false, add = true, made = false;
-    const Clock* clock = nullptr;
   };
   struct Warp {
     std::deque<std::shared_ptr<Product>> ops;  // not yet waited for
@@ -355,59 +322,27 @@ class Engines : public Block::Beside {
     return all;
   }
 
-  /// Every chunk that a product reads.
-  template <class F>
-  void each_read(const Product& op, const F& f) {
-    const Operand a(op.of_a), b(op.of_b);
-    if (a.base != 0 || b.base != 0) block_.report("has an operand with a base offset, which is not emulated");
-    for (std::uint32_t half = 0; half < 2; ++half) {
-      if (!op.a_in_registers)
-        for (std::uint32_t r = 0; r < 16; ++r) f(true, r, half, a.at(16 * static_cast<std::uint32_t>(op.warp) + r, half));
-      for (std::uint32_t n = 0; n < static_cast<std::uint32_t>(op.columns); ++n) f(false, n, half, b.at(n, half));
-    }
-  }
   void note_reads(const Product& op) {
-    each_read(op, [&](bool, std::uint32_t, std::uint32_t, std::uint32_t at) {
+    op.each_read([&](bool, std::uint32_t, std::uint32_t, std::uint32_t at) {
       block_.report(block_.shared.read(at, 16, op.thread, *op.clock));
     });
   }
-  static float half_of(std::uint32_t pair, std::size_t i) {
-    return __builtin_bit_cast(float, i == 0 ? pair << 16 : pair & 0xffff0000U);
-  }
-  /// d += a b, the 16 products of a sum exact in double and rounded to f32 once: so the order of k and its steps show in the
-  /// bits.
   void make(Product& op) {
     if (op.made) return;
     op.made = true;
-    std::array<std::array<float, 16>, 16> a;
-    std::vector<std::array<float, 16>> b(static_cast<std::size_t>(op.columns));
-    each_read(op, [&](bool of_a, std::uint32_t row, std::uint32_t half, std::uint32_t at) {
+    if (Operand(op.of_a).base != 0 || Operand(op.of_b).base != 0)
+      block_.report("a product has an operand with a base offset, which is not emulated");
+    Product::Rows a(16), b(static_cast<std::size_t>(op.columns));
+    op.each_read([&](bool of_a, std::uint32_t row, std::uint32_t half, std::uint32_t at) {
       std::string wrong = block_.shared.wrong_with(at, 16, 16);
       if (wrong.empty()) wrong = block_.shared.read(at, 16, op.thread, *op.clock);
       block_.report(wrong.empty() ? wrong : "a product " + wrong);
       if (!wrong.empty()) return;
       std::uint32_t pairs[4];
       std::memcpy(pairs, block_.shared.at(at), 16);
-      for (std::size_t k = 0; k < 8; ++k) (of_a ? a[row] : b[row])[8 * half + k] = half_of(pairs[k / 2], k % 2);
+      for (std::size_t k = 0; k < 8; ++k) (of_a ? a : b)[row][8 * half + k] = Product::half_of(pairs[k / 2], k % 2);
     });
-    if (op.a_in_registers)
-      for (std::size_t lane = 0; lane < 32; ++lane)
-        for (std::size_t i = 0; i < 2; ++i) {
-          const std::size_t g = lane / 4, t = 2 * (lane % 4) + i;
-          a[g][t] = half_of(op.a[lane][0], i);
-          a[g + 8][t] = half_of(op.a[lane][1], i);
-          a[g][t + 8] = half_of(op.a[lane][2], i);
-          a[g + 8][t + 8] = half_of(op.a[lane][3], i);
-        }
-    for (std::size_t lane = 0; lane < 32; ++lane)
-      for (std::size_t n = 0; n < static_cast<std::size_t>(op.columns) / 8; ++n)
-        for (std::size_t i = 0; i < 4; ++i) {  // (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1) of 8 columns
-          const auto& row = a[lane / 4 + (i < 2 ? 0 : 8)];
-          const auto& column = b[8 * n + 2 * (lane % 4) + i % 2];
-          double sum = op.add ? static_cast<double>(op.sums->of[lane][4 * n + i]) : 0;
-          for (std::size_t k = 0; k < 16; ++k) sum += static_cast<double>(row[k]) * static_cast<double>(column[k]);
-          op.sums->of[lane][4 * n + i] = static_cast<float>(sum);
-        }
+    op.add_up(a, b);
   }
 
   Block& block_;
