@@ -19,7 +19,8 @@ from tree import ROOT, finish
 TABLE = ROOT / "tests/goldens/cuda/sm90_resources.txt"
 SLACK = 8  # registers: what another version of the compiler may take more
 ALWAYS = {"HGMMA": "products by wgmma", "UTMALDG": "copies by TMA", "SYNCS": "barriers in shared memory",
-          "USETMAXREG": "registers moved to the consumers", "ACQBULK": "the wait for the kernel before"}
+          "USETMAXREG.DEALLOC": "registers given by the producer", "USETMAXREG.TRY_ALLOC": "registers taken by the consumers",
+          "ACQBULK": "the wait for the kernel before", "PREEXIT": "the start of the next one"}
 WITH_BF16 = {"UTMASTG": "C stored by TMA", "STSM": "stmatrix"}
 NEVER = {"LDL": "local memory is read", "STL": "local memory is written", "ATOM.": "atomics", "RED.": "reductions in memory"}
 
