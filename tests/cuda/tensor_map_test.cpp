@@ -93,5 +93,25 @@ TEST(TensorMap, OfAGemm) {
   EXPECT_EQ(check_tensor_map(sm90_map_of_c<Tile>(g)).fault, Fault::pitch_alignment);
 }
 
+// Stages and bytes of shared memory, worked out by hand: stages x 128 (rows + columns), buffers, barriers.
+template <class Tile>
+void expect_room(int stages, int bytes) {
+  EXPECT_EQ(Tile::kStages, stages) << Tile::kRows << "x" << Tile::kColumns;
+  EXPECT_EQ(Tile::kSharedBytes, bytes) << Tile::kRows << "x" << Tile::kColumns;
+  EXPECT_LE(Tile::kSharedBytes, 232448);
+  EXPECT_EQ(Tile::kBytesA % 1024 + Tile::kStageBytes % 1024 + Tile::kBuffersAt % 1024 + Tile::kBarriersAt % 8, 0);
+}
+TEST(TensorMap, TilesFitIntoSharedMemory) {
+  expect_room<Sm90GemmTile64x64>(8, 8 * 128 * 128 + 16384 + 144);
+  expect_room<Sm90GemmTile64x128>(8, 8 * 128 * 192 + 16384 + 144);
+  expect_room<Sm90GemmTile64x256>(5, 5 * 128 * 320 + 16384 + 96);
+  expect_room<Sm90GemmTile128x128>(6, 6 * 128 * 256 + 16384 + 104);
+  expect_room<Sm90GemmTile128x160>(5, 5 * 128 * 288 + 16384 + 88);
+  expect_room<Sm90GemmTile128x192>(5, 5 * 128 * 320 + 16384 + 88);
+  expect_room<Sm90GemmTile128x256>(4, 4 * 128 * 384 + 16384 + 72);
+  expect_room<Sm90GemmTile192x128>(5, 5 * 128 * 320 + 24576 + 88);
+  expect_room<Sm90GemmTile256x128>(4, 4 * 128 * 384 + 16384 + 72);
+}
+
 }  // namespace
 }  // namespace tessera::test
