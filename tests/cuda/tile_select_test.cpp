@@ -43,7 +43,7 @@ std::string table() {
 TEST(TileSelect, Encoders) {
   std::ifstream file(TESSERA_GOLDENS "/cuda/gemm_tiles.txt");
   const std::string golden{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_EQ(table(), golden) << "if that is meant, the table above belongs into tests/goldens/cuda/gemm_tiles.txt";
+  EXPECT_EQ(table(), golden) << "if that is meant, change tests/goldens/make_gemm_tiles.py too";
 }
 
 // Shares of SMs that have work, worked out by hand: 50432 = 256 x 197 rows.

@@ -1,4 +1,4 @@
-// The GEMM of sm_90a in the tiles of tile_select.hpp. On other architectures its kernels are there and trap.
+// The GEMM of sm_90a in the tiles of tile_select.hpp, compiled for that alone.
 #include <tessera/cuda/sm90_gemm_launch.cuh>
 
 namespace tessera::kernels::cuda {
