@@ -44,8 +44,8 @@ struct ModelBarriers {
 
 struct Setup {
   int consumers = 1, teams = 1, tiles = 1, parts = 1;
-  int releases = 0;  ///< of a stage, 0: what is right
-  std::uint32_t producer_parity = 1;
+  int releases = 0;             ///< of a stage, 0: what is right
+  bool producer_waits = false;  ///< for a first release that never comes
   bool skips = true, takes_turns = true;
 };
 
@@ -60,7 +60,8 @@ class Model {
     State first{};
     first.ring.init(setup_.releases != 0 ? setup_.releases : setup_.consumers);
     turns(first).init(setup_.consumers);
-    first.producer = {0, setup_.producer_parity};
+    first.producer = RingPosition<kStages>::producer();
+    first.producer.parity ^= setup_.producer_waits ? 1 : 0;
     for (int c = 0; c < kMostConsumers * 2; ++c) {
       Consumer& consumer = first.consumers[static_cast<std::size_t>(c)];
       consumer.at = RingPosition<kStages>::consumer();
@@ -200,7 +201,7 @@ TEST(Ring, TeamsThatTakeTurns) {
 TEST(Ring, MistakesShow) {
   EXPECT_NE(Model<2>({.consumers = 2, .parts = 5, .releases = 1}).walk(), "");
   EXPECT_NE(Model<2>({.consumers = 2, .parts = 5, .releases = 3}).walk(), "");
-  EXPECT_NE(Model<2>({.parts = 3, .producer_parity = 0}).walk(), "");
+  EXPECT_NE(Model<2>({.parts = 3, .producer_waits = true}).walk(), "");
   EXPECT_NE(Model<2>({.teams = 2, .tiles = 2, .parts = 3, .skips = false}).walk(), "");
   EXPECT_NE(Model<2>({.teams = 2, .tiles = 2, .parts = 2, .takes_turns = false}).walk(), "");
 }

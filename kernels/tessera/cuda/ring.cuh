@@ -41,21 +41,21 @@ struct Ring {
   TESSERA_HOST_DEVICE static constexpr int empty(Position at) noexcept { return kStages + static_cast<int>(at.stage); }
 
   /// By one thread, before any other touches the ring; so many release() of a stage make it empty.
-  TESSERA_DEVICE void init(int releases) noexcept {
+  TESSERA_DEVICE void init(int releases) {
     for (int i = 0; i < kStages; ++i) {
       barriers.init(i, 1);
       barriers.init(kStages + i, releases);
     }
   }
   /// The producer waits until the stage is free, and says how many bytes will come: their copies name barrier full(at).
-  TESSERA_DEVICE void acquire(Position at, int bytes) noexcept {
+  TESSERA_DEVICE void acquire(Position at, int bytes) {
     barriers.wait(empty(at), at.parity);
     barriers.arrive_expect(full(at), bytes);
   }
   /// A consumer waits until the stage is filled.
-  TESSERA_DEVICE void wait(Position at) noexcept { barriers.wait(full(at), at.parity); }
+  TESSERA_DEVICE void wait(Position at) { barriers.wait(full(at), at.parity); }
   /// A consumer has read the stage: none of its instructions, wgmma under way included, reads there any more.
-  TESSERA_DEVICE void release(Position at) noexcept { barriers.arrive(empty(at)); }
+  TESSERA_DEVICE void release(Position at) { barriers.arrive(empty(at)); }
 };
 
 /// Teams of consumers that take turns at a ring: one may wait for its items when the one before it has waited for all of its
@@ -67,18 +67,18 @@ struct Turns {
   int first;
 
   /// By one thread; so many pass() end a turn.
-  TESSERA_DEVICE void init(int arrivals) noexcept {
+  TESSERA_DEVICE void init(int arrivals) {
     for (int i = 0; i < kTeams; ++i) barriers.init(first + i, arrivals);
   }
   /// What a team begins with: nobody has to pass the first turn to team 0.
   TESSERA_HOST_DEVICE static constexpr std::uint32_t parity(int team) noexcept { return team == 0 ? 1 : 0; }
-  TESSERA_DEVICE void wait(int team, std::uint32_t& parity) noexcept {
+  TESSERA_DEVICE void wait(int team, std::uint32_t& parity) {
     if constexpr (kTeams > 1) {
       barriers.wait(first + team, parity);
       parity ^= 1;
     }
   }
-  TESSERA_DEVICE void pass(int team) noexcept {
+  TESSERA_DEVICE void pass(int team) {
     if constexpr (kTeams > 1) barriers.arrive(first + (team + 1) % kTeams);
   }
 };
