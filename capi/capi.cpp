@@ -125,6 +125,7 @@ models::EmbedOptions options_of(const tessera_text_options* from) {
   if (from->prompt_name) o.prompt_name = from->prompt_name;
   o.max_length = not_negative(from->max_length, "max_length"), o.dims = not_negative(from->dims, "dims");
   o.normalize = from->raw == 0;
+  o.force_dims = from->force_dims != 0;
   return o;
 }
 

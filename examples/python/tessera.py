@@ -39,7 +39,7 @@ class Error(Exception):
 
 
 class _TextOptions(ctypes.Structure):
-    _fields_ = [("prompt", ctypes.c_char_p), ("prompt_name", ctypes.c_char_p), ("max_length", ctypes.c_int64), ("dims", ctypes.c_int64), ("raw", ctypes.c_int32)]
+    _fields_ = [("prompt", ctypes.c_char_p), ("prompt_name", ctypes.c_char_p), ("max_length", ctypes.c_int64), ("dims", ctypes.c_int64), ("raw", ctypes.c_int32), ("force_dims", ctypes.c_int32)]
 
 
 class _ImageOptions(ctypes.Structure):
@@ -211,21 +211,21 @@ class TextEncoder(_Encoder):
 
     _kind = "text_encoder"
 
-    def embed(self, texts, *, prompt=None, prompt_name=None, max_length=0, dims=0, normalize=True, context=None):
+    def embed(self, texts, *, prompt=None, prompt_name=None, max_length=0, dims=0, force_dims=False, normalize=True, context=None):
         """float32 [len(texts), dim]; a text's row has the same bits whatever the others are.
 
         prompt: put before every text, "" for none, whatever the model's default; prompt_name: one of the model's.
-        max_length: tokens a text is cut to, dims: numbers that are kept (0: the model's). normalize=False leaves out the
-        model's own final normalisation. Raises Error, and UnicodeEncodeError for lone surrogates.
+        max_length: tokens a text is cut to, dims: numbers that are kept (0: the model's), force_dims: also where
+        the folder does not say that it may be cut (Matryoshka). normalize=False leaves out the model's own final normalisation. Raises Error, and UnicodeEncodeError for lone surrogates.
         """
         if isinstance(texts, (str, bytes)):
             raise TypeError("texts: expected a sequence of texts, not one of them")
-        options = _TextOptions(_c_string(prompt, "prompt"), _c_string(prompt_name, "prompt_name"), max_length, dims, not normalize)
+        options = _TextOptions(_c_string(prompt, "prompt"), _c_string(prompt_name, "prompt_name"), max_length, dims, not normalize, force_dims)
         return self._embed([t.encode() for t in texts], options, context)
 
-    def dim(self, dims=0):
+    def dim(self, dims=0, force_dims=False):
         """Length of an embedding."""
-        return self._dim(_TextOptions(dims=dims))
+        return self._dim(_TextOptions(dims=dims, force_dims=force_dims))
 
 
 class ImageEncoder(_Encoder):

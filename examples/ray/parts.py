@@ -23,6 +23,7 @@ def tool_options(words):
     parser = argparse.ArgumentParser(prog="embed.py --actors N ... --", allow_abbrev=False)
     parser.add_argument("--dtype", default="f32", choices=("f32", "bf16", "int8"))
     parser.add_argument("--dims", type=int, default=0)
+    parser.add_argument("--force-dims", action="store_true")
     parser.add_argument("--max-length", type=int, default=0)
     parser.add_argument("--no-normalize", action="store_true")
     prompt = parser.add_mutually_exclusive_group()
@@ -125,8 +126,8 @@ class Parts:
         if self.encoder is None:
             self.encoder = self.tessera.TextEncoder(self.model, dtype=self.options.dtype, context=self.tessera.Context(self.threads))
         o = self.options
-        more = {"prompt": o.prompt, "prompt_name": o.prompt_name or None, "max_length": o.max_length, "dims": o.dims, "normalize": not o.no_normalize}
-        out = np.empty((len(texts), self.encoder.dim(o.dims)), np.float32)
+        more = {"prompt": o.prompt, "prompt_name": o.prompt_name or None, "max_length": o.max_length, "dims": o.dims, "force_dims": o.force_dims, "normalize": not o.no_normalize}
+        out = np.empty((len(texts), self.encoder.dim(o.dims, o.force_dims)), np.float32)
         for b in range(0, len(texts), BATCH):
             out[b : b + BATCH] = self.encoder.embed(texts[b : b + BATCH], **more)
         return out

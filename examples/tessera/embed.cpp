@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "embed_heads.hpp"
 #include "embed_images.hpp"
 #include "embed_output.hpp"
 #include "images.hpp"
@@ -30,7 +31,10 @@ struct Options {
   std::string text, out, pooling, shard, merge, backend = "pil";
   std::vector<std::string> images;
   models::EmbedOptions embed;
-  bool no_normalize = false, jsonl = false, resume = false;
+  std::vector<index_t> layers;  // several: one output each
+  std::string multi_vector;
+  index_t top = 0;
+  bool no_normalize = false, jsonl = false, resume = false, sparse = false;
 };
 
 /// What a part is made of; equal manifests mean equal bytes. \param inputs their digest.
@@ -110,17 +114,40 @@ int run_images(Context& ctx, const Options& o) {
   return embed_images(ctx, job, inputs, part.shard, part.manifest);
 }
 
+/// Other outputs than one row of numbers a text, in one .npy.
+int run_heads(Context& ctx, const Options& o) {
+  const char* const way = o.sparse ? "--sparse" : !o.multi_vector.empty() ? "--multi-vector" : "--layers with several";
+  const bool rows = !o.sparse && o.multi_vector.empty();
+  const bool prompted = o.embed.prompt || !o.embed.prompt_name.empty();
+  for (const auto& [given, name] : {std::pair(!o.shard.empty(), "--shard"),
+                                    {!rows && o.embed.dims > 0, "--dims"},
+                                    {!rows && !o.layers.empty(), "--layers"},
+                                    {!rows && !o.pooling.empty(), "--pooling"},
+                                    {!rows && o.no_normalize, "--no-normalize"},
+                                    {!o.multi_vector.empty() && prompted, "--prompt"},
+                                    {o.sparse && !o.multi_vector.empty(), "--multi-vector"}})
+    if (given) throw Failure{kUsage, std::string(name) + " is not for " + way};
+  const HeadJob job{o.run, o.text, o.out, o.jsonl, o.embed};
+  if (o.sparse) return embed_sparse(ctx, job, o.top);
+  return rows ? embed_layers(ctx, job, o.layers) : embed_multi_vector(ctx, job, o.multi_vector);
+}
+
 int run_embed(Options o) {
   static const std::map<std::string, ops::Pooling> kPooling = {
       {"cls", ops::Pooling::cls}, {"mean", ops::Pooling::mean}, {"last", ops::Pooling::last}, {"max", ops::Pooling::max}};
   if (!o.pooling.empty()) o.embed.pooling = kPooling.at(o.pooling);
   o.embed.normalize = !o.no_normalize;
+  const bool heads = o.sparse || !o.multi_vector.empty() || o.layers.size() > 1;
+  if (o.layers.size() == 1) o.embed.layers = o.layers[0];
+  if (heads && !o.images.empty()) throw Failure{kUsage, "--sparse, --multi-vector and several --layers are for --text"};
+  if (o.top > 0 && !o.sparse) throw Failure{kUsage, "--top is for --sparse"};
   if (o.resume && o.shard.empty()) throw Failure{kUsage, "--resume keeps parts, so it needs --shard i/n"};
   if (o.text.empty() == o.images.empty()) throw Failure{kUsage, "one of --text and --image is required"};
   if (!o.merge.empty() && o.images.empty()) throw Failure{kUsage, "--merge is for --image"};
   catch_signals();
   Context ctx = o.run.context();
   if (!o.images.empty()) return run_images(ctx, o);
+  if (heads) return run_heads(ctx, o);
   const Part part = open_part(
       o, [&] { return count_lines(o.text, o.jsonl); },
       [&](const Shard& s) { return digest_lines(s, Lines(o.text, o.jsonl)); });
@@ -156,10 +183,24 @@ void add_embed(CLI::App& app, int& exit) {
   app.add_option("--backend", o->backend, "whose image processor: pil or torchvision")
       ->check(CLI::IsMember({"pil", "torchvision"}));
   app.add_flag("--jsonl", o->jsonl, kJsonlHelp);
-  app.add_option("-o,--out", o->out, "the .npy file to write; with --shard a folder")->required();
+  app.add_option(
+         "-o,--out", o->out,
+         "the .npy file to write; with --shard a folder, with --sparse a .jsonl, with --multi-vector a .safetensors file")
+      ->required();
   app.add_option("--merge", o->merge, kMergeHelp);
   app.add_option("--dims", o->embed.dims, kDimsHelp)->check(CLI::Range(1, 1 << 20));
-  app.add_option("--layers", o->embed.layers, "run only the first layers")->check(CLI::Range(0, 4096));
+  app.add_flag("--force-dims", o->embed.force_dims, kForceDimsHelp);
+  app.add_option("--layers", o->layers,
+                 "run only the first layers; 2,4,6: an output each, out.layer-2.npy, ..., of one pass (2-D Matryoshka)")
+      ->delimiter(',')
+      ->check(CLI::Range(0, 4096));
+  app.add_flag("--sparse", o->sparse,
+               "weights of words (SPLADE, BGE-M3): a line of JSON a text, {\"ids\": [...], \"weights\": [...]}");
+  app.add_option("--top", o->top, "--sparse: the heaviest so many of a text")->check(CLI::Range(1, 1 << 24));
+  app.add_option("--multi-vector", o->multi_vector,
+                 "an embedding a token (ColBERT, BGE-M3), of texts that are a query or a document: a safetensors file with\n"
+                 "embeddings [tokens, E], offsets [texts + 1] and the tokens' ids")
+      ->check(CLI::IsMember({"query", "document"}));
   app.add_option("--pooling", o->pooling, "instead of the model's own")
       ->check(CLI::IsMember({"cls", "mean", "last", "max"}));
   app.add_flag("--no-normalize", o->no_normalize, "leave out the final normalisation");

@@ -24,8 +24,10 @@ class RowMap {
   /// Names on stderr an input that leaves no row.
   void skip(long long input, const std::string& name, const std::string& why) {
     say(name + " skipped: " + why);
-    skipped_.insert(std::upper_bound(skipped_.begin(), skipped_.end(), input), input);
+    skip_quietly(input);
   }
+  /// Of one that was named already.
+  void skip_quietly(long long input) { skipped_.insert(std::upper_bound(skipped_.begin(), skipped_.end(), input), input); }
   /// In order.
   const std::vector<long long>& skipped() const { return skipped_; }
 
@@ -85,6 +87,7 @@ class EmbedOutput {
     or_exit(kOutput, [&] { file_->append(values, 1); });
   }
   void skip(long long input, const std::string& name, const std::string& why) { map_.skip(input, name, why); }
+  void skip_quietly(long long input) { map_.skip_quietly(input); }
   const std::vector<long long>& skipped() const { return map_.skipped(); }
   long long rows() const { return file_->rows(); }
   long long seen() const { return rows() + static_cast<long long>(skipped().size()); }

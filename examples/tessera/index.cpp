@@ -232,6 +232,7 @@ void add_index(CLI::App& app, int& exit) {
       "--prompt", [o](const std::string& s) { o->embed.prompt = s; }, "put before every text; \"\" for none");
   app.add_option("--prompt-name", o->embed.prompt_name, "one of the model's prompts")->excludes(prompt);
   app.add_option("--dims", o->embed.dims, kDimsHelp)->check(CLI::Range(1, 1 << 20));
+  app.add_flag("--force-dims", o->embed.force_dims, kForceDimsHelp);
   app.add_option("--batch-tokens", o->embed.batch_tokens, "tokens that go through the model at once")
       ->check(CLI::Range(1, 1 << 24));
   app.add_option("-o,--out", o->out, "the corpus: a .safetensors file, and files beside it where rows were added")

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tessera/models/sentence_folder.hpp>
 
 #include "tool.hpp"
 
@@ -97,16 +98,85 @@ void describe(Context& ctx, const std::string& family, const models::Transformer
   describe_packing(ctx, stack);
 }
 
+/// What stands behind the stack, and why: what was decided on loading, and by which file.
+void describe_texts(const models::TextBackbone& base) {
+  std::printf("vocabulary: %zu tokens\n", base.tokenizer->vocab_size());
+  for (const auto& reason : base.reasons) std::printf("uses: %s\n", printable(reason).c_str());
+  for (const auto& [name, prompt] : base.prompts)
+    std::printf("prompt %s: \"%s\"\n", printable(name).c_str(), printable(prompt).c_str());
+  for (const auto& note : base.tokenizer->notes()) std::printf("note: %s\n", printable(note).c_str());
+}
+
+void describe_length(const char* of, index_t tokens, const models::TextModel& model) {
+  const index_t table = model.transformer->config().max_positions;
+  std::printf("%s are cut to %lld tokens (the model has %lld positions)\n", of, static_cast<long long>(tokens),
+              static_cast<long long>(table > 0 ? table : model.max_length));
+}
+
 void describe(Context& ctx, const models::TextEncoder& model) {
   describe(ctx, model.model().family, *model.model().transformer);
-  const auto table = model.model().transformer->config().max_positions;
-  std::printf("embedding: %lld numbers; texts are cut to %lld tokens (the model has %lld positions)\n",
-              static_cast<long long>(model.dim()), static_cast<long long>(model.max_length()),
-              static_cast<long long>(table > 0 ? table : model.model().max_length));
-  std::printf("vocabulary: %zu tokens\n", model.tokenizer().vocab_size());
-  for (const auto& [name, prompt] : model.prompts())
-    std::printf("prompt %s: \"%s\"\n", printable(name).c_str(), printable(prompt).c_str());
-  for (const auto& note : model.tokenizer().notes()) std::printf("note: %s\n", printable(note).c_str());
+  std::printf("embedding: %lld numbers; ", static_cast<long long>(model.dim()));
+  describe_length("texts", model.max_length(), model.model());
+  describe_texts(model.base());
+}
+
+void describe(Context& ctx, const models::SparseEncoder& model) {
+  describe(ctx, model.base().model.family, *model.base().model.transformer);
+  std::printf("embedding: weights of %lld words (embed --sparse); ", static_cast<long long>(model.vocabulary()));
+  describe_length("texts", model.base().max_length, model.base().model);
+  describe_texts(model.base());
+}
+
+void describe(Context& ctx, const models::MultiVectorEncoder& model) {
+  describe(ctx, model.base().model.family, *model.base().model.transformer);
+  std::printf("embedding: %lld numbers a token (embed --multi-vector)\n", static_cast<long long>(model.dim()));
+  for (const auto& [role, name] :
+       {std::pair(models::TextRole::query, "queries"), {models::TextRole::document, "documents"}}) {
+    const models::RoleTokens& tokens = model.tokens_of(role);
+    describe_length(name, tokens.length, model.base().model);
+    const auto token = [&](std::int32_t id) { return printable(std::string(model.base().tokenizer->id_to_token(id))); };
+    if (tokens.marker >= 0) std::printf("%s begin with %s\n", name, token(tokens.marker).c_str());
+    if (tokens.prefix.find_first_not_of(' ') != tokens.prefix.npos)
+      std::printf("%s begin with \"%s\"\n", name, printable(tokens.prefix).c_str());
+    if (tokens.expanded > 0)
+      std::printf("%s are filled up to %lld tokens with %s, %s\n", name, static_cast<long long>(tokens.expanded),
+                  token(tokens.expansion).c_str(),
+                  (tokens.attended ? "which others attend to" : "which no token attends to"));
+    if (!tokens.skipped.empty()) std::printf("%s: %zu tokens have no embedding\n", name, tokens.skipped.size());
+  }
+  describe_texts(model.base());
+}
+
+void describe(Context& ctx, const models::CrossEncoder& model) {
+  describe(ctx, model.model().family, *model.model().transformer);
+  std::printf("scores of pairs: %lld label%s (rerank); ", static_cast<long long>(model.labels()),
+              model.labels() == 1 ? "" : "s");
+  describe_length("pairs", model.max_length(), model.model());
+  if (!model.prompt().empty()) std::printf("prompt: \"%s\"\n", printable(model.prompt()).c_str());
+}
+
+/// Whether config.json names a classifier of sequences, as rerankers are.
+bool is_cross_encoder(const models::SentenceFolder& f) {
+  if (!f.inner.has("config.json")) return false;
+  const io::Json config = f.inner.json("config.json");
+  const io::Json& all = io::member(config, "architectures");
+  return all.is_array() && !all.empty() && all[0].is_string() &&
+         all[0].get_ref<const std::string&>().ends_with("ForSequenceClassification");
+}
+
+/// The kind of model that a folder with a tokenizer holds, and what it will do.
+void describe_folder(Context& ctx, const std::string& path, const models::LoadOptions& load) {
+  const auto f = models::SentenceFolder::open(path);
+  if (models::MultiVectorEncoder::is_one(f)) return describe(ctx, models::MultiVectorEncoder::load(ctx, path, load));
+  if (f.find("SpladePooling")) return describe(ctx, models::SparseEncoder::load(ctx, path, load));
+  if (f.modules.empty() && is_cross_encoder(f)) return describe(ctx, models::CrossEncoder::load(ctx, path, load));
+  describe(ctx, models::TextEncoder::load(ctx, path, load));
+  for (const auto& [stem, option] : {std::pair("sparse_linear", "--sparse"), {"colbert_linear", "--multi-vector"}})
+    if (f.folder.has(std::string(stem) + ".safetensors"))
+      std::printf("also: %s.safetensors, for embed %s\n", stem, option);
+    else if (f.folder.has(std::string(stem) + ".pt"))
+      std::printf("note: %s.pt is a pickle, which is not read; for embed %s convert it: %s\n", stem, option,
+                  printable(models::pickle_conversion(f.folder, stem)).c_str());
 }
 
 /// Element types of the weights that lie in the folder itself, as old sentence-transformers folders have none.
@@ -130,7 +200,7 @@ int folder(const InspectOptions& o) {
   const models::LoadOptions load{.allow_nonfinite = o.allow_nonfinite, .weights = weights_of(o.dtype)};
   const auto where = or_refuse([&] { return io::ModelFolder::open(o.path); });
   if (where.has("modules.json") || where.has("tokenizer.json") || where.has("vocab.txt")) {
-    describe(ctx, or_refuse([&] { return models::TextEncoder::load(ctx, o.path, load); }));
+    or_refuse([&] { describe_folder(ctx, o.path, load); });
   } else {
     const auto model = or_refuse([&] { return models::load_text_model(ctx, where, load); });
     describe(ctx, model.family, *model.transformer);

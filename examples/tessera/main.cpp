@@ -62,8 +62,9 @@ int main(int argc, char** argv) {
   tool::add_search(
       *app.add_subcommand("search", "the rows of an index nearest to a query; the images that texts describe best"), exit);
   tool::add_eval(*app.add_subcommand("eval", "how good a search is: ndcg, recall and others by judgements"), exit);
-  tool::add_rerank(*app.add_subcommand("rerank", "texts in the order in which a model of pairs puts them for a query"),
-                   exit);
+  tool::add_rerank(
+      *app.add_subcommand("rerank", "texts in the order in which a cross-encoder, ColBERT or SPLADE puts them for a query"),
+      exit);
   tool::add_merge(*app.add_subcommand("merge", "token merging: its table of speed and cosine, and a mosaic of each layer"),
                   exit);
   tool::add_attention(*app.add_subcommand("attention", "where an image model looks, as a picture"), exit);

@@ -1,4 +1,4 @@
-// tessera rerank: texts in the order of a cross-encoder's scores, all of them or those that a search found.
+// tessera rerank: texts in the order of a model's scores for a query, all of them or those that a search found.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -15,6 +15,7 @@
 #include "embed_output.hpp"
 #include "json_line.hpp"
 #include "lines.hpp"
+#include "pair_scores.hpp"
 #include "progress.hpp"
 #include "queries.hpp"
 #include "signals.hpp"
@@ -47,16 +48,14 @@ struct Documents {
 
 struct Reranker {
   Context& ctx;
-  const models::CrossEncoder& model;
+  PairScores& model;
   const RerankOptions& o;
   long long pairs = 0;
   bool any_nonfinite = false;
 
   /// Adds the documents to what is known of a query.
   void score(long long number, const std::string& query, const Documents& documents, retrieval::Ranking& hits) {
-    std::vector<models::TextPair> both;
-    for (const std::string& text : documents.texts) both.push_back({query, text});
-    const auto scores = model.score(ctx, both, o.score);
+    const auto scores = model.of(ctx, query, documents.texts);
     for (std::size_t i = 0; i < scores.size(); ++i) {
       if (std::isfinite(scores[i])) {
         hits.push_back({documents.numbers[i], static_cast<double>(scores[i])});
@@ -236,13 +235,8 @@ int run_rerank(const RerankOptions& o) {
     lines.emplace(o.text, o.jsonl);
   else
     corpus = or_exit(kOther, [&] { return retrieval::Corpus::open(o.corpus); });
-  const auto model =
-      o.run.load(ctx, [&](const models::LoadOptions& load) { return models::CrossEncoder::load(ctx, o.run.model, load); });
-  if (model.labels() != 1)
-    throw Failure{kRefused, o.run.model + ": a classifier of " + std::to_string(model.labels()) +
-                                " labels; expected one with a score, num_labels 1"};
-  or_exit(kUsage, [&] { (void)model.score(ctx, {{"", ""}}, o.score); });  // the length, room for the special tokens
-  Reranker r{ctx, model, o};
+  const auto model = load_pair_scores(ctx, o.run, o.score);
+  Reranker r{ctx, *model, o};
   bool all = true;
   if (o.found.empty()) {
     all = rank_all(r, queries, *lines);

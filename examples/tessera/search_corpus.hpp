@@ -43,6 +43,7 @@ struct CorpusSearch {
     app.add_flag("--certified", certified, "--corpus: refuse rows that are not kept as f32, and say what the proof took");
     app.add_option("--dims", embed.dims, std::string("--corpus: of queries, and of rows that have more, ") + kDimsHelp)
         ->check(CLI::Range(1, 1 << 20));
+    app.add_flag("--force-dims", embed.force_dims, std::string("--corpus: ") + kForceDimsHelp);
     auto* prompt = app.add_option_function<std::string>(
         "--prompt", [this](const std::string& s) { embed.prompt = s; }, "--corpus: put before every text; \"\" for none");
     app.add_option("--prompt-name", embed.prompt_name, "--corpus: one of the model's prompts")->excludes(prompt);

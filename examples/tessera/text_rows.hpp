@@ -52,30 +52,17 @@ inline void check_options(tessera::Context& ctx, const tessera::models::TextEnco
   });
 }
 
-/// Embeds inputs [first, last) of all (last < 0: to the end), or as many as there are before a signal.
-inline void embed_lines(tessera::Context& ctx, const tessera::models::TextEncoder& model,
-                        const tessera::models::EmbedOptions& options, Lines& lines, long long first, long long last,
-                        Progress& progress, TextSink& sink) {
-  using namespace tessera;
-  const auto full = static_cast<std::size_t>(options.batch_tokens) * 4;  // some four bytes a token
-  const index_t dim = model.dim(options);
+/// Hands inputs [first, last) of all (last < 0: to the end), or as many as there are before a signal, to run(batch), some
+/// `tokens` at a time; skip(input, why) hears of those that are no texts. \param max_length tokens that a text is cut to.
+template <class Skip, class Run>
+void for_batches(Lines& lines, long long first, long long last, tessera::index_t tokens, tessera::index_t max_length,
+                 Progress& progress, const Skip& skip, const Run& run) {
+  const auto full = static_cast<std::size_t>(tokens) * 4;  // some four bytes a token
   std::vector<TextInput> batch;
   std::size_t bytes = 0;
   long long seen = 0;
-  const auto run = [&] {
-    std::vector<std::string_view> texts;
-    for (const TextInput& input : batch) texts.push_back(input.text);
-    const auto n = static_cast<index_t>(texts.size());
-    std::vector<float> rows(static_cast<std::size_t>(n * dim));
-    model.embed_tokens(ctx, model.tokenize(ctx, texts, options), options, View<float, 2>(rows.data(), n, dim));
-    const float* row = rows.data();
-    for (const TextInput& input : batch) {
-      if (std::all_of(row, row + dim, [](float v) { return std::isfinite(v); }))
-        sink.row(input, row);
-      else
-        sink.nonfinite(input);
-      row += dim;
-    }
+  const auto flush = [&] {
+    run(batch);
     batch.clear(), bytes = 0;
     progress.update(seen, last < 0 ? lines.fraction() : static_cast<double>(seen) / static_cast<double>(last - first));
   };
@@ -86,15 +73,46 @@ inline void embed_lines(tessera::Context& ctx, const tessera::models::TextEncode
     ++seen;
     input.number = i, input.name = lines.where() + " (input " + std::to_string(i) + ")";
     if (!lines.text(input.line, input.text, why)) {
-      sink.skip(input, why);
+      skip(input, why);
       continue;
     }
-    bytes += std::min(input.text.size(), static_cast<std::size_t>(model.max_length()) * 8) + 8;
+    bytes += std::min(input.text.size(), static_cast<std::size_t>(max_length) * 8) + 8;
     batch.push_back(input);
-    if (bytes >= full) run();
+    if (bytes >= full) flush();
   }
-  if (!interrupted() && !batch.empty()) run();
+  if (!interrupted() && !batch.empty()) flush();
   progress.clear();
+}
+
+inline std::vector<std::string_view> texts_of(const std::vector<TextInput>& batch) {
+  std::vector<std::string_view> texts;
+  for (const TextInput& input : batch) texts.push_back(input.text);
+  return texts;
+}
+inline bool all_finite(const float* row, tessera::index_t n) {
+  return std::all_of(row, row + n, [](float v) { return std::isfinite(v); });
+}
+
+/// Embeds these inputs.
+inline void embed_lines(tessera::Context& ctx, const tessera::models::TextEncoder& model,
+                        const tessera::models::EmbedOptions& options, Lines& lines, long long first, long long last,
+                        Progress& progress, TextSink& sink) {
+  using namespace tessera;
+  const index_t dim = model.dim(options);
+  const auto skip = [&](const TextInput& input, const std::string& why) { sink.skip(input, why); };
+  for_batches(lines, first, last, options.batch_tokens, model.max_length(), progress, skip, [&](const auto& batch) {
+    const auto n = static_cast<index_t>(batch.size());
+    std::vector<float> rows(static_cast<std::size_t>(n * dim));
+    model.embed_tokens(ctx, model.tokenize(ctx, texts_of(batch), options), options, View<float, 2>(rows.data(), n, dim));
+    const float* row = rows.data();
+    for (const TextInput& input : batch) {
+      if (all_finite(row, dim))
+        sink.row(input, row);
+      else
+        sink.nonfinite(input);
+      row += dim;
+    }
+  });
 }
 
 }  // namespace tool

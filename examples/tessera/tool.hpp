@@ -82,6 +82,7 @@ inline void print_line(const std::string& line) {
 std::unique_ptr<tessera::models::WeightCache> open_cache(const std::string& folder);
 inline constexpr const char* kUserCache = "~";
 
+inline constexpr const char* kForceDimsHelp = "--dims also where the model's folder does not say that it may be cut";
 inline constexpr const char* kDimsHelp = "keep so many numbers; a model's are normalised again (Matryoshka)";
 
 inline void add_dtype(CLI::App& app, std::string& dtype) {

@@ -71,6 +71,7 @@ typedef struct tessera_text_options {
   int64_t max_length;      /* tokens that a text is cut to, specials included */
   int64_t dims;            /* keep the first so many numbers and normalise again (Matryoshka) */
   int32_t raw;             /* not 0: leave out the folder's final normalisation */
+  int32_t force_dims;      /* not 0: dims also where the folder does not say that its embeddings may be cut */
 } tessera_text_options;
 
 /* path: a model folder, or org/name in an existing Hugging Face cache; nothing is downloaded. */

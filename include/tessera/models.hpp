@@ -13,7 +13,9 @@
 #include <tessera/models/families/vit.hpp>
 #include <tessera/models/image_encoder.hpp>
 #include <tessera/models/image_model.hpp>
+#include <tessera/models/multi_vector_encoder.hpp>
 #include <tessera/models/padded.hpp>
+#include <tessera/models/sparse_encoder.hpp>
 #include <tessera/models/text_encoder.hpp>
 #include <tessera/models/text_model.hpp>
 #include <tessera/models/transformer.hpp>

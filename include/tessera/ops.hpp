@@ -21,5 +21,6 @@
 #include <tessera/ops/rotary.hpp>
 #include <tessera/ops/row_filter.hpp>
 #include <tessera/ops/similarity.hpp>
+#include <tessera/ops/splade.hpp>
 #include <tessera/ops/stack_rows.hpp>
 #include <tessera/ops/topk.hpp>

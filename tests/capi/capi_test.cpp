@@ -32,8 +32,8 @@ const std::string kScenes = TESSERA_GOLDENS "/../../examples/scenes/model";
 struct Options {
   const char *prompt = nullptr, *prompt_name = nullptr;
   std::int64_t max_length = 0, dims = 0;
-  std::int32_t raw = 0;
-  tessera_text_options c() const { return {prompt, prompt_name, max_length, dims, raw}; }
+  std::int32_t raw = 0, force_dims = 0;
+  tessera_text_options c() const { return {prompt, prompt_name, max_length, dims, raw, force_dims}; }
 };
 
 /// Texts as the interface takes them.
@@ -108,10 +108,10 @@ TEST_F(CApi, TextsHaveTheBitsOfTheEncoder) {
     const auto direct = models::TextEncoder::load(own, kPrompts, {.weights = weights});
     for (const Options& given :
          {Options{}, Options{.prompt = ""}, Options{.prompt = "a: "}, Options{.prompt_name = "passage"},
-          Options{.max_length = 4}, Options{.dims = 5}, Options{.raw = 1}}) {
+          Options{.max_length = 4}, Options{.dims = 5}, Options{.dims = 2, .force_dims = 1}, Options{.raw = 1}}) {
       const tessera_text_options o = given.c();
       models::EmbedOptions same;
-      same.max_length = o.max_length, same.dims = o.dims, same.normalize = o.raw == 0;
+      same.max_length = o.max_length, same.dims = o.dims, same.normalize = o.raw == 0, same.force_dims = o.force_dims != 0;
       if (o.prompt) same.prompt = o.prompt;
       if (o.prompt_name) same.prompt_name = o.prompt_name;
       std::int64_t dim = 0;
@@ -166,6 +166,7 @@ TEST_F(CApi, TextMistakes) {
   for (const std::int64_t room : {2 * dim - 1, 2 * dim + 1, std::int64_t{0}, std::int64_t{-1}})
     EXPECT_STATUS(TESSERA_SHAPE_MISMATCH, "2 rows of " + std::to_string(dim), embed(*texts, bytes, 2, room));
   EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "dims: -1", embed(*texts, bytes, 2, 2 * dim, {.dims = -1}));
+  EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "dims 2", embed(*texts, bytes, 2, 4, {.dims = 2}));
   EXPECT_STATUS(TESSERA_BAD_ARGUMENT, std::to_string(dim), embed(*texts, bytes, 2, 2 * (dim + 1), {.dims = dim + 1}));
   EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "max_length: -1", embed(*texts, bytes, 2, 2 * dim, {.max_length = -1}));
   EXPECT_STATUS(TESSERA_BAD_ARGUMENT, "tokens", embed(*texts, bytes, 2, 2 * dim, {.max_length = 1 << 30}));

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include <tessera/io/json.hpp>
 #include <tessera/text/normalizer.hpp>
 
 namespace {

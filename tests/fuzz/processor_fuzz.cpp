@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <tessera/image/processor.hpp>
+#include <tessera/io/json.hpp>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tessera;

@@ -37,13 +37,13 @@ def old_pooling(dim, *modes, **more):
 
 
 FOLDERS = [
-    dict(name="cls_dense_tanh", bert=dict(hidden_size=24, num_attention_heads=3, intermediate_size=37, num_hidden_layers=2, max_position_embeddings=64), lowercase=False,
+    dict(name="cls_dense_tanh", bert=dict(hidden_size=24, num_attention_heads=3, intermediate_size=37, num_hidden_layers=2, max_position_embeddings=64, is_matryoshka=True), lowercase=False,
          limits=("sentence_bert_config.json", dict(max_seq_length=16, do_lower_case=True)), pooling=old_pooling(24, "cls_token"),
          types=(OLD + "Transformer", OLD + "Pooling", OLD + "Dense", OLD + "Normalize"),
          dense=[dict(in_features=24, out_features=20, bias=True, activation_function="torch.nn.modules.activation.Tanh")], normalize=True),
     dict(name="max_vocab_txt", bert=dict(hidden_size=20, num_attention_heads=2, intermediate_size=50, num_hidden_layers=1, max_position_embeddings=48), lowercase=True, vocab_only=True,
          limits=None, pooling=old_pooling(20, "max_tokens"), types=(OLD + "Transformer", OLD + "Pooling", OLD + "Dense", OLD + "Normalize"), dense=[], normalize=False),
-    dict(name="weighted_last_prompt", bert=dict(hidden_size=28, num_attention_heads=4, intermediate_size=41, num_hidden_layers=2, max_position_embeddings=40), lowercase=True,
+    dict(name="weighted_last_prompt", bert=dict(hidden_size=28, num_attention_heads=4, intermediate_size=41, num_hidden_layers=2, max_position_embeddings=40, matryoshka_dimensions=[3, 9]), lowercase=True,
          limits=("sentence_bert_config.json", dict(max_seq_length=32, do_lower_case=False)),
          pooling=dict(embedding_dimension=28, pooling_mode=["weightedmean", "lasttoken"], include_prompt=False),
          types=(BASE + "transformer.Transformer", NEW + "pooling.Pooling", BASE + "dense.Dense", BASE + "normalize.Normalize"),

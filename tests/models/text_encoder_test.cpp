@@ -158,6 +158,7 @@ double length(std::span<const float> row) {
 TEST_F(Encoder, DimsKeepTheFirstAndNormaliseAgainWhereTheModelNormalises) {
   EmbedOptions o;
   o.dims = 7;
+  o.force_dims = true;
   const auto normalising = TextEncoder::load(ctx, kGoldens + "/tiny_st/weighted_last_prompt");
   for (const TextEncoder* m : {&std::as_const(model), &normalising}) {
     const auto full = m->embed(ctx, {"a small text"}), e = m->embed(ctx, {"a small text"}, o);

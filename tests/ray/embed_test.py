@@ -62,14 +62,14 @@ class Embed(RayTest):
         return self.example("embed.py", *self.command, *options, env=self.env, **more)
 
     def test_encoders_and_workers_are_killed(self):
-        self.without_ray("--dims", 8)
+        self.without_ray("--dims", 8, "--force-dims")
         for name in ("encoder-1", "encoder-4", "worker-2", "worker-5"):
             self.note(name)
-        self.embed("--", "--dims", 8)
+        self.embed("--", "--dims", 8, "--force-dims")
         self.same_as_without()
         self.assertEqual(sorted(self.launches()), sorted([str(i) for i in range(SHARDS)] + ["1", "4", "2", "5"]), "parts + kills")
         stamps = [p.stat().st_ino for p in sorted((self.dir / "parts").glob("*.npy"))]
-        done = self.embed("--", "--dims", 8)
+        done = self.embed("--", "--dims", 8, "--force-dims")
         self.assertEqual(done.stderr.count(": done, "), SHARDS)
         self.assertEqual([p.stat().st_ino for p in sorted((self.dir / "parts").glob("*.npy"))], stamps, "all are kept")
         self.same_as_without()

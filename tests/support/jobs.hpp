@@ -147,6 +147,12 @@ inline std::vector<Job> row_jobs(Random& random) {
          ops::maxsim(ctx, x->in(), offsets(cu_q), ops::pack_weight(ctx, y->in()), offsets(cu_d), out.out());
          return out;
        }},
+      {"splade",
+       [=](Context& ctx) {
+         Matrix out(2, y->rows, 2);
+         ops::splade(ctx, x->in(), offsets({0, t / 3, t}), y->in(), {}, {}, out.out());
+         return out;
+       }},
       {"maxsim_top_k",
        [=](Context& ctx) {
          std::vector<index_t> cu_d;

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <tessera/io/json.hpp>
 #include <tessera/text.hpp>
 #include "support/gzip.hpp"
 

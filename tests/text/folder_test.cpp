@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <tessera/io/json.hpp>
 #include <tessera/text.hpp>
 #include "support/gzip.hpp"
 

@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include <tessera/io/json.hpp>
 #include <tessera/text/byte_alphabet.hpp>
 #include <tessera/text/normalizer.hpp>
 #include "support/gzip.hpp"

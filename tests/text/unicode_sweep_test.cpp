@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <tessera/io/json.hpp>
 #include <tessera/text/grapheme.hpp>
 #include <tessera/text/normalizer.hpp>
 #include <tessera/text/regex.hpp>

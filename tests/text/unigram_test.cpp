@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <tessera/io/json.hpp>
 #include <tessera/text/piece_trie.hpp>
 #include <tessera/text/tokenizer.hpp>
 #include <tessera/text/unigram.hpp>

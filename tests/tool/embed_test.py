@@ -127,8 +127,12 @@ class Options(ToolTest):
         """The first numbers, normalised again where the folder normalises."""
         got = self.embed(ST / "cls_dense_tanh", TEXTS, "--jsonl", "--dims", 7)
         self.all_close(got, [unit(row[:7]) for row in self.golden("cls_dense_tanh")])
-        self.all_close(self.embed(ST / "mean_sqrt_len", TEXTS, "--jsonl", "--dims", 1), [row[:1] for row in self.golden("mean_sqrt_len")])
+        self.all_close(self.embed(ST / "mean_sqrt_len", TEXTS, "--jsonl", "--dims", 1, "--force-dims"), [row[:1] for row in self.golden("mean_sqrt_len")])
         self.all_close(self.embed(ST / "mean_sqrt_len", TEXTS, "--jsonl", "--dims", 48), self.golden("mean_sqrt_len"))
+
+    def test_dims_that_the_folder_does_not_declare(self):
+        self.mistake(2, "embed", "--model", ST / "mean_sqrt_len", "--text", TEXTS, "--jsonl", "-o", "o.npy", "--dims", 1, says=["dims 1", "Matryoshka", "--force-dims"])
+        self.mistake(2, "embed", "--model", ST / "weighted_last_prompt", "--text", TEXTS, "--jsonl", "-o", "o.npy", "--dims", 2, says=["dims 2", "3, 9", "matryoshka_dimensions"])
 
     def test_no_normalize(self):
         got = self.embed(ST / "cls_dense_tanh", TEXTS, "--jsonl", "--no-normalize")

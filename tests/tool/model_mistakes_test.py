@@ -95,7 +95,7 @@ class Model(MistakeTest):
         modules = json.loads((model / "modules.json").read_text())
         modules.append({"idx": 2, "name": "2", "path": "2_CNN", "type": "sentence_transformers.models.CNN"})
         (model / "modules.json").write_text(json.dumps(modules))
-        self.refused(model, model / "modules.json", "'CNN' is not supported", "known: Transformer, Pooling")
+        self.refused(model, model / "modules.json", "'CNN' is not supported", "known: Transformer, WeightedLayerPooling, Pooling")
 
     def test_truncated_weights(self):
         whole = (PLAIN / "model.safetensors").read_bytes()

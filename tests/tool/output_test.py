@@ -84,7 +84,7 @@ class FullDisk(OutputTest):
         self.file("many.txt", b"\xff\n" + b"a cat\n" * 200)
         self.file("out.npy", OLD)
         done = self.tool(
-            "embed", "--model", PLAIN, "--text", "many.txt", "-o", "out.npy", "--dims", 1, code=5,
+            "embed", "--model", PLAIN, "--text", "many.txt", "-o", "out.npy", "--dims", 1, "--force-dims", code=5,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
         )  # fmt: skip
         self.assertIn("out.npy.rows.jsonl: cannot write", done.stderr)

@@ -83,6 +83,14 @@ inline std::string other_weights(const std::string& folder) {
 
 }  // namespace detail
 
+inline Checkpoint Checkpoint::open_file(const std::string& folder, const std::string& name) {
+  Checkpoint c;
+  c.folder_ = folder;
+  c.shards_.push_back(std::make_unique<SafeTensors>(SafeTensors::open(open_contained(folder, name), folder + "/" + name)));
+  c.files_.push_back(name);
+  return c;
+}
+
 inline Checkpoint Checkpoint::open(const std::string& folder) {
   namespace fs = std::filesystem;
   Checkpoint c;

@@ -22,6 +22,8 @@ class Checkpoint {
  public:
   /// \throws Error kNotFound naming what is missing and, for a folder of .bin, .onnx or .gguf files, what to do; kFormat.
   static Checkpoint open(const std::string& folder);
+  /// One safetensors file of the folder, by its name. \throws Error kNotFound, kFormat.
+  static Checkpoint open_file(const std::string& folder, const std::string& name);
 
   const AnyView* find(std::string_view name) const;
   /// \throws Error kNotFound naming folder and tensor.

@@ -6,7 +6,9 @@
 #include <tessera/models/cross_encoder.hpp>
 #include <tessera/models/families/bert.hpp>
 #include <tessera/models/family_table.hpp>
-#include <tessera/models/text_encoder-inl.hpp>  // limits of folders, which compiled builds do not declare elsewhere
+// Limits of folders, class names and offsets, which compiled builds do not declare elsewhere.
+#include <tessera/models/sentence_folder-inl.hpp>
+#include <tessera/models/text_backbone-inl.hpp>
 #include <tessera/ops/contrastive.hpp>
 #include <tessera/ops/gemm.hpp>
 #include <tessera/text/tokenizer_config-inl.hpp>  // as above
@@ -52,8 +54,8 @@ inline constexpr ClassifierHead kClassifierHeads[] = {
     {"electra", "classifier.dense", Activation::gelu_erf, "classifier.out_proj"},
     {"distilbert", "pre_classifier", Activation::relu, "classifier"}};
 
-/// Whether the model is given token types: what tokenizer_config.json says, or the tokenizer class of transformers, of which
-/// BERT's and ELECTRA's alone give them.
+/// Whether the model is given token types: what tokenizer_config.json says, or the tokenizer class of transformers, of
+/// which BERT's and ELECTRA's alone give them.
 inline bool gives_token_types(const io::Json& says, const std::string& family) {
   if (const io::Json& names = io::member(says, "model_input_names"); names.is_array())
     return std::find(names.begin(), names.end(), "token_type_ids") != names.end();

@@ -1,34 +1,37 @@
 #pragma once
-#include <future>
+#include <algorithm>
+#include <utility>
 
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/io/json.hpp>
-#include <tessera/models/auto_model.hpp>
-#include <tessera/models/families/clip_text.hpp>
+#include <tessera/models/sentence_folder.hpp>
+#include <tessera/models/text_backbone-inl.hpp>  // offsets_of, which compiled builds do not declare elsewhere
 #include <tessera/models/text_encoder.hpp>
 #include <tessera/ops/norm.hpp>
 #include <tessera/ops/similarity.hpp>
-#include <tessera/text/tokenizer_config-inl.hpp>  // pad_token, which compiled builds do not declare elsewhere
 
 namespace tessera::models {
 
 namespace detail {
 
-/// The last component of a dotted class name: "torch.nn.modules.activation.Tanh" is "Tanh".
-inline std::string class_name(const std::string& dotted) { return dotted.substr(dotted.rfind('.') + 1); }
+/// Copies what layers leave of the tokens on the way through a stack.
+struct LayerStates {
+  const Taps* others;                              ///< the caller's own
+  index_t stride;                                  ///< floats from a token's to the next
+  std::vector<std::pair<index_t, float*>> wanted;  ///< after so many layers, to there
 
-inline View<const index_t, 1> offsets_of(const std::vector<index_t>& cu) {
-  return View<const index_t, 1>(cu.data(), static_cast<index_t>(cu.size()));
-}
-
-/// sentence_bert_config.json and the older names of the same file.
-inline std::optional<io::Json> read_limits(const io::ModelFolder& folder, const std::string& sub) {
-  for (const char* name : {"sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json",
-                           "sentence_camembert_config.json", "sentence_albert_config.json",
-                           "sentence_xlm-roberta_config.json", "sentence_xlnet_config.json"})
-    if (folder.has(sub + name)) return folder.json(sub + name);
-  return std::nullopt;
-}
+  static void copy(View<const float, 2> from, float* to, index_t stride) {
+    for (index_t t = 0; t < from.extent[0]; ++t)
+      __builtin_memcpy(to + t * stride, from[t].data, static_cast<std::size_t>(from.extent[1]) * sizeof(float));
+  }
+  static void sink(void* self, const char* name, View<const float, 2> value) {
+    const auto& s = *static_cast<const LayerStates*>(self);
+    if (s.others && s.others->wants(name)) s.others->sink(s.others->state, name, value);
+    for (const auto& [layers, to] : s.wanted)
+      if (name == (layers == 0 ? "embeddings" : "layers." + std::to_string(layers - 1) + ".output"))
+        copy(value, to, s.stride);
+  }
+};
 
 /// Whether a folder without modules is of a causal language model, whose last token has seen all others: what
 /// sentence-transformers goes by, and mean pooling otherwise.
@@ -38,318 +41,311 @@ inline bool embeds_by_last_token(const io::Json& config, const TextModel& model)
          names[0].get_ref<const std::string&>().ends_with("ForCausalLM");
 }
 
-/// Tokens that a text is cut to by what the folder says, of `most` that the model has positions for.
-inline index_t length_limit(const io::ModelFolder& folder, const std::optional<io::Json>& limits, index_t most) {
-  index_t length = most;
-  if (limits && !io::member(*limits, "max_seq_length").is_null()) {
-    length = io::get_int(*limits, "max_seq_length", 1, std::int64_t{1} << 40);
-  } else if (folder.has("tokenizer_config.json")) {
-    const double said = io::get_number(folder.json("tokenizer_config.json"), "model_max_length", 1e30);  // 1e30: no limit
-    if (said < static_cast<double>(most)) length = static_cast<index_t>(said);
-  }
-  return std::min(length, most);
-}
-
 }  // namespace detail
 
 inline TextEncoder TextEncoder::load(Context& ctx, const std::string& path, const LoadOptions& options) {
   const FpModeScope mode;  // as in load_text_model
-  const io::ModelFolder folder = io::ModelFolder::open(path);
+  const SentenceFolder folder = SentenceFolder::open(path);
   TextEncoder e;
-  folder.naming([&] { e.read_modules(ctx, folder, options); });
+  folder.folder.naming([&] { e.read(ctx, folder, options); });
   return e;
 }
 
-inline void TextEncoder::read_modules(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options) {
-  std::string root;  // where the transformer lies: the folder itself, or 0_Transformer in old ones
-  steps_.clear();
-  if (folder.has("modules.json")) {
-    const io::Json modules = folder.json("modules.json");
-    if (!modules.is_array() || modules.empty())
-      throw Error(Code::kFormat, {folder.path("modules.json"), ": expected a list of modules"});
-    bool transformer = false;
-    for (const io::Json& m : modules) {
-      const std::string type = detail::class_name(io::get_string(m, "type")), sub = io::get_string(m, "path", "");
-      const std::string at = sub.empty() ? sub : sub + "/";
-      if (type == "Transformer") {
-        root = at;
-        transformer = true;
-      } else if (type == "Pooling") {
-        read_pooling(folder.json(at + "config.json"), folder.path(at + "config.json"));
-        steps_.push_back({Step::kPooling, 0});
-      } else if (type == "Dense") {
-        read_dense(ctx, folder, at, options);
-        steps_.push_back({Step::kDense, dense_.size() - 1});
-      } else if (type == "Normalize") {
-        steps_.push_back({Step::kNormalize, 0});
-      } else {
-        throw Error(Code::kUnsupported, {folder.path("modules.json"), ": module '", type,
-                                         "' is not supported; known: Transformer, Pooling, Dense, Normalize"});
-      }
-    }
-    if (!transformer || steps_.empty() || steps_.front().kind != Step::kPooling)
-      throw Error(Code::kUnsupported, {folder.path("modules.json"), ": expected a Transformer, then Pooling"});
+inline void TextEncoder::read(Context& ctx, const SentenceFolder& f, const LoadOptions& options) {
+  std::vector<std::string> reasons;
+  if (f.listed) modules_ = read_sentence_modules(ctx, f, options, reasons);
+  base_ = TextBackbone::load(ctx, f, options);
+  if (f.listed) {
+    base_.model.head.reset();  // the modules say what follows the stack
   } else {
-    steps_ = {{Step::kPooling, 0}, {Step::kNormalize, 0}};  // a plain folder: its own head or mean pooling, unit length
+    const bool last = detail::embeds_by_last_token(f.inner.config(), base_.model);
+    modules_.emplace_back(TokenPooling{.modes = {last ? ops::Pooling::last : ops::Pooling::mean}});
+    modules_.emplace_back(UnitLength{});
+    reasons.push_back(base_.model.head ? "the model's own projection, and unit length: a model of images and texts"
+                      : last           ? "pooling last, and unit length: a causal language model without modules.json"
+                                       : "pooling mean, and unit length: there is no modules.json");
   }
-  const io::ModelFolder inner = root.empty() ? folder : folder.sub(root);
-  text::LoadOptions text_options;
-  const auto limits = detail::read_limits(folder, root);
-  if (limits && io::get_bool(*limits, "do_lower_case", false)) text_options.lowercase = true;
-  // What the tokenizer class of SigLIP 2 does, whatever tokenizer.json says.
-  if (inner.has("config.json") && is_siglip2(inner.json("config.json"))) text_options.lowercase = true;
-  // Read while the weights are: of a small model it is half of the time.
-  std::future<text::Tokenizer> tokenizer =
-      std::async(ctx.has_own_threads() ? std::launch::async | std::launch::deferred : std::launch::deferred, [&] {
-        const FpModeScope own_mode;
-        return text::Tokenizer::load(inner.root(), text_options);
-      });
-  model_ = load_text_model(ctx, inner, options);
-  if (!folder.has("modules.json") && detail::embeds_by_last_token(inner.config(), model_)) pooling_ = {ops::Pooling::last};
-  if (folder.has("modules.json")) model_.head.reset();  // the modules say what follows the stack
-  tokenizer_ = std::make_unique<text::Tokenizer>(tokenizer.get());
-  if (model_.head && model_.head->pad >= 0) {
-    // Texts are filled up with the tokenizer's token: pad_token_id is 1 by default even where that is not it (SigLIP 2).
-    const io::Json config = text::detail::read_config(inner.root());
-    if (const auto pad = tokenizer_->token_to_id(text::detail::config_token(config, "pad_token", "")))
-      model_.head->pad = *pad;
-    const char* absent = model_.family == "siglip2" ? "left" : "right";  // of the tokenizer classes
-    model_.head->pad_left = io::get_string(config, "padding_side", absent) == "left";
+  base_.reasons.insert(base_.reasons.begin(), reasons.begin(), reasons.end());
+  if (const LayerMean* mean = layer_mean()) {
+    const index_t layers = base_.model.transformer->config().layers,
+                  read = mean->first + static_cast<index_t>(mean->weights.size());
+    if (read != layers + 1)
+      throw Error(Code::kShapeMismatch, {"WeightedLayerPooling reads ", std::to_string(read - 1), " layers, the model has ",
+                                         std::to_string(layers)});
   }
-  max_length_ = detail::length_limit(inner, limits, model_.max_length);
-  if (folder.has("config_sentence_transformers.json")) {
-    const io::Json json = folder.json("config_sentence_transformers.json");
-    if (io::member(json, "prompts").is_object())
-      for (const auto& [name, prompt] : json["prompts"].items())
-        if (prompt.is_string()) prompts_[name] = prompt.get<std::string>();
-    if (io::member(json, "default_prompt_name").is_string())
-      default_prompt_ = json["default_prompt_name"].get<std::string>();
-  }
+  pad_as_trained(f.inner);
+  matryoshka_ = Matryoshka::read(f.folder);
+  if (matryoshka_.declared)
+    base_.reasons.push_back("may be cut (Matryoshka) to " + matryoshka_.shown() + ": " + matryoshka_.where);
+  if (matryoshka_.cut > 0)
+    base_.reasons.push_back("cut to " + std::to_string(matryoshka_.cut) +
+                            " numbers unless others are asked for: truncate_dim");
   (void)dim();  // refuses modules that do not fit each other
 }
 
-inline void TextEncoder::read_pooling(const io::Json& json, const std::string& file) {
-  using ops::Pooling;
-  static constexpr struct {
-    const char *flag, *mode;
-    Pooling pooling;
-  } kModes[] = {{"pooling_mode_cls_token", "cls", Pooling::cls},
-                {"pooling_mode_max_tokens", "max", Pooling::max},
-                {"pooling_mode_mean_tokens", "mean", Pooling::mean},
-                {"pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens", Pooling::mean_sqrt},
-                {"pooling_mode_weightedmean_tokens", "weightedmean", Pooling::weighted_mean},
-                {"pooling_mode_lasttoken", "lasttoken", Pooling::last}};
-  pooling_.clear();
-  include_prompt_ = io::get_bool(json, "include_prompt", true);
-  if (io::has(json, "pooling_mode")) {
-    const auto take = [&](const io::Json& mode) {
-      bool known = false;
-      for (const auto& k : kModes)
-        if (mode.is_string() && mode.get_ref<const std::string&>() == k.mode) pooling_.push_back(k.pooling), known = true;
-      if (!known) throw Error(Code::kUnsupported, {file, ": pooling_mode ", io::shown(&mode), " is not supported"});
-    };
-    const io::Json& modes = json["pooling_mode"];
-    if (!modes.is_array())
-      take(modes);
-    else
-      for (const io::Json& mode : modes) take(mode);
-  } else {
-    for (const auto& k : kModes)
-      if (io::get_bool(json, k.flag, false)) pooling_.push_back(k.pooling);
+// Texts are filled up with the tokenizer's token: pad_token_id is 1 by default even where that is not it (SigLIP 2).
+inline void TextEncoder::pad_as_trained(const io::ModelFolder& folder) {
+  std::optional<TextHead>& head = base_.model.head;
+  if (!head || head->pad < 0) return;
+  const io::Json config = text::detail::read_config(folder.root());
+  if (const auto pad = base_.tokenizer->token_to_id(text::detail::config_token(config, "pad_token", ""))) head->pad = *pad;
+  const char* absent = base_.model.family == "siglip2" ? "left" : "right";  // of the tokenizer classes
+  head->pad_left = io::get_string(config, "padding_side", absent) == "left";
+}
+
+inline const TokenPooling& TextEncoder::pooling() const noexcept {
+  const TokenPooling* found = nullptr;
+  for (const SentenceModule& m : modules_)
+    if (const auto* p = std::get_if<TokenPooling>(&m)) found = p;
+  return *found;  // reading refuses modules without one
+}
+
+inline const LayerMean* TextEncoder::layer_mean() const noexcept {
+  for (const SentenceModule& m : modules_)
+    if (const auto* mean = std::get_if<LayerMean>(&m)) return mean;
+  return nullptr;
+}
+
+inline index_t TextEncoder::full_dim(const EmbedOptions& o) const {
+  index_t d = base_.model.transformer->config().block.channels;
+  const auto expect = [&](const char* type, index_t takes) {
+    if (takes == d) return;
+    throw Error(o.pooling ? Code::kBadArgument : Code::kShapeMismatch,
+                {"a ", type, " module of this model takes ", std::to_string(takes), " numbers, ",
+                 (o.pooling ? "the pooling asked for" : "what comes before it"), " gives ", std::to_string(d)});
+  };
+  for (const SentenceModule& m : modules_) {
+    if (const auto* p = std::get_if<TokenPooling>(&m))
+      d = uses_head(o) ? base_.model.head->projection.linear.weight.n()
+                       : d * (o.pooling ? 1 : static_cast<index_t>(p->modes.size()));
+    if (const auto* p = std::get_if<Projection>(&m)) expect("Dense", p->in), d = p->out;
+    if (const auto* norm = std::get_if<RowNorm>(&m)) expect("LayerNorm", static_cast<index_t>(norm->gamma.size()));
   }
-  if (pooling_.empty()) pooling_.push_back(Pooling::mean);
-}
-
-inline void TextEncoder::read_dense(Context& ctx, const io::ModelFolder& folder, const std::string& sub,
-                                    const LoadOptions& options) {
-  const io::Json json = folder.json(sub + "config.json");
-  const std::string file = folder.path(sub + "config.json");
-  Dense& d = dense_.emplace_back();
-  d.in = io::get_int(json, "in_features", 1, 1 << 24);
-  d.out = io::get_int(json, "out_features", 1, 1 << 24);
-  if (io::get_bool(json, "use_residual", false)) throw Error(Code::kUnsupported, {file, ": use_residual is not supported"});
-  const std::string act = detail::class_name(io::get_string(json, "activation_function", "Tanh"));
-  static constexpr struct {
-    const char* name;
-    Activation act;
-  } kActivations[] = {{"Tanh", Activation::tanh},
-                      {"Identity", Activation::identity},
-                      {"ReLU", Activation::relu},
-                      {"GELU", Activation::gelu_erf},
-                      {"SiLU", Activation::silu}};
-  bool known = false;
-  for (const auto& k : kActivations)
-    if (act == k.name) d.layer.act = k.act, known = true;
-  if (!known) throw Error(Code::kUnsupported, {file, ": activation_function '", act, "' is not supported"});
-  TensorSource source(ctx, folder.sub(sub).checkpoint(), {""}, "linear.weight", options);
-  const auto weight = source.matrix({"linear.weight"});
-  if (weight.extent[0] != d.out || weight.extent[1] != d.in)
-    throw Error(Code::kShapeMismatch, {file, ": linear.weight is not [out_features, in_features]"});
-  const Activation activation = d.layer.act;
-  d.layer = models::read_dense(ctx, source, "linear", d.out, d.in);
-  d.layer.act = activation;
-}
-
-inline std::string TextEncoder::prompt_for(const EmbedOptions& o) const {
-  if (o.prompt) return *o.prompt;
-  const std::string& name = o.prompt_name.empty() ? default_prompt_ : o.prompt_name;
-  if (name.empty()) return {};
-  const auto found = prompts_.find(name);
-  if (found != prompts_.end()) return found->second;
-  std::string known;
-  for (const auto& [key, value] : prompts_) known += (known.empty() ? "" : ", ") + key;
-  throw Error(Code::kBadArgument,
-              {"prompt '", name, "' is not one of the model's: ", (known.empty() ? "it has none" : known)});
+  return d;
 }
 
 inline index_t TextEncoder::dim(const EmbedOptions& o) const {
-  index_t d = model_.transformer->config().block.channels * (o.pooling ? 1 : static_cast<index_t>(pooling_.size()));
-  if (uses_head(o)) d = model_.head->projection.linear.weight.n();
-  for (const Step& s : steps_) {
-    if (s.kind != Step::kDense) continue;
-    const Dense& layer = dense_[s.dense];
-    if (layer.in != d)
-      throw Error(o.pooling ? Code::kBadArgument : Code::kShapeMismatch,
-                  {"a Dense module of this model takes ", std::to_string(layer.in), " numbers, ",
-                   (o.pooling ? "the pooling asked for" : "what comes before it"), " gives ", std::to_string(d)});
-    d = layer.out;
-  }
+  if (o.layers >= 0 && layer_mean())
+    throw Error(Code::kBadArgument, "layers: the WeightedLayerPooling of this model reads all of them");
+  const index_t d = full_dim(o);
   if (o.dims < 0 || o.dims > d)
     throw Error(Code::kBadArgument,
                 {"dims ", std::to_string(o.dims), ": this model's embeddings have ", std::to_string(d), " numbers"});
-  return o.dims > 0 ? o.dims : d;
+  if (o.dims == 0) return matryoshka_.cut > 0 && matryoshka_.cut < d ? matryoshka_.cut : d;
+  if (o.dims < d && !o.force_dims && !matryoshka_.fits(o.dims))
+    throw Error(
+        Code::kBadArgument,
+        {"dims ", std::to_string(o.dims), ": ",
+         (matryoshka_.declared
+              ? "the folder says that its embeddings may be cut to " + matryoshka_.shown() + " (" + matryoshka_.where + ")"
+              : std::string("nothing in the folder says that its embeddings may be cut (Matryoshka)")),
+         "; force_dims (--force-dims) cuts all the same"});
+  return o.dims;
 }
 
 inline TokenizedTexts TextEncoder::tokenize(Context& ctx, std::span<const std::string_view> texts,
                                             const EmbedOptions& o) const {
-  const index_t most = o.max_length > 0 ? o.max_length : max_length_;
-  if (most > model_.max_length)
-    throw Error(Code::kBadArgument, {"max length ", std::to_string(most), ": this model has positions for ",
-                                     std::to_string(model_.max_length), " tokens"});
-  const std::string prompt = prompt_for(o);
-  const auto n = static_cast<index_t>(texts.size());
-  std::vector<std::vector<std::int32_t>> ids(texts.size());
-  constexpr index_t kChunk = 16;
-  ctx.parallel_for((n + kChunk - 1) / kChunk, [&](index_t chunk, int) {
-    std::string joined;
-    for (index_t i = chunk * kChunk; i < n && i < (chunk + 1) * kChunk; ++i) {
-      const auto at = static_cast<std::size_t>(i);
-      std::string_view text = texts[at];
-      if (!prompt.empty()) text = joined.assign(prompt).append(text);
-      try {
-        tokenizer_->encode_ids(text, ids[at], most);
-      } catch (const Error& e) {
-        throw Error(e.code(), {"text ", std::to_string(i), ": ", e.what()});
-      }
-    }
-  });
+  const index_t most = base_.length_of(o.max_length);
+  const std::string prompt = base_.prompt_of(o.prompt, o.prompt_name);
+  const std::optional<TextHead>& head = base_.model.head;
   TokenizedTexts t;
-  for (auto& row : ids) {
-    if (model_.head && model_.head->pad >= 0 && static_cast<index_t>(row.size()) < most)
-      row.insert(model_.head->pad_left ? row.begin() : row.end(), static_cast<std::size_t>(most) - row.size(),
-                 model_.head->pad);
-    t.ids.insert(t.ids.end(), row.begin(), row.end());
-    t.cu_seqlens.push_back(static_cast<index_t>(t.ids.size()));
+  for (auto& row : base_.ids_of(ctx, texts, prompt, most)) {
+    if (head && head->pad >= 0 && static_cast<index_t>(row.size()) < most)
+      row.insert(head->pad_left ? row.begin() : row.end(), static_cast<std::size_t>(most) - row.size(), head->pad);
+    t.add(row);
   }
-  if (!include_prompt_ && !prompt.empty()) {
+  if (!pooling().include_prompt && !prompt.empty()) {
     // sentence-transformers counts the prompt's own tokens without the final special one.
     std::vector<std::int32_t> own;
-    tokenizer_->encode_ids(prompt, own, most);
+    base_.tokenizer->encode_ids(prompt, own, most);
     t.prompt_tokens.assign(texts.size(), own.empty() ? 0 : static_cast<index_t>(own.size()) - 1);
   }
   return t;
 }
 
-inline void TextEncoder::embed_tokens(Context& ctx, const TokenizedTexts& t, const EmbedOptions& o,
-                                      View<float, 2> out) const {
-  const auto n = static_cast<index_t>(t.cu_seqlens.size()) - 1, tokens = t.cu_seqlens.back();
-  const index_t c = model_.transformer->config().block.channels, width = dim(o);
-  if (out.extent[0] != n || out.extent[1] != width || !out.packed())
-    throw Error(Code::kShapeMismatch, {"embed: out must be packed [", std::to_string(n), ", ", std::to_string(width), "]"});
-  if (n == 0) return;
-  const Buffer hidden_memory(static_cast<std::size_t>(tokens * c) * sizeof(float));
-  const View<float, 2> hidden(hidden_memory.as<float>(), tokens, c);
-  TokenInputs in;
-  in.ids = View<const std::int32_t, 1>(t.ids.data(), tokens);
-  in.batch.cu_seqlens = detail::offsets_of(t.cu_seqlens);
+inline std::vector<Buffer> TextEncoder::hidden_states(Context& ctx, const TokenizedTexts& t, const EmbedOptions& o,
+                                                      std::span<const index_t> layers) const {
+  const Transformer& stack = *base_.model.transformer;
+  const index_t tokens = t.cu_seqlens.back(), c = stack.config().block.channels;
+  std::vector<Buffer> states;
+  for (std::size_t i = 0; i < layers.size(); ++i) states.emplace_back(static_cast<std::size_t>(tokens * c) * sizeof(float));
+  const auto view = [&](std::size_t i) { return View<float, 2>(states[i].as<float>(), tokens, c); };
+  const auto depth = [&](std::size_t i) { return layers[i] < 0 ? stack.config().layers : layers[i]; };
+  std::size_t deepest = 0;
+  for (std::size_t i = 1; i < layers.size(); ++i)
+    if (depth(i) > depth(deepest)) deepest = i;
+  detail::LayerStates copies{o.taps, c, {}};
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    if (depth(i) < depth(deepest)) copies.wanted.emplace_back(depth(i), view(i).data);
+  const Taps taps{"*", detail::LayerStates::sink, &copies};
   ForwardOptions forward;
-  forward.layers = o.layers;
-  forward.taps = o.taps;
+  forward.layers = layers[deepest];
+  forward.taps = copies.wanted.empty() ? o.taps : &taps;
   forward.attention = o.attention;
-  model_.transformer->forward(ctx, in, hidden, forward);
+  stack.forward(ctx, t.inputs(), view(deepest), forward);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (i == deepest) continue;
+    if (depth(i) == depth(deepest))
+      detail::LayerStates::copy(view(deepest), view(i).data, c);
+    else if (stack.config().final_norm)  // which follows whatever layer is the last one
+      ops::block_norm(ctx, stack.config().block, stack.final_norm(), view(i), view(i));
+  }
+  return states;
+}
 
-  View<const float, 2> rows = hidden;
+// A mean over tokens is one over layers where the layers of a token lie side by side.
+inline Buffer TextEncoder::mean_of_layers(Context& ctx, const TokenizedTexts& t, const EmbedOptions& o) const {
+  const LayerMean& mean = *layer_mean();
+  const Transformer& stack = *base_.model.transformer;
+  const index_t tokens = t.cu_seqlens.back(), c = stack.config().block.channels,
+                n = static_cast<index_t>(mean.weights.size());
+  const Buffer all(static_cast<std::size_t>(tokens * n * c) * sizeof(float));
+  Buffer out(static_cast<std::size_t>(tokens * c) * sizeof(float));
+  const View<float, 2> last(out.as<float>(), tokens, c);
+  detail::LayerStates copies{o.taps, n * c, {}};
+  for (index_t i = 0; i + 1 < n; ++i) copies.wanted.emplace_back(mean.first + i, all.as<float>() + i * c);
+  const Taps taps{"*", detail::LayerStates::sink, &copies};
+  ForwardOptions forward;
+  forward.taps = &taps;
+  forward.attention = o.attention;
+  stack.forward(ctx, t.inputs(), last, forward);
+  detail::LayerStates::copy(last, all.as<float>() + (n - 1) * c, n * c);
+  std::vector<index_t> cu(static_cast<std::size_t>(tokens) + 1);
+  for (std::size_t i = 0; i < cu.size(); ++i) cu[i] = static_cast<index_t>(i) * n;
+  std::vector<float> weights;
+  for (index_t i = 0; i < tokens; ++i) weights.insert(weights.end(), mean.weights.begin(), mean.weights.end());
+  ops::pool(ctx, ops::Pooling::weighted_mean, View<const float, 2>(all.as<float>(), tokens * n, c), detail::offsets_of(cu),
+            View<const float, 1>(weights.data(), tokens * n), last);
+  return out;
+}
+
+inline void TextEncoder::pool_tokens(Context& ctx, const TokenizedTexts& t, const EmbedOptions& o, View<const float, 2> rows,
+                                     View<float, 2> out) const {
+  const index_t n = t.texts(), c = rows.extent[1];
   std::vector<index_t> cu = t.cu_seqlens;
   std::vector<float> without_prompt, weights;
   if (!t.prompt_tokens.empty()) {  // tokens of the prompt take no part in pooling
     for (index_t b = 0; b < n; ++b) {
       const auto at = static_cast<std::size_t>(b);
       const index_t skip = std::min(t.prompt_tokens[at], t.cu_seqlens[at + 1] - t.cu_seqlens[at] - 1);
-      float* from = hidden.data + (t.cu_seqlens[at] + skip) * c;
-      without_prompt.insert(without_prompt.end(), from, hidden.data + t.cu_seqlens[at + 1] * c);
+      const float* from = rows.data + (t.cu_seqlens[at] + skip) * c;
+      without_prompt.insert(without_prompt.end(), from, rows.data + t.cu_seqlens[at + 1] * c);
       cu[at + 1] = static_cast<index_t>(without_prompt.size()) / c;
       // weightedmean goes on counting where the prompt's tokens were.
       for (index_t k = cu[at]; k < cu[at + 1]; ++k) weights.push_back(static_cast<float>(skip + 1 + k - cu[at]));
     }
     rows = View<const float, 2>(without_prompt.data(), cu.back(), c);
   }
-  const std::vector<ops::Pooling> modes = o.pooling ? std::vector<ops::Pooling>{*o.pooling} : pooling_;
-  index_t d = c * static_cast<index_t>(modes.size());
-  std::vector<float> pooled(static_cast<std::size_t>(n * d)), next;
-  if (uses_head(o)) {
-    d = model_.head->projection.linear.weight.n();
-    pooled.resize(static_cast<std::size_t>(n * d));
-    model_.embed(ctx, hidden, in.ids, in.batch.cu_seqlens, View<float, 2>(pooled.data(), n, d));
-  }
-  for (std::size_t m = 0; m < modes.size() && !uses_head(o); ++m) {
-    View<float, 2> part(pooled.data(), n, d);
+  const std::vector<ops::Pooling> modes = o.pooling ? std::vector<ops::Pooling>{*o.pooling} : pooling().modes;
+  for (std::size_t m = 0; m < modes.size(); ++m) {
+    View<float, 2> part = out;
     part.data += static_cast<index_t>(m) * c;
     part.extent[1] = c;
     const View<const float, 1> given(weights.data(), static_cast<index_t>(weights.size()));
     ops::pool(ctx, modes[m], rows, detail::offsets_of(cu), weights.empty() ? View<const float, 1>() : given, part);
   }
+}
+
+inline void TextEncoder::embed_hidden(Context& ctx, const TokenizedTexts& t, const EmbedOptions& o,
+                                      View<const float, 2> hidden, View<float, 2> out) const {
+  std::vector<float> rows, next;
+  View<const float, 2> x = hidden;  // rows of tokens, then of texts
+  const auto make = [&](index_t n, index_t width) {
+    next.resize(static_cast<std::size_t>(n * width));
+    return View<float, 2>(next.data(), n, width);
+  };
+  const auto take = [&](View<float, 2> made) { rows.swap(next), x = made; };
   bool unit = false;
-  for (const Step& s : steps_) {
-    const View<float, 2> x(pooled.data(), n, d);
-    if (s.kind == Step::kDense) {
-      const Dense& layer = dense_[s.dense];
-      next.resize(static_cast<std::size_t>(n * layer.out));
-      ops::linear(ctx, x, layer.layer.linear.weight, {.bias = layer.layer.linear.bias, .act = layer.layer.act},
-                  View<float, 2>(next.data(), n, layer.out));
-      pooled.swap(next);
-      d = layer.out;
-    } else if (s.kind == Step::kNormalize && o.normalize) {
-      ops::l2_normalize(ctx, x, x);
-      unit = true;
+  for (const SentenceModule& module : modules_) {
+    if (const auto* p = std::get_if<TokenPooling>(&module)) {
+      const bool head = uses_head(o);
+      const index_t parts = o.pooling ? 1 : static_cast<index_t>(p->modes.size());
+      const auto y = make(t.texts(), head ? base_.model.head->projection.linear.weight.n() : x.extent[1] * parts);
+      if (head)
+        base_.model.embed(ctx, x, t.inputs().ids, detail::offsets_of(t.cu_seqlens), y);
+      else
+        pool_tokens(ctx, t, o, x, y);
+      take(y);
+    } else if (const auto* dense = std::get_if<Projection>(&module)) {
+      const auto y = make(x.extent[0], dense->out);
+      apply(ctx, *dense, x, y);
+      take(y);
+    } else if (const auto* norm = std::get_if<RowNorm>(&module)) {
+      const auto vector = [](const std::vector<float>& v) {
+        return View<const float, 1>(v.data(), static_cast<index_t>(v.size()));
+      };
+      const auto y = make(x.extent[0], x.extent[1]);
+      ops::layer_norm(ctx, x, vector(norm->gamma), vector(norm->beta), 1e-5f, y);
+      take(y);
+    } else if (const auto* length = std::get_if<UnitLength>(&module); length && (length->of_tokens || o.normalize)) {
+      const auto y = make(x.extent[0], x.extent[1]);
+      ops::l2_normalize(ctx, x, y);
+      take(y);
+      unit = unit || !length->of_tokens;
     }
   }
-  View<float, 2> kept(pooled.data(), n, d);
+  const index_t width = out.extent[1];
+  View<float, 2> kept(rows.data(), x.extent[0], x.extent[1]);
   kept.extent[1] = width;
-  if (width < d && unit) ops::l2_normalize(ctx, kept, kept);
-  for (index_t b = 0; b < n; ++b)
-    __builtin_memcpy(out.data + b * width, pooled.data() + b * d, static_cast<std::size_t>(width) * sizeof(float));
+  if (width < x.extent[1] && unit && o.dims > 0) ops::l2_normalize(ctx, kept, kept);
+  for (index_t b = 0; b < kept.extent[0]; ++b)
+    __builtin_memcpy(out.data + b * width, kept[b].data, static_cast<std::size_t>(width) * sizeof(float));
+}
+
+inline void TextEncoder::embed_tokens(Context& ctx, const TokenizedTexts& t, const EmbedOptions& o,
+                                      std::span<const index_t> layers, std::span<const View<float, 2>> out) const {
+  EmbedOptions each = o;
+  if (layers.size() != out.size() || layers.empty())
+    throw Error(Code::kShapeMismatch,
+                {"embed: ", std::to_string(layers.size()), " layers, ", std::to_string(out.size()), " outputs"});
+  for (const index_t layer : layers) {
+    if (layer > base_.model.transformer->config().layers && layers.size() > 1)
+      throw Error(Code::kBadArgument, {"layer ", std::to_string(layer), ": this model has ",
+                                       std::to_string(base_.model.transformer->config().layers)});
+    each.layers = layer;
+    const index_t n = t.texts(), width = dim(each);
+    for (const View<float, 2>& v : out)
+      if (v.extent[0] != n || v.extent[1] != width || !v.packed())
+        throw Error(Code::kShapeMismatch,
+                    {"embed: out must be packed [", std::to_string(n), ", ", std::to_string(width), "]"});
+  }
+  if (t.texts() == 0) return;
+  std::vector<Buffer> states;
+  if (layer_mean())
+    states.push_back(mean_of_layers(ctx, t, o));
+  else
+    states = hidden_states(ctx, t, o, layers);
+  const index_t c = base_.model.transformer->config().block.channels;
+  for (std::size_t i = 0; i < out.size(); ++i)
+    embed_hidden(ctx, t, o, View<const float, 2>(states[std::min(i, states.size() - 1)].as<float>(), t.cu_seqlens.back(), c),
+                 out[i]);
+}
+
+inline void TextEncoder::embed_tokens(Context& ctx, const TokenizedTexts& t, const EmbedOptions& o,
+                                      View<float, 2> out) const {
+  embed_tokens(ctx, t, o, {&o.layers, 1}, {&out, 1});
+}
+
+inline std::vector<Embeddings> TextEncoder::embed_layers(Context& ctx, std::span<const std::string_view> texts,
+                                                         std::span<const index_t> layers, const EmbedOptions& o) const {
+  EmbedOptions whole = o;
+  whole.layers = -1;
+  const auto rows = static_cast<index_t>(texts.size());
+  std::vector<Embeddings> all(layers.size(), Embeddings{{}, rows, dim(whole)});
+  for (Embeddings& e : all) e.values.resize(static_cast<std::size_t>(e.rows * e.dim));
+  const TokenizedTexts tokens = tokenize(ctx, texts, o);
+  tokens.for_batches(o.batch_tokens, [&](index_t b, index_t end) {
+    std::vector<View<float, 2>> out;
+    for (Embeddings& e : all) out.emplace_back(e.values.data() + b * e.dim, end - b, e.dim);
+    embed_tokens(ctx, tokens.slice(b, end), o, layers, out);
+  });
+  for (const Embeddings& e : all) detail::expect_finite(ctx, e, "text");
+  return all;
 }
 
 inline Embeddings TextEncoder::embed(Context& ctx, std::span<const std::string_view> texts, const EmbedOptions& o) const {
-  Embeddings e;
-  e.rows = static_cast<index_t>(texts.size());
-  e.dim = dim(o);
-  e.values.resize(static_cast<std::size_t>(e.rows * e.dim));
-  const TokenizedTexts all = tokenize(ctx, texts, o);
-  for (index_t b = 0; b < e.rows;) {
-    index_t end = b + 1;
-    const auto at = [&](index_t i) { return all.cu_seqlens[static_cast<std::size_t>(i)]; };
-    while (end < e.rows && at(end + 1) - at(b) <= o.batch_tokens) ++end;
-    TokenizedTexts part;
-    part.ids.assign(all.ids.begin() + at(b), all.ids.begin() + at(end));
-    for (index_t i = b + 1; i <= end; ++i) part.cu_seqlens.push_back(at(i) - at(b));
-    if (!all.prompt_tokens.empty())
-      part.prompt_tokens.assign(all.prompt_tokens.begin() + b, all.prompt_tokens.begin() + end);
-    embed_tokens(ctx, part, o, View<float, 2>(e.values.data() + b * e.dim, end - b, e.dim));
-    b = end;
-  }
-  detail::expect_finite(ctx, e, "text");
-  return e;
+  (void)dim(o);
+  return std::move(embed_layers(ctx, texts, {&o.layers, 1}, o)[0]);
 }
 
 }  // namespace tessera::models

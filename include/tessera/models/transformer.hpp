@@ -97,6 +97,7 @@ class Transformer {
   Transformer(Context& ctx, const TransformerConfig& config, const TransformerTensors& tensors);
 
   const TransformerConfig& config() const noexcept { return config_; }
+  const ops::NormWeights& final_norm() const noexcept { return final_norm_; }  ///< of config().final_norm
   /// Parameters counted as the checkpoint has them.
   index_t parameters() const noexcept { return parameters_; }
   /// f(layer, name, weight) for each matrix; names are those of taps behind "layers.N.".

@@ -1,5 +1,6 @@
-// Sine, cosine, exponential and powers in double from exactly rounded operations alone, so that they have the same bits on
-// every machine, which no library's functions have. Good to about one unit in the last place: more than tables in f32 show.
+// Sine, cosine, exponential, logarithm and powers in double from exactly rounded operations alone, so that they have the
+// same bits on every machine, which no library's functions have. Good to about one unit in the last place: more than tables
+// in f32 show.
 #pragma once
 #include <cmath>
 #include <initializer_list>
@@ -45,16 +46,32 @@ inline double exponential(double x) {
   return std::ldexp(e, static_cast<int>(k));
 }
 
-/// base^exponent for a normal base > 0 and a result that is normal.
-inline double power(double base, double exponent) {
-  int binary = 0;
-  double m = std::frexp(base, &binary);
-  if (m < 0.70710678118654752440) m = m * 2, --binary;
-  const double q = (m - 1) / (m + 1), z = q * q;  // log m = 2 atanh q, |q| < 0.172
-  double log = 0;
-  for (int n = 23; n > 0; n -= 2) log = 1.0 / n + log * z;
-  return exponential(((log * q * 2 + binary * kLn2Low) + binary * kLn2High) * exponent);
+/// atanh q / q for |q| < 0.172.
+inline double atanh_ratio(double q) {
+  const double z = q * q;
+  double sum = 0;
+  for (int n = 23; n > 0; n -= 2) sum = 1.0 / n + sum * z;
+  return sum;
 }
+
+/// log x of a normal x > 0.
+inline double logarithm(double x) {
+  int binary = 0;
+  double m = std::frexp(x, &binary);
+  if (m < 0.70710678118654752440) m = m * 2, --binary;
+  const double q = (m - 1) / (m + 1);  // log m = 2 atanh q
+  return (atanh_ratio(q) * q * 2 + binary * kLn2Low) + binary * kLn2High;
+}
+
+/// log(1 + x) of a finite x >= 0, small ones to their last digits.
+inline double log_one_plus(double x) {
+  if (x > 0.25) return logarithm(1 + x);
+  const double q = x / (2 + x);
+  return atanh_ratio(q) * q * 2;
+}
+
+/// base^exponent for a normal base > 0 and a result that is normal.
+inline double power(double base, double exponent) { return exponential(logarithm(base) * exponent); }
 TESSERA_POP_BITS
 
 }  // namespace tessera::ops::detail
