@@ -5,7 +5,7 @@
 
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/image/processor.hpp>
-#include <tessera/io/json-inl.hpp>
+#include <tessera/io/json_reader-inl.hpp>
 
 namespace tessera::image {
 

@@ -6,7 +6,7 @@
 
 #include <tessera/core/context.hpp>
 #include <tessera/image/convert.hpp>
-#include <tessera/io/json_fwd.hpp>
+#include <tessera/io/json_reader.hpp>
 #include <tessera/ops/patch.hpp>
 #include <tessera/ops/resample.hpp>
 

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include <tessera/io/checkpoint.hpp>
-#include <tessera/io/json_fwd.hpp>
+#include <tessera/io/json_reader.hpp>
 
 namespace tessera::io {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <tessera/io/json_fwd.hpp>
+#include <tessera/io/json_reader.hpp>
 #include <tessera/retrieval/bm25.hpp>
 #include <tessera/retrieval/corpus.hpp>
 

@@ -3,7 +3,7 @@
 #include <array>
 #include <bit>
 
-#include <tessera/io/json-inl.hpp>
+#include <tessera/io/json_reader-inl.hpp>
 #include <tessera/text/bpe.hpp>
 #include <tessera/text/byte_alphabet.hpp>
 

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include <tessera/io/json_fwd.hpp>
+#include <tessera/io/json_reader.hpp>
 #include <tessera/text/model.hpp>
 #include <tessera/text/pair_table.hpp>
 

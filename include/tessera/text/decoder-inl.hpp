@@ -1,7 +1,7 @@
 #pragma once
 #include <algorithm>
 
-#include <tessera/io/json-inl.hpp>
+#include <tessera/io/json_reader-inl.hpp>
 #include <tessera/text/byte_alphabet.hpp>
 #include <tessera/text/decoder.hpp>
 #include <tessera/text/finder.hpp>

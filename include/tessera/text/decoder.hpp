@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include <tessera/io/json_fwd.hpp>
+#include <tessera/io/json_reader.hpp>
 
 namespace tessera::text {
 

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-#include <tessera/io/json_fwd.hpp>
+#include <tessera/io/json_reader.hpp>
 #include <tessera/text/regex.hpp>
 #include <tessera/text/split_patterns.hpp>
 

@@ -1,5 +1,5 @@
 #pragma once
-#include <tessera/io/json-inl.hpp>
+#include <tessera/io/json_reader-inl.hpp>
 #include <tessera/text/make_model.hpp>
 
 namespace tessera::text {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <tessera/io/json_fwd.hpp>
+#include <tessera/io/json_reader.hpp>
 #include <tessera/text/bpe.hpp>
 #include <tessera/text/unigram.hpp>
 #include <tessera/text/word_level.hpp>

@@ -2,7 +2,7 @@
 #pragma once
 #include <memory>
 
-#include <tessera/io/json_fwd.hpp>
+#include <tessera/io/json_reader.hpp>
 #include <tessera/text/normalized_text.hpp>
 
 namespace tessera::text {

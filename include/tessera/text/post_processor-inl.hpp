@@ -1,7 +1,7 @@
 #pragma once
 #include <algorithm>
 
-#include <tessera/io/json-inl.hpp>  // strict reading, which compiled builds do not declare elsewhere
+#include <tessera/io/json_reader-inl.hpp>  // strict reading, which compiled builds do not declare elsewhere
 #include <tessera/text/post_processor.hpp>
 
 namespace tessera::text {

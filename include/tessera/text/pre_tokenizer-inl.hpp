@@ -1,5 +1,5 @@
 #pragma once
-#include <tessera/io/json-inl.hpp>
+#include <tessera/io/json_reader-inl.hpp>
 #include <tessera/text/byte_alphabet.hpp>
 #include <tessera/text/pre_tokenizer.hpp>
 #include <tessera/text/pre_tokenizer_split-inl.hpp>

@@ -2,7 +2,7 @@
 #pragma once
 #include <memory>
 
-#include <tessera/io/json_fwd.hpp>
+#include <tessera/io/json_reader.hpp>
 #include <tessera/text/pre_tokens.hpp>
 
 namespace tessera::text {

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include <tessera/io/json-inl.hpp>
+#include <tessera/io/json_reader-inl.hpp>
 #include <tessera/text/finder.hpp>
 #include <tessera/text/pre_tokens.hpp>
 

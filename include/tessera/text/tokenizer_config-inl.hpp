@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include <tessera/io/json-inl.hpp>
+#include <tessera/io/json_reader-inl.hpp>
 #include <tessera/text/added_tokens.hpp>
 
 namespace tessera::text::detail {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <tessera/io/json-inl.hpp>  // strict reading, which compiled builds do not declare elsewhere
+#include <tessera/io/json_reader-inl.hpp>  // strict reading, which compiled builds do not declare elsewhere
 #include <tessera/text/make_model.hpp>
 
 namespace tessera::text::detail {

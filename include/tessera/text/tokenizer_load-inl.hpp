@@ -4,7 +4,7 @@
 
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/core/mmap.hpp>
-#include <tessera/io/json-inl.hpp>               // strict reading, which compiled builds do not declare elsewhere
+#include <tessera/io/json_reader-inl.hpp>        // strict reading, which compiled builds do not declare elsewhere
 #include <tessera/text/normalizer_bert-inl.hpp>  // an override looks at BertNormalizer's settings
 #include <tessera/text/tokenizer-inl.hpp>        // the pool
 #include <tessera/text/tokenizer_config-inl.hpp>

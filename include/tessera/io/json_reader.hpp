@@ -44,5 +44,5 @@ std::string get_string(const Json& object, const char* key, const char* absent);
 }  // namespace tessera::io
 
 #ifndef TESSERA_COMPILED
-#include <tessera/io/json.hpp>
+#include <tessera/io/json_reader-inl.hpp>
 #endif

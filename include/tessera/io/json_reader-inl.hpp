@@ -4,7 +4,7 @@
 
 #include <tessera/core/mmap.hpp>
 #include <tessera/io/detail/json_events.hpp>
-#include <tessera/io/json.hpp>
+#include <tessera/io/json_reader.hpp>
 
 namespace tessera::io {
 
