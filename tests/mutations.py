@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 from mutations_cuda import CUDA, CUDA_MUTATIONS
+from mutations_retrieval import RETRIEVAL_MUTATIONS
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COPY = ROOT / "build/mutations"
@@ -110,14 +111,6 @@ MUTATIONS = [  # file, text, what it becomes
     ("include/tessera/models/multi_vector_encoder-inl.hpp", "first_row_ = 1;", "first_row_ = 0;"),
     ("include/tessera/models/multi_vector_encoder-inl.hpp", "texts, tokens.prefix, most - marked", "texts, tokens.prefix, most"),
     ("include/tessera/models/multi_vector_encoder-inl.hpp", "if (listed(\"query\"))", "if (false)"),
-    ("include/tessera/retrieval/late_interaction-inl.hpp", "(1, pruning.n_docs / 4)", "(1, pruning.n_docs)"),
-    ("include/tessera/retrieval/late_interaction-inl.hpp", "best(left.probed, pruning.threshold", "best(left.probed, -__builtin_inff()"),
-    ("include/tessera/retrieval/late_interaction-inl.hpp", "peak = s > peak ? s : peak", "peak = s"),
-    ("include/tessera/retrieval/late_interaction-inl.hpp", "id = documents[first + ", "id = documents[0 + "),
-    ("include/tessera/retrieval/late_interaction-inl.hpp", "if (cu_d_(d) < cu_d_(d + 1)) left", "left"),
-    ("include/tessera/retrieval/late_interaction_writer-inl.hpp", "std::exchange(last[c], d) != d)", "std::exchange(last[c], d) != d + 1)"),
-    ("include/tessera/retrieval/detail/late_interaction_file.hpp", "v(i) < 0 || v(i) >= end", "v(i) < 0 || v(i) > end"),
-    ("include/tessera/retrieval/detail/late_interaction_file.hpp", "if (v(i + 1) < v(i))", "if (false)"),
     (CPU + "bf16.inl", "saved_ | 0x8040", "saved_ | 0x8000"),
     (CPU + "bf16.inl", "saved_ | 0x8040", "saved_ | 0x0040"),
     (CPU + "bf16.inl", "i == 1 ? second_of_pairs", "i == 0 ? second_of_pairs"),
@@ -196,9 +189,9 @@ MUTATIONS = [  # file, text, what it becomes
     (CPU + "norm.inl", "norm < g.eps ? g.eps : norm", "norm"),
     (CPU + "norm.inl", "j + 32 <= end; j += 32", "j + 32 < end; j += 48"),
     (CPU + "norm.inl", "rows + i * ld", "rows + i * (ld > c ? c : ld)"),
-    (CPU + "attention.inl", "own - g.window_left > 0 ? own - g.window_left : 0", "own - g.window_left > 0 ? own - g.window_left + 1 : 0"),
-    (CPU + "attention.inl", "? own + g.window_right + 1 : g.tk", "? own + g.window_right : g.tk"),
-    (CPU + "attention.inl", "if (g.causal && own + 1 < hi[i]) hi[i] = own + 1", "if (g.causal && own < hi[i]) hi[i] = own + 1 < g.tk ? own + 2 : g.tk"),
+    (CPU + "attention.inl", "&& own - g.window_left > 0) lo = own - g.window_left", "&& own - g.window_left > 0) lo = own - g.window_left + 1"),
+    (CPU + "attention.inl", "hi = own + g.window_right + 1;", "hi = own + g.window_right;"),
+    (CPU + "attention.inl", "if (g.causal && own + 1 < hi) hi = own + 1", "if (g.causal && own < hi) hi = own + 1 < g.tk ? own + 2 : g.tk"),
     (CPU + "attention.inl", "shift = g.tk - g.tq", "shift = 0"),
     (CPU + "attention.inl", "for (index_t e = j; e < lo; ++e) s[e] = low;", ""),
     (CPU + "attention.inl", "load_n(s + j, hi - j, -__builtin_inff())", "load(s + j)"),
@@ -285,41 +278,6 @@ MUTATIONS = [  # file, text, what it becomes
     ("include/tessera/models/packed_cache.hpp", "std::to_string(id.modified) + ' ' + std::to_string(id.changed)", "std::to_string(id.modified)"),
     (CPU + "gemm.inl", "if (o.place >= 0 && o.place < 4 * (words - kInt8Head)) ", ""),
     ("include/tessera/ops/certified_topk-inl.hpp", "if (!(error(r) >= 0 && length(r) >= 0))", "if (false)"),
-    ("include/tessera/retrieval/corpus-inl.hpp", "if (shift != 0 && at + 1 < bits.size())", "if (false)"),
-    ("include/tessera/retrieval/corpus-inl.hpp", "may[i] &= ~(*removed_)[i]", "may[i] &= (*removed_)[i] | ~(*removed_)[i]"),
-    ("include/tessera/retrieval/corpus-inl.hpp", "part.ids(b, i) + first", "part.ids(b, i) + (first > 0)"),
-    ("include/tessera/retrieval/corpus-inl.hpp", "if (s->id != part.id || s->rows != part.rows || !(s->format == root.format))", "if (false)"),
-    ("include/tessera/retrieval/corpus_writer-inl.hpp", "O_CREAT | O_EXCL | O_CLOEXEC", "O_CREAT | O_CLOEXEC"),
-    ("include/tessera/retrieval/corpus_writer-inl.hpp", "LOCK_EX", "LOCK_SH"),
-    ("include/tessera/retrieval/corpus_writer-inl.hpp", "if (!root.removed.empty()) root.removed.resize(", "if (false) root.removed.resize("),
-    ("include/tessera/retrieval/corpus_writer-inl.hpp", "if (!old.alone) replaced = old.parts;", ""),
-    ("include/tessera/retrieval/document_filter-inl.hpp", "any != (relation == Relation::not_equal)", "any"),
-    ("include/tessera/retrieval/detail/corpus_files-inl.hpp", "if (s->ends(i) < before)", "if (false)"),
-    ("include/tessera/retrieval/metrics-inl.hpp", "k == Metric::kAll ? q.ranked.size() : k", "std::min(k, q.ranked.size())"),
-    ("include/tessera/retrieval/metrics-inl.hpp", "std::max(at->second, 0)", "at->second"),
-    ("include/tessera/retrieval/metrics-inl.hpp", "std::stable_sort(order.begin(), order.end(), [](const Found* a, const Found* b) { return a->score > b->score; });", ""),
-    ("include/tessera/retrieval/qrels-inl.hpp", "std::tie(a->second.rank, a->second.line)", "std::tie(b->second.rank, a->second.line)"),
-    ("include/tessera/retrieval/fusion-inl.hpp", "(k + static_cast<double>(place + 1))", "(k + static_cast<double>(place))"),
-    ("include/tessera/retrieval/fusion-inl.hpp", "if (high == low) return {high, 1};", ""),
-    ("include/tessera/retrieval/bm25-inl.hpp", "(score >= floor)", "(score > floor)"),
-    ("include/tessera/retrieval/bm25-inl.hpp", "std::exchange(sums[*d - first], 0.0f)", "sums[*d - first]"),
-    ("include/tessera/retrieval/bm25-inl.hpp", "std::log(1 + (n - df", "std::log(0 + (n - df"),
-    ("include/tessera/retrieval/bm25-inl.hpp", "d >= least && d < index.lengths_.size()", "d >= least"),
-    ("include/tessera/retrieval/postings-inl.hpp", "counts[i] > lengths[d]", "false"),
-    ("include/tessera/retrieval/postings-inl.hpp", "d < least || d >= lengths.size()", "d >= lengths.size()"),
-    ("include/tessera/retrieval/postings-inl.hpp", "is_gone(made->lengths.size()) ? 0 : length", "length"),
-    ("include/tessera/retrieval/postings-inl.hpp", "if (!is_gone(d)) made->documents", "made->documents"),
-    ("include/tessera/retrieval/corpus_words-inl.hpp", "w.parts_.back().size() != s->rows", "false"),
-    ("include/tessera/retrieval/corpus_words-inl.hpp", "words != said.end() && words->second == field", "words != said.end()"),
-    ("include/tessera/retrieval/corpus_compaction-inl.hpp", "!has_bit(gone, n + r)", "true"),
-    ("include/tessera/retrieval/corpus_compaction-inl.hpp", "rows + before.parts[j].rows <= most", "rows <= most"),
-    ("include/tessera/retrieval/stages-inl.hpp", "stats.ms >= stages[i].most_ms", "false"),
-    ("include/tessera/retrieval/stages-inl.hpp", "{bits, options.least}, std::min", "{{}, options.least}, std::min"),
-    ("include/tessera/retrieval/stages-inl.hpp", "queries.extent[1] = corpus.format().dim;", ""),
-    ("include/tessera/retrieval/stages-inl.hpp", "std::max(keep, depth)), other", "keep), other"),
-    ("include/tessera/retrieval/detail/unnamed_parts-inl.hpp", "|| named.contains(id)", ""),
-    ("include/tessera/retrieval/detail/unnamed_parts-inl.hpp", "LOCK_EX | LOCK_NB) == 0", "LOCK_SH | LOCK_NB) != -2"),
-    ("include/tessera/retrieval/corpus-inl.hpp", "const index_t found = out.counts(b) = all.lists.counts(b);", "const index_t found = all.lists.counts(b);"),
     ("include/tessera/ops/stack_rows-inl.hpp", "r / lanes * group + r % lanes * size;\n      std::byte* const dst", "r / lanes * group;\n      std::byte* const dst"),
     ("capi/capi.cpp", "not_negative(from->max_length, \"max_length\")", "from->max_length"),
     ("capi/capi.cpp", "if (out_size != product(count, dim, \"out\"))", "if (out_size < product(count, dim, \"out\"))"),
@@ -346,14 +304,10 @@ MUTATIONS = [  # file, text, what it becomes
     ("include/tessera/ops/similarity-inl.hpp", "if (ids(b, i + j) < 0)", "if (false)"),
     ("include/tessera/ops/row_filter.hpp", "- 1) << (r % 64)", "- 1)"),
     ("include/tessera/ops/pairwise-inl.hpp", "a.slice(row, row + to.extent[0])", "a.slice(0, to.extent[0])"),
-    ("include/tessera/retrieval/corpus-inl.hpp", "scale(r) < 0 ? 1.0f / std::sqrt(-2.0f * scale(r)) : 0.0f", "1.0f"),
-    ("include/tessera/retrieval/corpus-inl.hpp", "{ids[i] + first, static_cast<double>(scores[i])}", "{ids[i], static_cast<double>(scores[i])}"),
-    ("include/tessera/retrieval/corpus-inl.hpp", "if (segments_.size() > 1)", "if (false)"),
-    ("include/tessera/retrieval/corpus-inl.hpp", "scores.resize(all), ids.resize(all);\n                   search();", "scores.resize(all), ids.resize(all);"),
     (CPU + "norm.inl", "return fma(d, d, sums);", "return add(mul(d, d), sums);"),
     (CPU + "gemm.inl", "to.ids ? index_t{to.ids[column + j]} : column + j", "column + j"),
 ]  # fmt: skip
-MUTATIONS += CUDA_MUTATIONS
+MUTATIONS += RETRIEVAL_MUTATIONS + CUDA_MUTATIONS
 
 
 def run(*command):
