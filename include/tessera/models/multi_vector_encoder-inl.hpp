@@ -5,9 +5,8 @@
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/io/json.hpp>
 #include <tessera/models/multi_vector_encoder.hpp>
-#include <tessera/models/sentence_folder.hpp>
-#include <tessera/models/sentence_modules-inl.hpp>  // modules of tokens, likewise
-#include <tessera/models/sparse_encoder-inl.hpp>    // layers of pickles, which compiled builds do not declare elsewhere
+#include <tessera/models/sentence_folder-inl.hpp>  // modules of tokens, likewise
+#include <tessera/models/sparse_encoder-inl.hpp>   // layers of pickles, which compiled builds do not declare elsewhere
 #include <tessera/ops/norm.hpp>
 
 namespace tessera::models {
