@@ -134,7 +134,7 @@ class Inspect(ToolTest):
             self.assertIn(line + "\n", shown)
 
     def test_modules(self):
-        self.check("weighted_layers", "embedding: 11 numbers; texts are cut to 30 tokens (the model has 0 positions)",
+        self.check("weighted_layers", "embedding: 11 numbers; texts are cut to 30 tokens (the model has 131072 positions)",
                    "uses: tokens are a mean of layers 1 and above: 1_WeightedLayerPooling/config.json", "uses: pooling max and mean: 2_Pooling/config.json",
                    "uses: Dense 48 -> 21 gelu: 4_Dense/config.json", "uses: LayerNorm: 5_LayerNorm/config.json", "uses: texts are cut to 30 tokens: max_seq_length of the folder",
                    "uses: cut to 11 numbers unless others are asked for: truncate_dim")  # fmt: skip

@@ -77,8 +77,8 @@ class Model(MistakeTest):
 
     def test_unsupported_architecture(self):
         model = self.model()
-        self.change_config(model, model_type="llama")
-        self.refused(model, model / "config.json", "'llama' is not supported", "known: bert")
+        self.change_config(model, model_type="mamba")
+        self.refused(model, model / "config.json", "'mamba' is not supported", "known: bert")
 
     def test_config_without_a_field(self):
         model = self.model()
