@@ -19,6 +19,19 @@ function(tessera_own_code target)
   endif()
 endfunction()
 
+# tessera_runnable(source...): of units of kernels, those for instruction sets that this machine has not are compiled without
+# sanitizers, which would take several times as long and show nothing.
+function(tessera_runnable)
+  if(TESSERA_SANITIZE AND EXISTS /proc/cpuinfo)
+    file(STRINGS /proc/cpuinfo flags REGEX "^flags" LIMIT_COUNT 1)
+    foreach(source IN LISTS ARGN)
+      if((source MATCHES "/avx512[a-z0-9_]*\\.cpp$" AND NOT flags MATCHES "avx512vl") OR (source MATCHES "/amx\\.cpp$" AND NOT flags MATCHES "amx_tile"))
+        set_property(SOURCE "${source}" APPEND PROPERTY COMPILE_OPTIONS -fno-sanitize=all)
+      endif()
+    endforeach()
+  endif()
+endfunction()
+
 # tessera_fuzzed(source...): sources in which libFuzzer sees what an input reaches: those that read what is hostile, not the
 # kernels nor the tests, which would only run slower.
 function(tessera_fuzzed)

@@ -10,18 +10,18 @@ function(tree_check name)
 endfunction()
 
 # Preset, the pattern of the ctest tests to run in that tree, and, where not all, the programs to build.
-tree_check(asan_ubsan.build asan-ubsan -)  # all that there is, by clang++
+tree_check(asan_ubsan.build asan-ubsan -)  # all but benchmarks, by clang++
 tree_check(asan_ubsan asan-ubsan ".")
 tree_check(tsan tsan "^(core|ops|models|retrieval)$" test_core test_ops test_models test_retrieval)  # where threads meet
 set_tests_properties(asan_ubsan.build PROPERTIES FIXTURES_SETUP sanitized)
 set_tests_properties(asan_ubsan PROPERTIES FIXTURES_REQUIRED sanitized)
 
-# Fuzzing: a third of a minute a target, as many targets at a time as there are cores.
+# Fuzzing: ten seconds a target, as many targets at a time as there are cores.
 file(GLOB targets CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/*_fuzz.cpp")
 foreach(source IN LISTS targets)
   get_filename_component(program "${source}" NAME_WE)
   string(REGEX REPLACE "_fuzz$" "" name "${program}")
-  add_test(NAME fuzz.${name} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/run ${name} 20 WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  add_test(NAME fuzz.${name} COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/run ${name} 10 WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
   set_tests_properties(fuzz.${name} PROPERTIES LABELS check FIXTURES_REQUIRED sanitized TIMEOUT 300)
 endforeach()
 

@@ -20,8 +20,9 @@ def compile_alone(header):
     return None if result.returncode == 0 else f"{header} does not compile alone {' '.join(defines)}:\n{result.stderr[:2000]}"
 
 
-# Headers only, an X-inl.hpp has been seen with X.hpp, which ends by including it.
-names = [h for h in headers() if defines or not h.endswith("-inl.hpp")]
+# Headers only, what may differ is an X.hpp that ends by including its bodies, X-inl.hpp: those alone are compiled again.
+every = headers()
+names = [h for h in every if defines or h.removesuffix(".hpp") + "-inl.hpp" in every]
 with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
     problems = [p for p in pool.map(compile_alone, names) if p]
 finish(problems, f"{len(names)} headers")
