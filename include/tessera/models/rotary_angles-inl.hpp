@@ -41,6 +41,7 @@ inline RotaryTables::RotaryTables(const std::vector<const RotaryAngles*>& kinds,
 
   const auto rows = static_cast<index_t>(occurring.size());
   std::vector<float> coordinates;
+  coordinates.reserve(occurring.size());
   for (const std::int64_t key : occurring) coordinates.push_back(static_cast<float>(key % kPlaces + INT32_MIN));
   const View<const float, 2> all(coordinates.data(), rows, 1);
   for (std::size_t k = 0; k < kinds.size(); ++k) {

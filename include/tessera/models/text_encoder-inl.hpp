@@ -336,6 +336,7 @@ inline std::vector<Embeddings> TextEncoder::embed_layers(Context& ctx, std::span
   const TokenizedTexts tokens = tokenize(ctx, texts, o);
   tokens.for_batches(o.batch_tokens, [&](index_t b, index_t end) {
     std::vector<View<float, 2>> out;
+    out.reserve(all.size());
     for (Embeddings& e : all) out.emplace_back(e.values.data() + b * e.dim, end - b, e.dim);
     embed_tokens(ctx, tokens.slice(b, end), o, layers, out);
   });
