@@ -99,6 +99,20 @@ TEST_F(Amx, OnlyWeightsOfBf16MayHaveOtherBits) {
     EXPECT_EQ(a.bits() == c.bits(), type != DType::bf16);
   }
 }
+// What runs on every machine: only the matrix unit is asked for another order.
+TEST(FastContext, HasTheUsualBitsWithoutAMatrixUnit) {
+  const Matrix x = filled(37, 70, {.seed = 1}), w = filled(90, 70, {.seed = 2});
+  for (const Isa isa : available_isas()) {
+    if (isa == Isa::amx) continue;
+    Context usual(isa, 1), fast(ContextOptions{.threads = 2, .isa = &isa, .fast = true});
+    for (const DType type : {DType::f32, DType::bf16, DType::i8}) {
+      Matrix a = poisoned(37, 90), b = poisoned(37, 90);
+      ops::linear(usual, x.in(), packed_as(usual, w, type), {.act = Activation::gelu_erf}, a.out());
+      ops::linear(fast, x.in(), packed_as(fast, w, type), {.act = Activation::gelu_erf}, b.out());
+      EXPECT_EQ(a.bits(), b.bits()) << isa_name(isa);
+    }
+  }
+}
 TEST(FastContext, HasTheUsualIsaAndItsLanesAreFast) {
   Context usual(2), fast(ContextOptions{.threads = 2, .fast = true});
   EXPECT_EQ(usual.isa(), fast.isa());
