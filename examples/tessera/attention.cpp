@@ -78,17 +78,16 @@ int run_attention(const AttentionOptions& o) {
 
 }  // namespace
 
-void add_attention(CLI::App& app, int& exit) {
+void add_attention(Command& app, int& exit) {
   auto o = std::make_shared<AttentionOptions>();
   o->run.add_to(app);
-  app.add_option("--image", o->image, "an image file")->required();
-  app.add_option("-o,--out", o->out, "the picture to write: a .png or .svg file")->required();
-  app.add_option("--layer", o->layer, "which, from 0; by default the last")->check(CLI::Range(0, 4096));
-  app.add_option("--head", o->head, "only this one, from 0")->check(CLI::Range(0, 4096));
-  app.add_flag("--rollout", o->rollout, "attention through all layers up to that one, instead of in it (arXiv:2005.00928)");
-  app.add_option("--backend", o->backend, "whose image processor: pil or torchvision")
-      ->check(CLI::IsMember({"pil", "torchvision"}));
-  app.callback([o, &exit] { exit = run_attention(*o); });
+  app.option("--image", o->image, "an image file").required();
+  app.option("-o,--out", o->out, "the picture to write: a .png or .svg file").required();
+  app.option("--layer", o->layer, "which, from 0; by default the last").range(0, 4096);
+  app.option("--head", o->head, "only this one, from 0").range(0, 4096);
+  app.flag("--rollout", o->rollout, "attention through all layers up to that one, instead of in it (arXiv:2005.00928)");
+  app.option("--backend", o->backend, "whose image processor: pil or torchvision").one_of({"pil", "torchvision"});
+  app.runs([o] { return run_attention(*o); }, exit);
 }
 
 }  // namespace tool

@@ -240,28 +240,25 @@ int run_bench(const BenchOptions& o) {
 
 }  // namespace
 
-void add_bench(CLI::App& app, int& exit) {
+void add_bench(Command& app, int& exit) {
   auto o = std::make_shared<BenchOptions>();
   o->run.add_to(app);
-  app.get_option("--model")->required(false);
-  app.add_option("--kind", o->kind,
-                 "what to run: hidden states of text or image, or clip-text and clip-image up to the common space")
-      ->check(CLI::IsMember({"text", "image", "clip-text", "clip-image"}));
-  app.add_option("--batch", o->batch, "sequences, images or queries")->check(CLI::Range(1, 1 << 20));
-  app.add_option("--seq", o->seq, "tokens of each; by default 128, of clip-text all positions")
-      ->check(CLI::Range(1, 1 << 20));
-  app.add_option("--size", o->size, "height and width of each image; by default the model's own")
-      ->check(CLI::Range(1, 1 << 14));
-  app.add_option("--lengths", o->lengths, "a file of lengths, one sequence each, instead of --batch and --seq");
-  app.add_option("--rounds", o->rounds, "rounds to take the median of")->check(CLI::Range(1, 10000));
-  auto* stdio = app.add_flag("--stdio", o->stdio, "print 'ready'; then, for each line 'go N', the seconds of N passes");
-  app.add_flag("--breakdown", o->breakdown, "print the time of each part of a layer beside the least possible")
-      ->excludes(stdio);
-  app.add_flag("--search", o->search,
-               "a search instead of a model: the best rows of a corpus for each query; with --stdio 'go B'"
-               " searches for the first B queries, and 'ids B' prints what they find");
+  app.named("--model").required(false);
+  app.option("--kind", o->kind,
+             "what to run: hidden states of text or image, or clip-text and clip-image up to the common space")
+      .one_of({"text", "image", "clip-text", "clip-image"});
+  app.option("--batch", o->batch, "sequences, images or queries").range(1, 1 << 20);
+  app.option("--seq", o->seq, "tokens of each; by default 128, of clip-text all positions").range(1, 1 << 20);
+  app.option("--size", o->size, "height and width of each image; by default the model's own").range(1, 1 << 14);
+  app.option("--lengths", o->lengths, "a file of lengths, one sequence each, instead of --batch and --seq");
+  app.option("--rounds", o->rounds, "rounds to take the median of").range(1, 10000);
+  const auto stdio = app.flag("--stdio", o->stdio, "print 'ready'; then, for each line 'go N', the seconds of N passes");
+  app.flag("--breakdown", o->breakdown, "print the time of each part of a layer beside the least possible").excludes(stdio);
+  app.flag("--search", o->search,
+           "a search instead of a model: the best rows of a corpus for each query; with --stdio 'go B'"
+           " searches for the first B queries, and 'ids B' prints what they find");
   o->searched.add_to(app);
-  app.callback([o, &exit] { exit = run_bench(*o); });
+  app.runs([o] { return run_bench(*o); }, exit);
 }
 
 }  // namespace tool

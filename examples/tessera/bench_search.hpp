@@ -18,13 +18,13 @@ struct SearchBenchOptions {
   std::string corpus, queries;
   bool certified = false;
 
-  void add_to(CLI::App& app) {
-    app.add_option("--n", n, "--search: rows of the corpus")->check(CLI::Range(1L, (1L << 32) - 1));
-    app.add_option("--d", d, "--search: numbers of a row")->check(CLI::Range(1, 1 << 20));
-    app.add_option("--k", k, "--search: so many rows a query, the best first")->check(CLI::Range(1, 1 << 24));
-    app.add_option("--corpus", corpus, "--search: a file of n * d little-endian f32");
-    app.add_option("--queries", queries, "--search: a file of queries, d little-endian f32 each");
-    app.add_flag("--certified", certified, "--search: by --dtype bf16 or int8, with the ids and scores of f32, proved");
+  void add_to(Command& app) {
+    app.option("--n", n, "--search: rows of the corpus").range(1L, (1L << 32) - 1);
+    app.option("--d", d, "--search: numbers of a row").range(1, 1 << 20);
+    app.option("--k", k, "--search: so many rows a query, the best first").range(1, 1 << 24);
+    app.option("--corpus", corpus, "--search: a file of n * d little-endian f32");
+    app.option("--queries", queries, "--search: a file of queries, d little-endian f32 each");
+    app.flag("--certified", certified, "--search: by --dtype bf16 or int8, with the ids and scores of f32, proved");
   }
 };
 

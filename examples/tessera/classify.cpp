@@ -157,17 +157,17 @@ int run_classify(const ClassifyOptions& o) {
 
 }  // namespace
 
-void add_classify(CLI::App& app, int& exit) {
+void add_classify(Command& app, int& exit) {
   auto o = std::make_shared<ClassifyOptions>();
   o->dual.add_to(app);
-  app.add_option("--labels", o->labels, "text file, one label a line; - for standard input")->required();
-  app.add_option("--template", o->text_template, "the text of a label, {} standing for it: \"a photo of a {}\"");
-  app.add_option("--top", o->top, "print only the best so many labels")->check(CLI::Range(1, 1 << 24));
-  app.add_option("--sheet", o->sheet,
-                 "also a contact sheet of (the first 400) images with their best labels: a .png or .svg file");
-  app.add_option("--heat-map", o->heat_map,
-                 "also the probabilities as coloured fields, (the first 100) images by labels: .png or .svg");
-  app.callback([o, &exit] { exit = run_classify(*o); });
+  app.option("--labels", o->labels, "text file, one label a line; - for standard input").required();
+  app.option("--template", o->text_template, "the text of a label, {} standing for it: \"a photo of a {}\"");
+  app.option("--top", o->top, "print only the best so many labels").range(1, 1 << 24);
+  app.option("--sheet", o->sheet,
+             "also a contact sheet of (the first 400) images with their best labels: a .png or .svg file");
+  app.option("--heat-map", o->heat_map,
+             "also the probabilities as coloured fields, (the first 100) images by labels: .png or .svg");
+  app.runs([o] { return run_classify(*o); }, exit);
 }
 
 }  // namespace tool

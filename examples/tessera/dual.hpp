@@ -24,16 +24,14 @@ struct DualOptions {
   tessera::models::ImageEmbedOptions embed;
   tessera::models::TokenMerging merging;
 
-  void add_to(CLI::App& app, bool required = true) {
+  void add_to(Command& app, bool required = true) {
     embed.batch_tokens = 4096;
     run.add_to(app, required);
-    app.add_option("--image", images, kImageHelp)->required(required);
-    app.add_option("--backend", backend, "whose image processor: pil or torchvision")
-        ->check(CLI::IsMember({"pil", "torchvision"}));
-    app.add_option_function<std::string>(
+    app.option("--image", images, kImageHelp).required(required);
+    app.option("--backend", backend, "whose image processor: pil or torchvision").one_of({"pil", "torchvision"});
+    app.option(
         "--merge", [this](const std::string& text) { merging = merging_of(text), embed.merging = &merging; }, kMergeHelp);
-    app.add_option("--batch-tokens", embed.batch_tokens, "tokens that go through the model at once")
-        ->check(CLI::Range(1, 1 << 24));
+    app.option("--batch-tokens", embed.batch_tokens, "tokens that go through the model at once").range(1, 1 << 24);
   }
   tessera::models::DualEncoder load(tessera::Context& ctx) const {
     return run.load(ctx, [&](const tessera::models::LoadOptions& load) {

@@ -174,48 +174,44 @@ int run_embed(Options o) {
 
 }  // namespace
 
-void add_embed(CLI::App& app, int& exit) {
+void add_embed(Command& app, int& exit) {
   auto o = std::make_shared<Options>();
   o->embed.batch_tokens = 4096;
   o->run.add_to(app);
-  app.add_option("--text", o->text, "text file, one text a line; - for standard input");
-  app.add_option("--image", o->images, kImageHelp);
-  app.add_option("--backend", o->backend, "whose image processor: pil or torchvision")
-      ->check(CLI::IsMember({"pil", "torchvision"}));
-  app.add_flag("--jsonl", o->jsonl, kJsonlHelp);
-  app.add_option(
+  app.option("--text", o->text, "text file, one text a line; - for standard input");
+  app.option("--image", o->images, kImageHelp);
+  app.option("--backend", o->backend, "whose image processor: pil or torchvision").one_of({"pil", "torchvision"});
+  app.flag("--jsonl", o->jsonl, kJsonlHelp);
+  app.option(
          "-o,--out", o->out,
          "the .npy file to write; with --shard a folder, with --sparse a .jsonl, with --multi-vector a .safetensors file")
-      ->required();
-  app.add_option("--merge", o->merge, kMergeHelp);
-  app.add_option("--dims", o->embed.dims, kDimsHelp)->check(CLI::Range(1, 1 << 20));
-  app.add_flag("--force-dims", o->embed.force_dims, kForceDimsHelp);
-  app.add_option("--layers", o->layers,
-                 "run only the first layers; 2,4,6: an output each, out.layer-2.npy, ..., of one pass (2-D Matryoshka)")
-      ->delimiter(',')
-      ->check(CLI::Range(0, 4096));
-  app.add_flag("--sparse", o->sparse,
-               "weights of words (SPLADE, BGE-M3): a line of JSON a text, {\"ids\": [...], \"weights\": [...]}");
-  app.add_option("--top", o->top, "--sparse: the heaviest so many of a text")->check(CLI::Range(1, 1 << 24));
-  app.add_option("--multi-vector", o->multi_vector,
-                 "an embedding a token (ColBERT, BGE-M3), of texts that are a query or a document: a safetensors file with\n"
-                 "embeddings [tokens, E], offsets [texts + 1] and the tokens' ids")
-      ->check(CLI::IsMember({"query", "document"}));
-  app.add_option("--pooling", o->pooling, "instead of the model's own")
-      ->check(CLI::IsMember({"cls", "mean", "last", "max"}));
-  app.add_flag("--no-normalize", o->no_normalize, "leave out the final normalisation");
-  auto* prompt = app.add_option_function<std::string>(
+      .required();
+  app.option("--merge", o->merge, kMergeHelp);
+  app.option("--dims", o->embed.dims, kDimsHelp).range(1, 1 << 20);
+  app.flag("--force-dims", o->embed.force_dims, kForceDimsHelp);
+  app.option("--layers", o->layers,
+             "run only the first layers; 2,4,6: an output each, out.layer-2.npy, ..., of one pass (2-D Matryoshka)")
+      .separated_by(',')
+      .range(0, 4096);
+  app.flag("--sparse", o->sparse,
+           "weights of words (SPLADE, BGE-M3): a line of JSON a text, {\"ids\": [...], \"weights\": [...]}");
+  app.option("--top", o->top, "--sparse: the heaviest so many of a text").range(1, 1 << 24);
+  app.option("--multi-vector", o->multi_vector,
+             "an embedding a token (ColBERT, BGE-M3), of texts that are a query or a document: a safetensors file with\n"
+             "embeddings [tokens, E], offsets [texts + 1] and the tokens' ids")
+      .one_of({"query", "document"});
+  app.option("--pooling", o->pooling, "instead of the model's own").one_of({"cls", "mean", "last", "max"});
+  app.flag("--no-normalize", o->no_normalize, "leave out the final normalisation");
+  const auto prompt = app.option(
       "--prompt", [o](const std::string& s) { o->embed.prompt = s; }, "put before every text; \"\" for none");
-  app.add_option("--prompt-name", o->embed.prompt_name, "one of the model's prompts")->excludes(prompt);
-  app.add_option("--max-length", o->embed.max_length, "tokens that a text is cut to")->check(CLI::Range(1, 1 << 24));
-  app.add_option("--batch-tokens", o->embed.batch_tokens, "tokens that go through the model at once")
-      ->check(CLI::Range(1, 1 << 24));
-  app.add_option(
-      "--shard", o->shard,
-      "i/n: only that part of the inputs, to -o DIR/part-i-of-n.npy with a manifest; slurm: that of this task of a\n"
-      "Slurm job array");
-  app.add_flag("--resume", o->resume, "keep a part whose manifest matches");
-  app.callback([o, &exit] { exit = run_embed(*o); });
+  app.option("--prompt-name", o->embed.prompt_name, "one of the model's prompts").excludes(prompt);
+  app.option("--max-length", o->embed.max_length, "tokens that a text is cut to").range(1, 1 << 24);
+  app.option("--batch-tokens", o->embed.batch_tokens, "tokens that go through the model at once").range(1, 1 << 24);
+  app.option("--shard", o->shard,
+             "i/n: only that part of the inputs, to -o DIR/part-i-of-n.npy with a manifest; slurm: that of this task of a\n"
+             "Slurm job array");
+  app.flag("--resume", o->resume, "keep a part whose manifest matches");
+  app.runs([o] { return run_embed(*o); }, exit);
 }
 
 }  // namespace tool

@@ -56,16 +56,16 @@ int run_eval(const EvalOptions& o) {
 
 }  // namespace
 
-void add_eval(CLI::App& app, int& exit) {
+void add_eval(Command& app, int& exit) {
   auto o = std::make_shared<EvalOptions>();
-  app.add_option("--qrels", o->qrels, "judgements: qrels of TREC, or of BEIR (.tsv)")->required();
-  app.add_option("--run", o->run, "a run of TREC, or the lines that search prints; - for standard input")->required();
-  app.add_option("--metrics", o->metrics,
-                 "recall, precision, hit_rate, mrr, map, ndcg, ndcg_burges, alone or with @k, between commas")
-      ->delimiter(',')
-      ->capture_default_str();
-  app.add_flag("--per-query", o->per_query, "also a line for each query of the qrels");
-  app.callback([o, &exit] { exit = run_eval(*o); });
+  app.option("--qrels", o->qrels, "judgements: qrels of TREC, or of BEIR (.tsv)").required();
+  app.option("--run", o->run, "a run of TREC, or the lines that search prints; - for standard input").required();
+  app.option("--metrics", o->metrics,
+             "recall, precision, hit_rate, mrr, map, ndcg, ndcg_burges, alone or with @k, between commas")
+      .separated_by(',')
+      .shows_default();
+  app.flag("--per-query", o->per_query, "also a line for each query of the qrels");
+  app.runs([o] { return run_eval(*o); }, exit);
 }
 
 }  // namespace tool

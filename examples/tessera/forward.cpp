@@ -138,17 +138,17 @@ int run_forward(const ForwardOptions& o) {
 
 }  // namespace
 
-void add_forward(CLI::App& app, int& exit) {
+void add_forward(Command& app, int& exit) {
   auto o = std::make_shared<ForwardOptions>();
   o->run.add_to(app);
-  app.add_option("in", o->in,
-                 "safetensors file with pixel_values, or input_ids and, if wanted, attention_mask, token_type_ids, "
-                 "position_ids; both for a\n"
-                 "model of images and texts")
-      ->required();
-  app.add_option("out", o->out, "safetensors file to write")->required();
-  app.add_flag("--hidden-states", o->hidden_states, "also hidden_states.0 (the embeddings) to hidden_states.L");
-  app.callback([o, &exit] { exit = run_forward(*o); });
+  app.option("in", o->in,
+             "safetensors file with pixel_values, or input_ids and, if wanted, attention_mask, token_type_ids, "
+             "position_ids; both for a\n"
+             "model of images and texts")
+      .required();
+  app.option("out", o->out, "safetensors file to write").required();
+  app.flag("--hidden-states", o->hidden_states, "also hidden_states.0 (the embeddings) to hidden_states.L");
+  app.runs([o] { return run_forward(*o); }, exit);
 }
 
 }  // namespace tool

@@ -215,38 +215,35 @@ int run_index(const IndexOptions& o) {
 
 }  // namespace
 
-void add_index(CLI::App& app, int& exit) {
+void add_index(Command& app, int& exit) {
   auto o = std::make_shared<IndexOptions>();
   o->embed.batch_tokens = 4096;
-  app.add_option("--npy", o->npy, "rows [N, E], float32 or float16");
-  app.add_option("--documents", o->documents, "--npy: what they stand for, a JSON object a line");
+  app.option("--npy", o->npy, "rows [N, E], float32 or float16");
+  app.option("--documents", o->documents, "--npy: what they stand for, a JSON object a line");
   o->run.add_without_dtype(app);
-  app.add_option("--model-dtype", o->run.dtype, "of the model's linear layers: f32, bf16 or int8")
-      ->check(CLI::IsMember({"f32", "bf16", "int8"}));
-  app.add_option("--text", o->text, "text file, one text a line; - for standard input");
-  app.add_flag("--jsonl", o->jsonl, kJsonlHelp);
-  app.add_option("--image", o->images, kImageHelp);
-  app.add_option("--backend", o->backend, "whose image processor: pil or torchvision")
-      ->check(CLI::IsMember({"pil", "torchvision"}));
-  auto* prompt = app.add_option_function<std::string>(
+  app.option("--model-dtype", o->run.dtype, "of the model's linear layers: f32, bf16 or int8")
+      .one_of({"f32", "bf16", "int8"});
+  app.option("--text", o->text, "text file, one text a line; - for standard input");
+  app.flag("--jsonl", o->jsonl, kJsonlHelp);
+  app.option("--image", o->images, kImageHelp);
+  app.option("--backend", o->backend, "whose image processor: pil or torchvision").one_of({"pil", "torchvision"});
+  const auto prompt = app.option(
       "--prompt", [o](const std::string& s) { o->embed.prompt = s; }, "put before every text; \"\" for none");
-  app.add_option("--prompt-name", o->embed.prompt_name, "one of the model's prompts")->excludes(prompt);
-  app.add_option("--dims", o->embed.dims, kDimsHelp)->check(CLI::Range(1, 1 << 20));
-  app.add_flag("--force-dims", o->embed.force_dims, kForceDimsHelp);
-  app.add_option("--batch-tokens", o->embed.batch_tokens, "tokens that go through the model at once")
-      ->check(CLI::Range(1, 1 << 24));
-  app.add_option("-o,--out", o->out, "the corpus: a .safetensors file, and files beside it where rows were added")
-      ->required();
-  app.add_option("--dtype", o->dtype, "rows are kept as f32 (and int8, to search by), or as bf16, int8 or bits alone")
-      ->check(CLI::IsMember({"f32", "bf16", "int8", "bits"}));
-  app.add_flag("--normalize", o->normalize, "rows and queries get length 1: scores are cosines");
-  app.add_flag("--append", o->append, "add to the corpus that is there");
-  app.add_option("--remove", o->remove, "these rows are found no more");
-  app.add_flag("--compact", o->compact,
-               "makes few files of many: rows keep their numbers, searches answer as before, documents of removed rows go");
-  app.add_option("--field", o->field,
-                 "of documents: keep the words of this field, so that --by bm25 and hybrid begin at once; \"\" for none");
-  app.callback([o, &exit] { exit = run_index(*o); });
+  app.option("--prompt-name", o->embed.prompt_name, "one of the model's prompts").excludes(prompt);
+  app.option("--dims", o->embed.dims, kDimsHelp).range(1, 1 << 20);
+  app.flag("--force-dims", o->embed.force_dims, kForceDimsHelp);
+  app.option("--batch-tokens", o->embed.batch_tokens, "tokens that go through the model at once").range(1, 1 << 24);
+  app.option("-o,--out", o->out, "the corpus: a .safetensors file, and files beside it where rows were added").required();
+  app.option("--dtype", o->dtype, "rows are kept as f32 (and int8, to search by), or as bf16, int8 or bits alone")
+      .one_of({"f32", "bf16", "int8", "bits"});
+  app.flag("--normalize", o->normalize, "rows and queries get length 1: scores are cosines");
+  app.flag("--append", o->append, "add to the corpus that is there");
+  app.option("--remove", o->remove, "these rows are found no more");
+  app.flag("--compact", o->compact,
+           "makes few files of many: rows keep their numbers, searches answer as before, documents of removed rows go");
+  app.option("--field", o->field,
+             "of documents: keep the words of this field, so that --by bm25 and hybrid begin at once; \"\" for none");
+  app.runs([o] { return run_index(*o); }, exit);
 }
 
 }  // namespace tool

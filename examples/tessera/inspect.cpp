@@ -220,13 +220,13 @@ int run_inspect(const InspectOptions& o) {
 
 }  // namespace
 
-void add_inspect(CLI::App& app, int& exit) {
+void add_inspect(Command& app, int& exit) {
   auto o = std::make_shared<InspectOptions>();
-  app.add_option("path", o->path, "model folder (or org/name) or .safetensors file");
+  app.option("path", o->path, "model folder (or org/name) or .safetensors file");
   add_dtype(app, o->dtype);
-  app.add_flag("--machine", o->machine, "instruction sets, threads and memory of this machine");
-  app.add_flag("--allow-nonfinite", o->allow_nonfinite, "load weights that hold NaN or infinity");
-  app.callback([o, &exit] { exit = run_inspect(*o); });
+  app.flag("--machine", o->machine, "instruction sets, threads and memory of this machine");
+  app.flag("--allow-nonfinite", o->allow_nonfinite, "load weights that hold NaN or infinity");
+  app.runs([o] { return run_inspect(*o); }, exit);
 }
 
 }  // namespace tool

@@ -8,6 +8,8 @@
 #include <new>
 #include <string>
 
+#include <CLI/CLI.hpp>
+
 #include "tool.hpp"
 
 namespace {
@@ -51,26 +53,25 @@ int main(int argc, char** argv) {
       "Exit codes: 0 done, 1 other, 2 wrong use, 3 done but some inputs skipped, 4 model refused,\n"
       "5 output could not be written, 6 a result was not finite, 130 and 143 stopped by a signal.");
   int exit = tool::kDone;
-  tool::add_embed(*app.add_subcommand("embed", "one embedding a text or image, as a .npy file"), exit);
-  tool::add_forward(*app.add_subcommand("forward", "a model's outputs for given token ids, as transformers names them"),
-                    exit);
-  tool::add_tokenize(*app.add_subcommand("tokenize", "token ids of each line of standard input"), exit);
-  tool::add_inspect(*app.add_subcommand("inspect", "what a model folder, a safetensors file or this machine is"), exit);
-  tool::add_preprocess(*app.add_subcommand("preprocess", "images as a model takes them: pixel_values"), exit);
-  tool::add_classify(*app.add_subcommand("classify", "zero-shot: how probable each label is for each image"), exit);
-  tool::add_index(*app.add_subcommand("index", "embeddings and what they stand for, to search in"), exit);
-  tool::add_search(
-      *app.add_subcommand("search", "the rows of an index nearest to a query; the images that texts describe best"), exit);
-  tool::add_eval(*app.add_subcommand("eval", "how good a search is: ndcg, recall and others by judgements"), exit);
-  tool::add_rerank(
-      *app.add_subcommand("rerank", "texts in the order in which a cross-encoder, ColBERT or SPLADE puts them for a query"),
-      exit);
-  tool::add_merge(*app.add_subcommand("merge", "token merging: its table of speed and cosine, and a mosaic of each layer"),
-                  exit);
-  tool::add_attention(*app.add_subcommand("attention", "where an image model looks, as a picture"), exit);
-  tool::add_maxsim(
-      *app.add_subcommand("maxsim", "late interaction: which patch of an image each token of a text is nearest to"), exit);
-  tool::add_bench(*app.add_subcommand("bench", "time of a forward pass"), exit);
+  using Add = void (*)(tool::Command&, int&);
+  const auto add = [&](const char* name, const char* what, Add options) {
+    tool::Command command(*app.add_subcommand(name, what));
+    options(command, exit);
+  };
+  add("embed", "one embedding a text or image, as a .npy file", tool::add_embed);
+  add("forward", "a model's outputs for given token ids, as transformers names them", tool::add_forward);
+  add("tokenize", "token ids of each line of standard input", tool::add_tokenize);
+  add("inspect", "what a model folder, a safetensors file or this machine is", tool::add_inspect);
+  add("preprocess", "images as a model takes them: pixel_values", tool::add_preprocess);
+  add("classify", "zero-shot: how probable each label is for each image", tool::add_classify);
+  add("index", "embeddings and what they stand for, to search in", tool::add_index);
+  add("search", "the rows of an index nearest to a query; the images that texts describe best", tool::add_search);
+  add("eval", "how good a search is: ndcg, recall and others by judgements", tool::add_eval);
+  add("rerank", "texts in the order in which a cross-encoder, ColBERT or SPLADE puts them for a query", tool::add_rerank);
+  add("merge", "token merging: its table of speed and cosine, and a mosaic of each layer", tool::add_merge);
+  add("attention", "where an image model looks, as a picture", tool::add_attention);
+  add("maxsim", "late interaction: which patch of an image each token of a text is nearest to", tool::add_maxsim);
+  add("bench", "time of a forward pass", tool::add_bench);
   try {
     return parse(app, argc, argv, exit);
   } catch (const tool::Failure& f) {

@@ -142,14 +142,13 @@ int run_maxsim(const MaxsimOptions& o) {
 
 }  // namespace
 
-void add_maxsim(CLI::App& app, int& exit) {
+void add_maxsim(Command& app, int& exit) {
   auto o = std::make_shared<MaxsimOptions>();
   o->run.add_to(app);
-  app.add_option("--text", o->text, "a text; or a file (.txt) of texts, one a line; - for standard input")->required();
-  app.add_option("--image", o->images, kImageHelp)->required();
-  app.add_option("--sheet", o->sheet, "also a picture: each image with a map a token, its best patch framed: .png or .svg");
-  app.add_option("--backend", o->backend, "whose image processor: pil or torchvision")
-      ->check(CLI::IsMember({"pil", "torchvision"}));
+  app.option("--text", o->text, "a text; or a file (.txt) of texts, one a line; - for standard input").required();
+  app.option("--image", o->images, kImageHelp).required();
+  app.option("--sheet", o->sheet, "also a picture: each image with a map a token, its best patch framed: .png or .svg");
+  app.option("--backend", o->backend, "whose image processor: pil or torchvision").one_of({"pil", "torchvision"});
   app.footer(
       "For each image and text a line of JSON: the score, the sum over the text's tokens (special ones left out) of their\n"
       "largest inner product with a patch; and of each token that value, and the row and column of its patch, from 0. A "
@@ -159,7 +158,7 @@ void add_maxsim(CLI::App& app, int& exit) {
       "post_layernorm and visual_projection; for SigLIP the text head; the attention pool with that patch alone to attend "
       "to.\n"
       "arXiv:2111.07783 (FILIP) and arXiv:2004.12832 (ColBERT) train models for this score; CLIP and SigLIP were not.");
-  app.callback([o, &exit] { exit = run_maxsim(*o); });
+  app.runs([o] { return run_maxsim(*o); }, exit);
 }
 
 }  // namespace tool

@@ -230,17 +230,16 @@ int run_merge(const MergeOptions& o) {
 
 }  // namespace
 
-void add_merge(CLI::App& app, int& exit) {
+void add_merge(Command& app, int& exit) {
   auto o = std::make_shared<MergeOptions>();
   o->run.add_to(app);
-  app.add_option("--image", o->images, kImageHelp)->required();
-  app.add_option("--merge", o->merges, kMergeHelp)->capture_default_str();
-  app.add_option("-o,--output", o->picture,
-                 "mosaics of the first --merge: each group of patches in its mean colour (.png, .svg)");
-  app.add_option("--text", o->texts, "a text a line, line i about image i: R@1 of text to image joins the table");
-  app.add_option("--rounds", o->rounds, "times each way to run so often, in turn, one image at a time; 0: not")
-      ->check(CLI::Range(0, 10000));
-  app.callback([o, &exit] { exit = run_merge(*o); });
+  app.option("--image", o->images, kImageHelp).required();
+  app.option("--merge", o->merges, kMergeHelp).shows_default();
+  app.option("-o,--output", o->picture,
+             "mosaics of the first --merge: each group of patches in its mean colour (.png, .svg)");
+  app.option("--text", o->texts, "a text a line, line i about image i: R@1 of text to image joins the table");
+  app.option("--rounds", o->rounds, "times each way to run so often, in turn, one image at a time; 0: not").range(0, 10000);
+  app.runs([o] { return run_merge(*o); }, exit);
 }
 
 }  // namespace tool

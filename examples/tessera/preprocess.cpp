@@ -137,16 +137,15 @@ int run_preprocess(const PreprocessOptions& o) {
 
 }  // namespace
 
-void add_preprocess(CLI::App& app, int& exit) {
+void add_preprocess(Command& app, int& exit) {
   auto o = std::make_shared<PreprocessOptions>();
-  app.add_option("--model", o->model, "model folder, or org/name in the Hugging Face cache of this machine")->required();
-  app.add_option("--image", o->images, kImageHelp)->required();
-  app.add_option("-o,--out", o->out, "the safetensors file to write: pixel_values, and what a model takes beside them")
-      ->required();
-  app.add_option("--backend", o->backend, "whose image processor: pil or torchvision")
-      ->check(CLI::IsMember({"pil", "torchvision"}));
-  app.add_option("--threads", o->threads, "threads; 0: all processors")->check(CLI::Range(0, 1024));
-  app.callback([o, &exit] { exit = run_preprocess(*o); });
+  app.option("--model", o->model, "model folder, or org/name in the Hugging Face cache of this machine").required();
+  app.option("--image", o->images, kImageHelp).required();
+  app.option("-o,--out", o->out, "the safetensors file to write: pixel_values, and what a model takes beside them")
+      .required();
+  app.option("--backend", o->backend, "whose image processor: pil or torchvision").one_of({"pil", "torchvision"});
+  app.option("--threads", o->threads, "threads; 0: all processors").range(0, 1024);
+  app.runs([o] { return run_preprocess(*o); }, exit);
 }
 
 }  // namespace tool

@@ -255,26 +255,23 @@ int run_rerank(const RerankOptions& o) {
 
 }  // namespace
 
-void add_rerank(CLI::App& app, int& exit) {
+void add_rerank(Command& app, int& exit) {
   auto o = std::make_shared<RerankOptions>();
   o->score.batch_tokens = 4096;
   o->run.add_to(app);
-  app.add_option("--query", o->query, "what to look for; or a file (.txt) of such texts, one a line; - for standard input")
-      ->required();
-  app.add_option("--text", o->text, "the texts to be ranked, one a line; - for standard input");
-  app.add_option("--corpus", o->corpus,
-                 "in place of --text: documents of what 'tessera index' made; ids of --run are its rows");
-  app.add_option("--field", o->field, "--corpus: the field of the documents that holds their text");
-  app.add_option(
-      "--run", o->found,
-      "what a search printed, {\"query\": 0, \"ids\": [...]} a line, numbers of lines of --query and --text: only "
-      "these are ranked");
-  app.add_option("-k", o->k, "so many texts a query, the best first; all otherwise")->check(CLI::Range(1, 1 << 24));
-  app.add_flag("--jsonl", o->jsonl, "each line of --text and --query is a JSON string, so that a text may hold newlines");
-  app.add_option("--max-length", o->score.max_length, "tokens that a pair is cut to")->check(CLI::Range(1, 1 << 24));
-  app.add_option("--batch-tokens", o->score.batch_tokens, "tokens that go through the model at once")
-      ->check(CLI::Range(1, 1 << 24));
-  app.callback([o, &exit] { exit = run_rerank(*o); });
+  app.option("--query", o->query, "what to look for; or a file (.txt) of such texts, one a line; - for standard input")
+      .required();
+  app.option("--text", o->text, "the texts to be ranked, one a line; - for standard input");
+  app.option("--corpus", o->corpus, "in place of --text: documents of what 'tessera index' made; ids of --run are its rows");
+  app.option("--field", o->field, "--corpus: the field of the documents that holds their text");
+  app.option("--run", o->found,
+             "what a search printed, {\"query\": 0, \"ids\": [...]} a line, numbers of lines of --query and --text: only "
+             "these are ranked");
+  app.option("-k", o->k, "so many texts a query, the best first; all otherwise").range(1, 1 << 24);
+  app.flag("--jsonl", o->jsonl, "each line of --text and --query is a JSON string, so that a text may hold newlines");
+  app.option("--max-length", o->score.max_length, "tokens that a pair is cut to").range(1, 1 << 24);
+  app.option("--batch-tokens", o->score.batch_tokens, "tokens that go through the model at once").range(1, 1 << 24);
+  app.runs([o] { return run_rerank(*o); }, exit);
 }
 
 }  // namespace tool

@@ -130,19 +130,18 @@ int run_search(const SearchOptions& o) {
 
 }  // namespace
 
-void add_search(CLI::App& app, int& exit) {
+void add_search(Command& app, int& exit) {
   auto o = std::make_shared<SearchOptions>();
-  app.add_option("--corpus", o->corpus.corpus, "what 'tessera index' made");
-  app.add_option("--npy", o->corpus.npy, "queries [B, E], float32 or float16");
-  app.add_option("--text", o->text, "what to look for; or a file (.txt) of such texts, one a line; - for standard input");
+  app.option("--corpus", o->corpus.corpus, "what 'tessera index' made");
+  app.option("--npy", o->corpus.npy, "queries [B, E], float32 or float16");
+  app.option("--text", o->text, "what to look for; or a file (.txt) of such texts, one a line; - for standard input");
   o->dual.add_to(app, false);
-  app.add_option("-k", o->k, "so many a query, the best first")->check(CLI::Range(1, 1 << 24));
+  app.option("-k", o->k, "so many a query, the best first").range(1, 1 << 24);
   o->corpus.add_to(app);
-  app.add_option(
-      "--sheet", o->sheet,
-      "also a contact sheet of what was found, at most 400 images: a .png or .svg file; --corpus: of the files that\n"
-      "\"image\" of the documents names, an empty frame where there is none");
-  app.callback([o, &exit] { exit = run_search(*o); });
+  app.option("--sheet", o->sheet,
+             "also a contact sheet of what was found, at most 400 images: a .png or .svg file; --corpus: of the files that\n"
+             "\"image\" of the documents names, an empty frame where there is none");
+  app.runs([o] { return run_search(*o); }, exit);
 }
 
 }  // namespace tool

@@ -22,31 +22,31 @@ struct CorpusSearch {
   bool certified = false, documents = false, jsonl = false, all = false;
   tessera::models::EmbedOptions embed;
 
-  void add_to(CLI::App& app) {
-    app.add_option("--by", by, "--corpus: dense: by embeddings; bm25: by words; hybrid: by the ranks of both")
-        ->check(CLI::IsMember({"dense", "bm25", "hybrid"}));
-    app.add_option("--stage", stages, kStageHelp)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    app.add_option("--field", field,
-                   "--by bm25 and hybrid, and stages of a cross-encoder: the field of the documents that holds their text");
-    app.add_option("--filter", filters, "--corpus: FIELD=VALUE, or with != < <= > >=: only documents that meet all of them");
-    app.add_option("--rows", rows, "--corpus: only rows FIRST:END or ID, several with commas: 0:1000,2017");
-    app.add_option("--least", least, "--corpus: lower scores are not found");
-    app.add_flag("--all", all, "--corpus: not the best k, but every row that has --least");
-    app.add_option(
+  void add_to(Command& app) {
+    app.option("--by", by, "--corpus: dense: by embeddings; bm25: by words; hybrid: by the ranks of both")
+        .one_of({"dense", "bm25", "hybrid"});
+    app.option("--stage", stages, kStageHelp).one_each_time();
+    app.option("--field", field,
+               "--by bm25 and hybrid, and stages of a cross-encoder: the field of the documents that holds their text");
+    app.option("--filter", filters, "--corpus: FIELD=VALUE, or with != < <= > >=: only documents that meet all of them");
+    app.option("--rows", rows, "--corpus: only rows FIRST:END or ID, several with commas: 0:1000,2017");
+    app.option("--least", least, "--corpus: lower scores are not found");
+    app.flag("--all", all, "--corpus: not the best k, but every row that has --least");
+    app.option(
         "--times", times,
         "--corpus: a .npy file of another modality's rows [B, E], row i for query i, with which queries are multiplied "
         "number by number (Symile); several in order");
-    app.add_option("--ids", ids,
-                   "--corpus: tell rows by this field of their documents, and queries of --jsonl by theirs, not by numbers");
-    app.add_flag("--jsonl", jsonl, std::string("--corpus with --text FILE: ") + kJsonlHelp);
-    app.add_flag("--documents", documents, "--corpus: print what was found, too");
-    app.add_flag("--certified", certified, "--corpus: refuse rows that are not kept as f32, and say what the proof took");
-    app.add_option("--dims", embed.dims, std::string("--corpus: of queries, and of rows that have more, ") + kDimsHelp)
-        ->check(CLI::Range(1, 1 << 20));
-    app.add_flag("--force-dims", embed.force_dims, std::string("--corpus: ") + kForceDimsHelp);
-    auto* prompt = app.add_option_function<std::string>(
+    app.option("--ids", ids,
+               "--corpus: tell rows by this field of their documents, and queries of --jsonl by theirs, not by numbers");
+    app.flag("--jsonl", jsonl, std::string("--corpus with --text FILE: ") + kJsonlHelp);
+    app.flag("--documents", documents, "--corpus: print what was found, too");
+    app.flag("--certified", certified, "--corpus: refuse rows that are not kept as f32, and say what the proof took");
+    app.option("--dims", embed.dims, std::string("--corpus: of queries, and of rows that have more, ") + kDimsHelp)
+        .range(1, 1 << 20);
+    app.flag("--force-dims", embed.force_dims, std::string("--corpus: ") + kForceDimsHelp);
+    const auto prompt = app.option(
         "--prompt", [this](const std::string& s) { embed.prompt = s; }, "--corpus: put before every text; \"\" for none");
-    app.add_option("--prompt-name", embed.prompt_name, "--corpus: one of the model's prompts")->excludes(prompt);
+    app.option("--prompt-name", embed.prompt_name, "--corpus: one of the model's prompts").excludes(prompt);
   }
   /// The stages, or the only one. \param k rows that they keep where they do not say.
   std::vector<StageSpec> specs(std::size_t k) const {

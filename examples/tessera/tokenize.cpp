@@ -60,13 +60,13 @@ int run_tokenize(const TokenizeOptions& o) {
 
 }  // namespace
 
-void add_tokenize(CLI::App& app, int& exit) {
+void add_tokenize(Command& app, int& exit) {
   auto o = std::make_shared<TokenizeOptions>();
-  app.add_option("--model", o->model, "model folder, or org/name in the Hugging Face cache of this machine")->required();
-  app.add_flag("--no-special-tokens", o->no_special, "only the tokens of the text");
-  app.add_flag("--no-truncation", o->no_truncation, "the whole text, whatever its length");
-  app.add_flag("--jsonl", o->jsonl, R"(each line is a JSON string or {"text": ..., "pair": ...})");
-  app.callback([o, &exit] { exit = run_tokenize(*o); });
+  app.option("--model", o->model, "model folder, or org/name in the Hugging Face cache of this machine").required();
+  app.flag("--no-special-tokens", o->no_special, "only the tokens of the text");
+  app.flag("--no-truncation", o->no_truncation, "the whole text, whatever its length");
+  app.flag("--jsonl", o->jsonl, R"(each line is a JSON string or {"text": ..., "pair": ...})");
+  app.runs([o] { return run_tokenize(*o); }, exit);
 }
 
 }  // namespace tool

@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include <CLI/CLI.hpp>
+#include "command.hpp"
 
 #include <tessera/tessera.hpp>
 
@@ -85,8 +85,8 @@ inline constexpr const char* kUserCache = "~";
 inline constexpr const char* kForceDimsHelp = "--dims also where the model's folder does not say that it may be cut";
 inline constexpr const char* kDimsHelp = "keep so many numbers; a model's are normalised again (Matryoshka)";
 
-inline void add_dtype(CLI::App& app, std::string& dtype) {
-  app.add_option("--dtype", dtype, "of the linear layers: f32, bf16 or int8")->check(CLI::IsMember({"f32", "bf16", "int8"}));
+inline void add_dtype(Command& app, std::string& dtype) {
+  app.option("--dtype", dtype, "of the linear layers: f32, bf16 or int8").one_of({"f32", "bf16", "int8"});
 }
 inline tessera::DType weights_of(std::string_view dtype) {
   using tessera::DType;
@@ -99,22 +99,21 @@ struct RunOptions {
   int threads = 0;
   bool allow_nonfinite = false, fast = false;
 
-  void add_to(CLI::App& app, bool required = true) {
-    add_without_dtype(app)->required(required);
+  void add_to(Command& app, bool required = true) {
+    add_without_dtype(app).required(required);
     add_dtype(app, dtype);
   }
   /// Returns --model.
-  CLI::Option* add_without_dtype(CLI::App& app) {
-    app.add_option("--threads", threads, "threads; 0: all processors")->check(CLI::Range(0, 1024));
-    app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
-    app.add_flag("--fast", fast, "bf16 by the machine's matrix unit, if it has one: the bits are then those of that unit");
-    app.add_option("--attention", attention,
-                   "of decoders, whatever the folder says: causal, or all (a token sees all others)")
-        ->check(CLI::IsMember({"causal", "all"}));
-    app.add_flag("--allow-nonfinite", allow_nonfinite, "load weights that hold NaN or infinity");
-    app.add_flag("--cache{" + std::string(kUserCache) + "}", cache,
-                 "keep packed weights in ~/.cache/tessera/packed, or in --cache=FOLDER: the next start finds them there");
-    return app.add_option("--model", model, "model folder, or org/name in the Hugging Face cache of this machine");
+  Option add_without_dtype(Command& app) {
+    app.option("--threads", threads, "threads; 0: all processors").range(0, 1024);
+    app.option("--device", device, "cpu or cuda").one_of({"cpu", "cuda"});
+    app.flag("--fast", fast, "bf16 by the machine's matrix unit, if it has one: the bits are then those of that unit");
+    app.option("--attention", attention, "of decoders, whatever the folder says: causal, or all (a token sees all others)")
+        .one_of({"causal", "all"});
+    app.flag("--allow-nonfinite", allow_nonfinite, "load weights that hold NaN or infinity");
+    app.flag("--cache{" + std::string(kUserCache) + "}", cache,
+             "keep packed weights in ~/.cache/tessera/packed, or in --cache=FOLDER: the next start finds them there");
+    return app.option("--model", model, "model folder, or org/name in the Hugging Face cache of this machine");
   }
   tessera::Context context() const {
     if (device != "cpu")
@@ -141,19 +140,19 @@ struct RunOptions {
 };
 
 /// One command of the tool: adds its options to `app`; run() gives the exit code.
-void add_embed(CLI::App& app, int& exit);
-void add_forward(CLI::App& app, int& exit);
-void add_tokenize(CLI::App& app, int& exit);
-void add_inspect(CLI::App& app, int& exit);
-void add_preprocess(CLI::App& app, int& exit);
-void add_classify(CLI::App& app, int& exit);
-void add_index(CLI::App& app, int& exit);
-void add_search(CLI::App& app, int& exit);
-void add_eval(CLI::App& app, int& exit);
-void add_rerank(CLI::App& app, int& exit);
-void add_merge(CLI::App& app, int& exit);
-void add_attention(CLI::App& app, int& exit);
-void add_maxsim(CLI::App& app, int& exit);
-void add_bench(CLI::App& app, int& exit);
+void add_embed(Command& app, int& exit);
+void add_forward(Command& app, int& exit);
+void add_tokenize(Command& app, int& exit);
+void add_inspect(Command& app, int& exit);
+void add_preprocess(Command& app, int& exit);
+void add_classify(Command& app, int& exit);
+void add_index(Command& app, int& exit);
+void add_search(Command& app, int& exit);
+void add_eval(Command& app, int& exit);
+void add_rerank(Command& app, int& exit);
+void add_merge(Command& app, int& exit);
+void add_attention(Command& app, int& exit);
+void add_maxsim(Command& app, int& exit);
+void add_bench(Command& app, int& exit);
 
 }  // namespace tool
