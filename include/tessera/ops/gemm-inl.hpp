@@ -74,7 +74,7 @@ inline index_t sums_scratch(Context& ctx, index_t rows, index_t words, bool glu)
 }
 inline std::size_t product_scratch(Context& ctx, index_t rows, index_t k, DType weight, bool glu) {
   Arena need = Arena::counting();
-  (void)carve_rounded(ctx, need, weight, rows, k);
+  (void)carve_rounded(ctx, need, weight, rows, k, glu);
   need.carve<float>(sums_scratch(ctx, rows, product_words(weight, k), glu));
   return need.peak();
 }
@@ -216,7 +216,7 @@ inline void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, 
   const index_t waiting = sums_scratch(ctx, m, product_words(w.dtype(), w.k()), e.glu);
   if (arena.used() == 0) arena.reserve(product_scratch(ctx, m, w.k(), w.dtype(), e.glu));
   const ArenaScope scope(arena);
-  kernels::RoundedRows* const rounded = carve_rounded(ctx, arena, w.dtype(), m, w.k());
+  kernels::RoundedRows* const rounded = carve_rounded(ctx, arena, w.dtype(), m, w.k(), e.glu);
   // The sums of a product whose k falls into parts wait in scratch. Without room for it k stays whole: slower, the same
   // bits.
   const bool fits = arena.capacity() - arena.used() >= static_cast<std::size_t>(waiting) * sizeof(float);

@@ -19,13 +19,13 @@ struct AttentionRoom {
         ldt(round16(dv)),
         ld_query(how.round_row ? how.row_ld(d) : 0),
         ld_row(how.round_row ? how.row_ld(tk) : 0) {
-    values = round16(tk) * words_d;
-    scores = values + ldt * words_tk;
+    values = round16(tk) * words_d * how.lines;
+    scores = values + ldt * words_tk * how.lines;
     sums = scores + kTileRows * ld;
     queries = sums + kTileRows * ldt;
     rows = queries + round16(kTileRows * ld_query);
     word = rows + round16(kTileRows * ld_row);
-    end = word + (how.numbers > 1 ? ldt : 0);
+    end = word + (how.numbers > 1 ? ldt * how.lines : 0);
   }
 };
 
@@ -34,19 +34,36 @@ index_t attention_scratch(index_t tk, index_t d, index_t dv) noexcept {
   return AttentionRoom(Product::kTiling, tk, d, dv).end;
 }
 
-// V [tk, dv] to slices [dv / 16][words of tk][16], channels beyond dv and a last key's missing partner zero. By rows: they
-// lie pages apart.
-TESSERA_INLINE void pack_values(index_t numbers, const float* v, index_t ldv, index_t tk, index_t dv, float* dst) {
-  const index_t words = (tk + numbers - 1) / numbers;
+// K [tk, d] to slices.
+inline void pack_keys(const Tiling& how, const float* k, index_t ldk, index_t tk, index_t d, float* dst) noexcept {
+  const index_t slices = (tk + kSlice - 1) / kSlice, words = (d + how.numbers - 1) / how.numbers;
+  if (how.lines == 1) return (how.numbers == 2 ? pack_bf16 : pack)(k, ldk, tk, d, 0, slices, dst);
+  for (index_t s = 0; s < slices; ++s, dst += kSlice * how.lines * words) {
+    float* const narrow = dst + kSlice * (how.lines - 1) * words;
+    pack_bf16(k + s * kSlice * ldk, ldk, tk - s * kSlice, d, 0, 1, narrow);
+    how.widen(narrow, words, dst);
+  }
+}
+
+// V [tk, dv] to slices [dv / 16][words of tk][lines][16], channels beyond dv and a last key's missing partner zero. By rows:
+// they lie pages apart.
+inline void pack_values(const Tiling& how, const float* v, index_t ldv, index_t tk, index_t dv, float* dst) noexcept {
+  const index_t numbers = how.numbers, words = (tk + numbers - 1) / numbers, line = kSlice * how.lines;
   for (index_t i = 0; i < words; ++i)
     for (index_t j = 0; j < dv; j += 16) {
       const float* const from = v + i * numbers * ldv + j;
-      f32x16 word = load_n(from, dv - j, 0.0f);
-      if (numbers == 2) {
-        const f32x16 second = 2 * i + 1 < tk ? load_n(from + ldv, dv - j, 0.0f) : set1(0.0f);
-        word = pairs_of(round_bf16(word), round_bf16(second));
+      float* const to = dst + line * i + how.lines * words * j;
+      const f32x16 one = load_n(from, dv - j, 0.0f);
+      if (numbers == 1) {
+        store(to, one);
+        continue;
       }
-      store(dst + 16 * i + words * j, word);
+      const f32x16 first = round_bf16(one),
+                   second = round_bf16(2 * i + 1 < tk ? load_n(from + ldv, dv - j, 0.0f) : set1(0.0f));
+      if (how.lines == 1)
+        store(to, pairs_of(first, second));
+      else
+        store(to, second), store(to + kSlice, first);
     }
 }
 
@@ -160,31 +177,36 @@ struct RowTimesValues {
     if (lo % n != 0) half(begin - 1, false);
     if (begin < end) {
       TileArgs g = args;
-      g.k0 = begin, g.k1 = end;
+      g.k0 = how.lines * begin, g.k1 = how.lines * end;
       how.tiles(1, slices, g);
     }
     if (hi % n != 0 && hi < tk) half(end, true);
   }
   void half(index_t k, bool first) const {
     const f32x16 none = set1(0.0f);
+    const index_t line = kSlice * how.lines;
     for (index_t j = 0; j < slices; ++j) {
-      const f32x16 both = load(args.w + args.stride * j + kSlice * k);
-      store(word + kSlice * j, first ? pairs_of(first_of_pairs(both), none) : pairs_of(none, second_of_pairs(both)));
+      const float* const both = args.w + args.stride * j + line * k;
+      float* const to = word + line * j;
+      if (how.lines == 1)
+        store(to, first ? pairs_of(first_of_pairs(load(both)), none) : pairs_of(none, second_of_pairs(load(both))));
+      else
+        store(to, first ? none : load(both)), store(to + kSlice, first ? load(both + kSlice) : none);
     }
     TileArgs g = args;
-    g.w = word - kSlice * k, g.stride = kSlice, g.k0 = k, g.k1 = k + 1;
+    g.w = word - line * k, g.stride = line, g.k0 = how.lines * k, g.k1 = how.lines * (k + 1);
     how.tiles(1, slices, g);
   }
 };
 
 inline void attend(const Tiling& how, const AttentionArgs& g, index_t q0, index_t q1, float* scratch) noexcept {
   const AttentionRoom room(how, g.tk, g.d, g.dv);
-  const index_t slices_k = (g.tk + 15) / 16, slices_v = (g.dv + 15) / 16, ld = room.ld, ldt = room.ldt;
+  const index_t slices_v = (g.dv + 15) / 16, line = kSlice * how.lines, ld = room.ld, ldt = room.ldt;
   const float scale = g.scale != 0.0f ? g.scale : 1.0f / sqrt1(static_cast<float>(g.d));
   float *const keys = scratch, *const values = scratch + room.values, *const s = scratch + room.scores;
   float *const t = scratch + room.sums, *const queries = scratch + room.queries, *const rounded = scratch + room.rows;
-  (how.numbers == 2 ? pack_bf16 : pack)(g.k, g.ldk, g.tk, g.d, 0, slices_k, keys);
-  pack_values(how.numbers, g.v, g.ldv, g.tk, g.dv, values);
+  pack_keys(how, g.k, g.ldk, g.tk, g.d, keys);
+  pack_values(how, g.v, g.ldv, g.tk, g.dv, values);
   const char* idle = reinterpret_cast<const char*>(t);
   const index_t strips = (q1 - q0 + kTileRows - 1) / kTileRows, shift = g.tk - g.tq;
   for (index_t z = 0; z < strips; ++z) {
@@ -200,8 +222,8 @@ inline void attend(const Tiling& how, const AttentionArgs& g, index_t q0, index_
     const bool rounds = how.round_row != nullptr;
     for (index_t i = 0; rounds && i < rows; ++i) how.round_row(g.q + (q + i) * g.ldq, g.d, queries + i * room.ld_query, 0);
     how.tiles(rows, (any + 15) / 16,
-              {rounds ? queries : g.q + q * g.ldq, rounds ? room.ld_query : g.ldq, keys, kSlice * room.words_d, 0,
-               room.words_d, s, ld, idle, 0});
+              {rounds ? queries : g.q + q * g.ldq, rounds ? room.ld_query : g.ldq, keys, line * room.words_d, 0,
+               how.lines * room.words_d, s, ld, idle, 0});
     // All maxima, then all exponentials: rows do not wait for one another's reductions.
     float top[kTileRows], sum[kTileRows];
     const bool capped = g.softcap != 0.0f;
@@ -216,11 +238,10 @@ inline void attend(const Tiling& how, const AttentionArgs& g, index_t q0, index_
                              : exponentials<false>(s + i * ld, lo[i], hi[i], top[i], rest, nullptr);
       if (rounds) how.round_row(s + i * ld, hi[i], rounded + i * room.ld_row, 0);
     }
-    TileArgs by_values{
-        rounds ? rounded : s, rounds ? room.ld_row : ld, values, kSlice * room.words_tk, 0, 0, t, ldt, idle, 0};
+    TileArgs by_values{rounds ? rounded : s, rounds ? room.ld_row : ld, values, line * room.words_tk, 0, 0, t, ldt, idle, 0};
     // What all rows see at once, as far as it goes from key 0 in whole words; then what each sees beyond.
     const index_t shared = from > 0 ? 0 : common == g.tk ? room.words_tk : common / how.numbers;
-    by_values.k1 = shared;
+    by_values.k1 = how.lines * shared;
     how.tiles(rows, slices_v, by_values);
     for (index_t i = 0; i < rows; ++i, by_values.a += by_values.lda, by_values.t += ldt)
       if (const index_t done = shared > 0 ? shared * how.numbers : lo[i]; done < hi[i])

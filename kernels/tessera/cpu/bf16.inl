@@ -35,6 +35,43 @@ class FlushSubnormals {
 #endif
 };
 
+// A row of A, rounded, and f32 again: nothing of that is left to the tiles.
+template <bool Swapped>
+RowRounding round_to_bf16(const float* from, index_t k, float* rows, index_t row) {
+  float* const to = rows + row * row_words(k, 1);
+  const f32x16 least = set1(0x1p-126f), zero = set1(0.0f);
+  by_sixteens(k, [&](index_t i, auto how) {
+    const f32x16 v = how.get(from + i, 0.0f), rounded = round_bf16(if_less(abs(v), least, mul(v, zero), v));
+    store(to + i, Swapped ? swap_pairs(rounded) : rounded);
+  });
+  return {};
+}
+inline index_t bf16_row_ld(index_t k) { return row_words(k, 1); }
+
+// By words taken apart: two floats in the order of the chain, the second number first, in A as in W. The tiles are those of
+// floats.
+struct Bf16Widened {
+  static void widen(const float* w, index_t words, float* to) {
+    for (index_t i = 0; i < words; ++i, to += 2 * kSlice) {
+      const f32x16 word = load(w + kSlice * i);
+      store(to, second_of_pairs(word));
+      store(to + kSlice, first_of_pairs(word));
+    }
+  }
+  static void tiles(index_t rows, index_t slices, TileArgs g) {
+    const FlushSubnormals mode;
+    run_tile<Float32>(rows, slices, g);
+  }
+  static constexpr Tiling kTiling{.numbers = 2,
+                                  .rows = kTileRows,
+                                  .lines = 2,
+                                  .tiles = tiles,
+                                  .round_row = round_to_bf16<true>,
+                                  .row_ld = bf16_row_ld,
+                                  .widen = widen};
+};
+
+// By words as they are, for few rows: taking them apart in every tile costs up to a seventh of the time.
 struct Bf16ByFma {
   static constexpr int kSteps = 2;
   static constexpr bool kEveryWidth = false;
@@ -42,22 +79,16 @@ struct Bf16ByFma {
     return i == 1 ? second_of_pairs(load(p)) : first_of_pairs(load(p));
   }
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) { return fma(a, w, c); }
-  // Rounded, and f32 again: nothing of that is left to the tiles.
-  static index_t row_ld(index_t k) { return row_words(k, 1); }
-  static RowRounding round_row(const float* from, index_t k, float* rows, index_t row) {
-    float* const to = rows + row * row_ld(k);
-    const f32x16 least = set1(0x1p-126f), zero = set1(0.0f);
-    by_sixteens(k, [&](index_t i, auto how) {
-      const f32x16 v = how.get(from + i, 0.0f);
-      store(to + i, round_bf16(if_less(abs(v), least, mul(v, zero), v)));
-    });
-    return {};
-  }
   static void tiles(index_t rows, index_t slices, TileArgs g) {
     const FlushSubnormals mode;
     run_tile<Bf16ByFma>(rows, slices, g);
   }
-  static constexpr Tiling kTiling{.numbers = 2, .rows = kTileRows, .tiles = tiles, .round_row = round_row, .row_ld = row_ld};
+  static constexpr Tiling kTiling{.numbers = 2,
+                                  .rows = kTileRows,
+                                  .tiles = tiles,
+                                  .round_row = round_to_bf16<false>,
+                                  .row_ld = bf16_row_ld,
+                                  .wide = &Bf16Widened::kTiling};
 };
 
 // Rows [16 s, 16 s + 16) of W become slice s: dst[s][k / 2][16][2].

@@ -195,13 +195,23 @@ inline void gemm_pass(const Tiling& how, const GemmArgs& g, const Pass& pass) no
   alignas(64) float t[kMostTileRows * kPanel], u[kMostTileRows * kPanel];
   const index_t p = pass.panel, column = p * kPanel, size = kPanel * pass.words, depth = pass.k1 - pass.k0;
   const index_t slices = g.n - column < kPanel ? (g.n - column + kSlice - 1) / kSlice : kPanel / kSlice;
-  const float *const heads = g.w + (g.glu ? 2 : 1) * p * size, *const w = heads + how.head * kSlice;
+  const float *const heads = g.w + (g.glu ? 2 : 1) * p * size, *const words = heads + how.head * kSlice;
+  // What tiles take: the panel as it is, or its part, taken apart.
+  const index_t stride = kSlice * pass.words, tile_stride = how.widen ? kSlice * how.lines * depth : stride;
+  const auto panel_of = [&](const float* w, float* to) {
+    if (!how.widen) return w;
+    for (index_t j = 0; j < slices; ++j) how.widen(w + j * stride + kSlice * pass.k0, depth, to + j * tile_stride);
+    return static_cast<const float*>(to) - kSlice * how.lines * pass.k0;
+  };
+  float* const room = how.widen ? g.rows->wide : nullptr;
+  const float* const w = panel_of(words, room);
+  const float* const up = g.glu ? panel_of(words + size, room + (room ? kPanel * how.lines * depth : 0)) : nullptr;
   const bool integers = how.head > 0 && pass.last;
   const Outliers outliers(heads, integers ? slices : 0, pass.words),
       up_outliers(heads + size, integers && g.glu ? slices : 0, pass.words);
   const index_t tiles = (pass.rows + how.rows - 1) / how.rows;
   // The lines of the next pass, 4 a step of k, are asked for evenly over the tiles: so many bytes further each time.
-  const index_t even = (4 * 64 + tiles - 1) / tiles, step = even < 64 ? even : 64;
+  const index_t even = (4 * 64 + tiles - 1) / tiles, step = (even < 64 ? even : 64) / how.lines * how.lines;
   for (index_t q = 0; q < tiles; ++q) {
     const auto begin = [&](index_t i) {  // evenly: sizes differ by at most one
       return how.balanced ? pass.rows * i / tiles : i < tiles ? i * how.rows : pass.rows;
@@ -210,18 +220,10 @@ inline void gemm_pass(const Tiling& how, const GemmArgs& g, const Pass& pass) no
     const index_t row = pass.block + at, from = q * depth * step, slice = from / (depth * 64);
     float* const sums = pass.sums ? pass.sums + at * kPanel : t;
     const bool fetches = pass.next && slice < 4, last = pass.last;
-    TileArgs args{pass.a.data + at * pass.a.ld,
-                  pass.a.ld,
-                  w,
-                  kSlice * pass.words,
-                  pass.k0,
-                  pass.k1,
-                  sums,
-                  kPanel,
-                  nullptr,
-                  fetches ? step : 0};
+    TileArgs args{pass.a.data + at * pass.a.ld, pass.a.ld, w,      tile_stride, how.lines * pass.k0,
+                  how.lines * pass.k1,          sums,      kPanel, nullptr,     fetches ? step / how.lines : 0};
     args.ahead =
-        reinterpret_cast<const char*>(fetches ? pass.next + slice * args.stride : t) + (fetches ? from % (depth * 64) : 0);
+        reinterpret_cast<const char*>(fetches ? pass.next + slice * stride : t) + (fetches ? from % (depth * 64) : 0);
     if (last && g.c) {
       fetch_rows(g.c + row * g.ldc + column, g.ldc, rows);
       if (g.residual) fetch_rows(g.residual + row * g.ldr + column, g.ldr, rows);
@@ -229,7 +231,7 @@ inline void gemm_pass(const Tiling& how, const GemmArgs& g, const Pass& pass) no
     how.tiles(rows, slices, args);
     if (!last) continue;
     if (g.glu) {
-      args.w = w + size, args.t = u, args.ahead += fetches ? 4 * size : 0;
+      args.w = up, args.t = u, args.ahead += fetches ? 4 * size : 0;
       how.tiles(rows, slices, args);
     }
     if (how.head > 0) {
@@ -260,15 +262,17 @@ inline TileRows rounded_rows(const Tiling& how, const GemmArgs& g, index_t begin
   return {to.data, ld, to.rounding};
 }
 
-inline void multiply(const Tiling& how, const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t p1) noexcept {
-  const index_t k = (g.k + how.numbers - 1) / how.numbers, words = g.row_words > 0 ? g.row_words : k + how.head;
+inline void multiply(const Tiling& given, const GemmArgs& g, index_t m0, index_t m1, index_t p0, index_t p1) noexcept {
+  const index_t k = (g.k + given.numbers - 1) / given.numbers, words = g.row_words > 0 ? g.row_words : k + given.head;
   const index_t panels = (g.n + kPanel - 1) / kPanel, size = (g.glu ? 2 : 1) * kPanel * words;
   // A part of k of all rows of a block stays in L2 while a group of panels passes.
   const index_t parts = g.sums ? (k + kDepth - 1) / kDepth : 1, group = g.sums ? kGroupPanels : 1;
   const index_t most = rows_of_block(k), blocks = (m1 - m0 + most - 1) / most;
-  if (how.begin) how.begin();
+  if (given.begin) given.begin();
   for (index_t b = 0; b < blocks; ++b) {
     const index_t block = m0 + (m1 - m0) * b / blocks, rows = m0 + (m1 - m0) * (b + 1) / blocks - block;
+    const bool widens = given.wide && rows >= kWidenRows && (k + parts - 1) / parts <= g.rows->wide_words;
+    const Tiling& how = widens ? *given.wide : given;
     const TileRows a =
         how.round_row ? rounded_rows(how, g, block, block + rows) : TileRows{g.a + block * g.lda, g.lda, nullptr};
     for (index_t first = p0; first < p1; first += group) {
@@ -287,7 +291,7 @@ inline void multiply(const Tiling& how, const GemmArgs& g, index_t m0, index_t m
       }
     }
   }
-  if (how.end) how.end();
+  if (given.end) given.end();
 }
 
 template <class Product>

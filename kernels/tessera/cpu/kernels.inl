@@ -26,7 +26,7 @@ struct Family<GemmTable> {
 };
 template <>
 struct Family<Bf16GemmTable> {
-  static constexpr Bf16GemmTable kTable{{gemm<Bf16ByFma>, pack_bf16, Bf16ByFma::row_ld, kPeak<Bf16ByFma>}};
+  static constexpr Bf16GemmTable kTable{{gemm<Bf16ByFma>, pack_bf16, bf16_row_ld, kPeak<Bf16ByFma>, true}};
 };
 template <>
 struct Family<FastBf16GemmTable> {
@@ -53,7 +53,7 @@ struct Family<AttentionTable> {
 };
 template <>
 struct Family<Bf16AttentionTable> {
-  static constexpr Bf16AttentionTable kTable{{attention_head<Bf16ByFma>, attention_scratch<Bf16ByFma>}};
+  static constexpr Bf16AttentionTable kTable{{attention_head<Bf16Widened>, attention_scratch<Bf16Widened>}};
 };
 template <>
 struct Family<EmbedTable> {

@@ -73,6 +73,7 @@ TESSERA_INLINE f32x16 second_of_pairs(f32x16 a) { return {second_of_pairs(a.lo),
 TESSERA_INLINE f32x16 pairs_of(f32x16 first, f32x16 second) {
   return {pairs_of(first.lo, second.lo), pairs_of(first.hi, second.hi)};
 }
+TESSERA_INLINE f32x16 swap_pairs(f32x16 a) { return {_mm256_permute_ps(a.lo, 0xb1), _mm256_permute_ps(a.hi, 0xb1)}; }
 TESSERA_INLINE f32x16 round_bf16(f32x16 a) { return {round_bf16(a.lo), round_bf16(a.hi)}; }
 inline constexpr int kByteSteps = 2;
 TESSERA_INLINE __m256 bytes_of(__m256 words, int p) {

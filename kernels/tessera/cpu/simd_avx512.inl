@@ -45,6 +45,8 @@ TESSERA_INLINE f32x16 pairs_of(f32x16 first, f32x16 second) {
   return {_mm512_castsi512_ps(
       _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(first.v), 16), _mm512_castps_si512(second.v)))};
 }
+// Lanes 0 and 1 in each other's place, and so on.
+TESSERA_INLINE f32x16 swap_pairs(f32x16 a) { return {_mm512_permute_ps(a.v, 0xb1)}; }
 // The nearest bf16, of two the even one; a NaN keeps its upper half and is quiet.
 TESSERA_INLINE f32x16 round_bf16(f32x16 a) {
   const __m512i u = _mm512_castps_si512(a.v), odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1)),

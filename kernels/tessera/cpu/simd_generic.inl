@@ -49,6 +49,7 @@ TESSERA_INLINE vec v_second_of_pairs(vec a) { return reinterpret_cast<vec>(reint
 TESSERA_INLINE vec v_pairs_of(vec first, vec second) {
   return reinterpret_cast<vec>(reinterpret_cast<uvec>(first) >> 16 | reinterpret_cast<uvec>(second));
 }
+TESSERA_INLINE vec v_swap_pairs(vec a) { return vec{a[1], a[0], a[3], a[2]}; }
 TESSERA_INLINE vec v_round_bf16(vec a) {
   const uvec u = reinterpret_cast<uvec>(a), up = u + ((u >> 16 & 1U) + 0x7fffU), quiet = u | 0x400000U;
   const uvec ordered = reinterpret_cast<uvec>(a == a);

@@ -1,8 +1,7 @@
 // f32x16 on an array of narrow vectors. Included inside an ISA namespace that has defined: vec, kWidth, kParts, kTileRows,
 // kTileVecs and v_set1, v_load, v_store, v_add, v_sub, v_mul, v_div, v_fma, v_max, v_min, v_if_less, v_if_ordered, v_abs,
-// v_exponent_bits, v_first_of_pairs, v_second_of_pairs, v_pairs_of, v_round_bf16, v_byte, v_add_product, v_to_float,
-// sqrt1. The comments of simd_avx512.inl
-// hold.
+// v_exponent_bits, v_first_of_pairs, v_second_of_pairs, v_pairs_of, v_swap_pairs, v_round_bf16, v_byte, v_add_product,
+// v_to_float, sqrt1. The comments of simd_avx512.inl hold.
 struct f32x16 {
   vec v[kParts];
 };
@@ -55,6 +54,7 @@ TESSERA_INLINE std::uint32_t not_less(f32x16 a, f32x16 b) {
 }
 TESSERA_INLINE f32x16 first_of_pairs(f32x16 a) { TESSERA_EACH(v_first_of_pairs(a.v[i])); }
 TESSERA_INLINE f32x16 second_of_pairs(f32x16 a) { TESSERA_EACH(v_second_of_pairs(a.v[i])); }
+TESSERA_INLINE f32x16 swap_pairs(f32x16 a) { TESSERA_EACH(v_swap_pairs(a.v[i])); }
 TESSERA_INLINE f32x16 pairs_of(f32x16 first, f32x16 second) { TESSERA_EACH(v_pairs_of(first.v[i], second.v[i])); }
 TESSERA_INLINE f32x16 round_bf16(f32x16 a) { TESSERA_EACH(v_round_bf16(a.v[i])); }
 inline constexpr int kByteSteps = 4;  // integers of 32 bits

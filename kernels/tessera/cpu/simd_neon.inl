@@ -25,6 +25,7 @@ TESSERA_INLINE vec v_second_of_pairs(vec a) {
 TESSERA_INLINE vec v_pairs_of(vec first, vec second) {
   return vreinterpretq_f32_u32(vorrq_u32(vshrq_n_u32(vreinterpretq_u32_f32(first), 16), vreinterpretq_u32_f32(second)));
 }
+TESSERA_INLINE vec v_swap_pairs(vec a) { return vrev64q_f32(a); }
 TESSERA_INLINE vec v_round_bf16(vec a) {
   const uint32x4_t u = vreinterpretq_u32_f32(a), odd = vandq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(1)),
                    up = vaddq_u32(u, vaddq_u32(odd, vdupq_n_u32(0x7fff))), quiet = vorrq_u32(u, vdupq_n_u32(0x400000));

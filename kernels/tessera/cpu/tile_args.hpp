@@ -28,6 +28,7 @@ struct TileArgs {
 struct Tiling {
   int numbers;           ///< that make a word
   int rows;              ///< the most that tiles() takes
+  int lines = 1;         ///< of sixteen floats that a word of a slice takes
   bool balanced = true;  ///< the rows of a block are shared out evenly
   index_t align = 1;     ///< a part of k is a multiple of so many words
   index_t head = 0;
@@ -37,6 +38,10 @@ struct Tiling {
   index_t (*row_ld)(index_t k) = nullptr;
   std::int32_t (*number_at)(const TileRows& a, index_t row, index_t k) = nullptr;  ///< of rows that are integers
   void (*begin)() = nullptr, (*end)() = nullptr;                                   ///< around all tiles, or null
+  /// The same product by words of more lines, which its widen() makes of a slice's, at `to`. It may stand before w, but by
+  /// no more than it writes beyond it.
+  const Tiling* wide = nullptr;
+  void (*widen)(const float* w, index_t words, float* to) = nullptr;
 };
 inline constexpr int kMostTileRows = 32;
 /// Words of a rounded row of k numbers, `numbers` in a word, whole sixteens of numbers. Rows that are a power of two apart

@@ -27,6 +27,8 @@ inline constexpr index_t kInt8Scale = 0, kInt8Sum = 1, kInt8Excess = 2, kInt8Out
 /// K that int8 may have, and how many steps an outlier of A and one of W may be from 0: sums of 255 * 127 K, and what
 /// outliers add to them, then fit into 32 bits.
 inline constexpr index_t kInt8MostK = 56 * 1024, kInt8MostSteps = index_t{1} << 16, kInt8MostWeightSteps = index_t{1} << 12;
+/// Rows under a panel from which on it pays to take its words apart once.
+inline constexpr index_t kWidenRows = 24;
 /// Room is for rows in groups of so many, so that tiles may read whole ones.
 inline constexpr index_t kRowGroup = 32;
 
@@ -41,6 +43,8 @@ struct RoundedRows {
   float* data;            ///< [rows_of_block() in whole groups, row_ld()], 64-byte aligned
   RowRounding* rounding;  ///< [rows_of_block() in whole groups]
   index_t begin, end;
+  float* wide;         ///< [kPanel, wide_words, 2], with glu twice: a panel's words taken apart, once for all rows; or null
+  index_t wide_words;  ///< longer parts of k stay as they are
 };
 
 /// What is kept of a row of products instead of the row: its largest ones. A key is a score and its column, the score above
@@ -120,6 +124,7 @@ struct RoundedGemm {
   void (*pack)(const float* w, index_t ldw, index_t n, index_t k, index_t s0, index_t s1, float* dst) noexcept;
   index_t (*row_ld)(index_t k);  ///< words from one rounded row to the next
   Peak peak;
+  bool widens = false;  ///< RoundedRows::wide is of use
 };
 /// Weights of bf16: A is rounded to bf16 (to nearest even; subnormal numbers to zero), sums are f32. Each element is the
 /// chain of vdpbf16ps from 0: for each pair of k ascending, fma of its second element, then of its first, subnormal inputs

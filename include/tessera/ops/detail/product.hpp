@@ -41,8 +41,9 @@ inline auto gemm_for(Context& ctx, DType weight) {
   return rounded ? rounded->gemm : table<kernels::GemmTable>(ctx).gemm;
 }
 
-/// Where each lane rounds rows of A for weights that are not f32; else null.
-inline kernels::RoundedRows* carve_rounded(Context& ctx, Arena& arena, DType weight, index_t rows, index_t k) {
+/// Where each lane rounds rows of A for weights that are not f32, and takes panels apart; else null.
+inline kernels::RoundedRows* carve_rounded(Context& ctx, Arena& arena, DType weight, index_t rows, index_t k,
+                                           bool glu = false) {
   const kernels::RoundedGemm* const product = rounded_gemm(ctx, weight);
   if (!product) return nullptr;
   const index_t most = kernels::rows_of_block(product_words(weight, k)), lanes = ctx.threads();
@@ -51,7 +52,12 @@ inline kernels::RoundedRows* carve_rounded(Context& ctx, Arena& arena, DType wei
   auto* const rounded = arena.carve<kernels::RoundedRows>(lanes);
   float* const data = arena.carve<float>(lanes * words);
   auto* const rounding = arena.carve<kernels::RowRounding>(lanes * held);
-  for (index_t i = 0; i < lanes && !arena.is_counting(); ++i) rounded[i] = {data + i * words, rounding + i * held, 0, 0};
+  const index_t of_k = product_words(weight, k), most_words = of_k < kernels::kDepth ? of_k : kernels::kDepth;
+  const index_t wide_words = product->widens && rows >= kernels::kWidenRows ? most_words : 0;
+  const index_t room = (glu ? 4 : 2) * kernels::kPanel * wide_words;
+  float* const wide = arena.carve<float>(lanes * room);
+  for (index_t i = 0; i < lanes && !arena.is_counting(); ++i)
+    rounded[i] = {data + i * words, rounding + i * held, 0, 0, wide + i * room, wide_words};
   return rounded;
 }
 
