@@ -51,23 +51,25 @@ TEST_P(Bf16, IsTheDocumentedChainBitForBit) {
   }
 }
 TEST_P(Bf16, NumbersOfAllSizesAndSubnormalOnes) {
-  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
-    // Products and sums around the smallest normal number, and wide ones.
-    Matrix x = filled(9, 38, {.seed = seed}), w = filled(50, 38, {.seed = seed + 50});
-    for (index_t c = 0; c < 38; ++c) {
-      const float scale = std::ldexp(1.f, static_cast<int>(seed < 4 ? -62 - c % 5 : 30 - 3 * c));
-      for (index_t r = 0; r < 9; ++r) x(r, c) *= scale;
-      for (index_t r = 0; r < 50; ++r) w(r, c) *= scale;
+  // Few rows meet words as they are, many (kWidenRows) words that are taken apart.
+  for (const index_t rows : {9, 40})
+    for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+      // Products and sums around the smallest normal number, and wide ones.
+      Matrix x = filled(rows, 38, {.seed = seed}), w = filled(50, 38, {.seed = seed + 50});
+      for (index_t c = 0; c < 38; ++c) {
+        const float scale = std::ldexp(1.f, static_cast<int>(seed < 4 ? -62 - c % 5 : 30 - 3 * c));
+        for (index_t r = 0; r < rows; ++r) x(r, c) *= scale;
+        for (index_t r = 0; r < 50; ++r) w(r, c) *= scale;
+      }
+      x(0, 3) = 1e-40f, x(1, 4) = -0.f, x(2, 5) = -3e-39f, w(0, 3) = 1e30f, w(7, 5) = 2e-39f, w(8, 0) = 1e38f;
+      x(3, 6) = std::bit_cast<float>(0x007fffffU), w(9, 6) = 1e38f, w(10, 4) = std::bit_cast<float>(0x807fffffU),
+           x(4, 4) = 1e38f;
+      Matrix out = poisoned(rows, 50), want = poisoned(rows, 50);
+      ops::linear(ctx, x.in(), packed_bf16(ctx, w), {}, out.out());
+      for (index_t t = 0; t < rows; ++t)
+        for (index_t n = 0; n < 50; ++n) want(t, n) = chain(x, t, w, n);
+      EXPECT_EQ(promised_bits(out), promised_bits(want)) << seed;
     }
-    x(0, 3) = 1e-40f, x(1, 4) = -0.f, x(2, 5) = -3e-39f, w(0, 3) = 1e30f, w(7, 5) = 2e-39f, w(8, 0) = 1e38f;
-    x(3, 6) = std::bit_cast<float>(0x007fffffU), w(9, 6) = 1e38f, w(10, 4) = std::bit_cast<float>(0x807fffffU),
-         x(4, 4) = 1e38f;
-    Matrix out = poisoned(9, 50), want = poisoned(9, 50);
-    ops::linear(ctx, x.in(), packed_bf16(ctx, w), {}, out.out());
-    for (index_t t = 0; t < 9; ++t)
-      for (index_t n = 0; n < 50; ++n) want(t, n) = chain(x, t, w, n);
-    EXPECT_EQ(promised_bits(out), promised_bits(want)) << seed;
-  }
 }
 TEST_P(Bf16, RoundsToEvenAndKeepsInfinityAndNan) {
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
@@ -100,7 +102,7 @@ TEST_P(Bf16, RoundsToEvenAndKeepsInfinityAndNan) {
 }
 TEST_P(Bf16, EpiloguesAreThoseOfF32) {
   const auto drawn = [](index_t rows, std::uint64_t seed) { return rounded(filled(rows, 40, {.seed = seed})); };
-  expect_epilogues_of_f32(ctx, DType::bf16, drawn(9, 1), drawn(70, 2), drawn(70, 3));
+  for (const index_t rows : {9, 40}) expect_epilogues_of_f32(ctx, DType::bf16, drawn(rows, 1), drawn(70, 2), drawn(70, 3));
 }
 TEST_P(Bf16, ThreadsAndRowsAloneChangeNoBit) {
   for (const LinearShape s :
