@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
   };
   add("embed", "one embedding a text or image, as a .npy file", tool::add_embed);
   add("forward", "a model's outputs for given token ids, as transformers names them", tool::add_forward);
+  add("generate", "what a decoder says next, greedily", tool::add_generate);
   add("tokenize", "token ids of each line of standard input", tool::add_tokenize);
   add("inspect", "what a model folder, a safetensors file or this machine is", tool::add_inspect);
   add("preprocess", "images as a model takes them: pixel_values", tool::add_preprocess);

@@ -142,6 +142,7 @@ struct RunOptions {
 /// One command of the tool: adds its options to `app`; run() gives the exit code.
 void add_embed(Command& app, int& exit);
 void add_forward(Command& app, int& exit);
+void add_generate(Command& app, int& exit);
 void add_tokenize(Command& app, int& exit);
 void add_inspect(Command& app, int& exit);
 void add_preprocess(Command& app, int& exit);

@@ -2,6 +2,7 @@
 #pragma once
 #include <tessera/models/auto_image_model.hpp>
 #include <tessera/models/auto_model.hpp>
+#include <tessera/models/causal_lm.hpp>
 #include <tessera/models/contrastive_head.hpp>
 #include <tessera/models/cross_encoder.hpp>
 #include <tessera/models/dual_encoder.hpp>
@@ -13,6 +14,7 @@
 #include <tessera/models/families/vit.hpp>
 #include <tessera/models/image_encoder.hpp>
 #include <tessera/models/image_model.hpp>
+#include <tessera/models/key_value_cache.hpp>
 #include <tessera/models/multi_vector_encoder.hpp>
 #include <tessera/models/padded.hpp>
 #include <tessera/models/sparse_encoder.hpp>

@@ -313,7 +313,7 @@ inline void Transformer::run_group(Context& ctx, const Pass& pass, index_t b0, i
   View<float, 2> x = out.slice(t0, t0 + tokens);
   if (in.embed) in.embed(ctx, b0, b1, x);
   Arena& arena = ctx.arena();
-  arena.reserve(scratch(ctx, tokens + sequences, longest, merge != nullptr));
+  arena.reserve(scratch(ctx, tokens + sequences, longest + o.attention.more_keys, merge != nullptr));
   const ArenaScope scope(arena);
   index_t* cu = arena.carve<index_t>(sequences + 1);
   std::int32_t* positions = arena.carve<std::int32_t>(tokens);

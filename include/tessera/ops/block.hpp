@@ -53,6 +53,7 @@ struct AttentionHook {
   void (*run)(void* state, Context& ctx, View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
               const RaggedBatch& batch, const AttentionParams& params, View<float, 3> out) = nullptr;
   void* state = nullptr;
+  index_t more_keys = 0;  ///< that it hands to ops::attention beside those of a sequence: there is scratch for them
 };
 
 /// What a caller may look at or replace in one half.
