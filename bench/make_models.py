@@ -3,7 +3,7 @@
 
     python make_models.py OUT [NAME ...]      # no NAME: all of them
 
-Text towers of the image models have one layer: only the image towers are timed. Speed does not depend on the weights' values;
+Text towers of the image models have one layer, as only the image towers are timed; clip_b32 has both whole. Speed does not depend on the weights' values;
 anything about accuracy wants real ones. Seeded, so that two runs write the same numbers. Needs: torch, transformers.
 """
 import pathlib
@@ -25,6 +25,7 @@ VISION = {
     "dinov2_s14": lambda: tf.Dinov2Model(tf.Dinov2Config(hidden_size=384, num_attention_heads=6, image_size=224)),
     "clip_l14_336": lambda: tf.CLIPModel(tf.CLIPConfig(text_config=dict(hidden_size=768, num_attention_heads=12, intermediate_size=3072, num_hidden_layers=1),
                                                        vision_config=dict(**LARGE, patch_size=14, image_size=336), projection_dim=768)),
+    "clip_b32": lambda: tf.CLIPModel(tf.CLIPConfig()),
     "siglip_b16": lambda: tf.SiglipModel(tf.SiglipConfig(text_config=dict(num_hidden_layers=1), vision_config=dict(image_size=224, patch_size=16))),
 }
 

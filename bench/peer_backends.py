@@ -1,6 +1,8 @@
 """One peer in one process: builds its best configuration, then answers on its standard input.
 
-    python peer_backends.py BACKEND MODEL_DIR WORK_DIR THREADS
+    python peer_backends.py BACKEND MODEL_DIR WORK_DIR THREADS DTYPE
+
+    first says `ready`, or `absent: WHY` where this machine has no such peer, and ends
 
     prepare CELL          loads WORK_DIR/CELL.npz, builds and warms every variant; prints one JSON line
     check VARIANT FILE    writes the last hidden states of the cell's real tokens, packed [sum T, C], as npy
@@ -8,8 +10,10 @@
 
 A variant is how mixed lengths reach a peer that wants rectangles: `pad` (to the longest, with a mask), `sortK`
 (sorted by length into sub-batches of K, each padded to its own longest), `loop` (one text at a time, no padding).
-Padding and sorting are done beforehand and not timed.
+Padding and sorting are done beforehand and not timed. CTranslate2 gets each sub-batch as lists without padding, and pads it by
+itself.
 """
+import importlib.util
 import json
 import os
 import pathlib
@@ -18,7 +22,11 @@ import time
 
 import numpy as np
 
-BACKENDS = ("torch", "torch-compile", "torch-compile-autotune", "ort", "ort-fused", "openvino", "openvino-static", "openvino-onnx")
+BACKENDS = ("torch", "torch-compile", "torch-compile-autotune", "ort", "ort-fused", "openvino", "openvino-static", "openvino-onnx", "ctranslate2", "ctranslate2-mkl")
+
+
+class Absent(Exception):
+    """This machine has no such peer, and why; no failure."""
 
 
 def variants_of(lengths, static):
@@ -177,7 +185,80 @@ def export(model, work, dtype):
     if dtype == "int8":
         for name in ("m", "fused", "fused-nomask"):
             onnx_in_int8(work / f"{name}.onnx", work / f"{name}-int8.onnx")
+    if importlib.util.find_spec("ctranslate2"):
+        export_ctranslate2(model, work / "ctranslate2", dtype)
     (work / "export.json").write_text(json.dumps({"fused": counts, "not_fused": missing}))
+
+
+def export_ctranslate2(model, folder, dtype):
+    """BERT for CTranslate2, weight by weight: its own converter wants a tokenizer, and fields that configurations of transformers 5 have lost.
+
+    Left out is the pooler, which no exported peer runs. Ids are what is timed; a made-up vocabulary has as many words.
+    """
+    import torch
+    import transformers as tf
+    from ctranslate2.specs import common_spec, transformer_spec
+    bert = tf.AutoModel.from_pretrained(model, dtype=torch.float32)
+    config, weights = bert.config, {k: v.numpy() for k, v in bert.state_dict().items()}
+    activation = {"gelu": common_spec.Activation.GELU, "gelu_new": common_spec.Activation.GELUTanh, "relu": common_spec.Activation.RELU}[config.hidden_act]
+    encoder = transformer_spec.TransformerEncoderSpec(config.num_hidden_layers, config.num_attention_heads, pre_norm=False, activation=activation, num_source_embeddings=2,
+                                                      embeddings_merge=common_spec.EmbeddingsMerge.ADD, layernorm_embedding=True)
+
+    def linear(to, *names):  # several: side by side
+        to.weight, to.bias = (np.concatenate([weights[f"{n}.{part}"] for n in names]) for part in ("weight", "bias"))
+
+    def norm(to, name):
+        to.gamma, to.beta = weights[f"{name}.weight"], weights[f"{name}.bias"]
+
+    encoder.scale_embeddings = False
+    encoder.embeddings[0].weight = weights["embeddings.word_embeddings.weight"]
+    encoder.embeddings[1].weight = weights["embeddings.token_type_embeddings.weight"]
+    encoder.position_encodings.encodings = weights["embeddings.position_embeddings.weight"]
+    norm(encoder.layernorm_embedding, "embeddings.LayerNorm")
+    for i, layer in enumerate(encoder.layer):
+        at = f"encoder.layer.{i}"
+        linear(layer.self_attention.linear[0], *(f"{at}.attention.self.{x}" for x in ("query", "key", "value")))
+        linear(layer.self_attention.linear[1], f"{at}.attention.output.dense")
+        norm(layer.self_attention.layer_norm, f"{at}.attention.output.LayerNorm")
+        linear(layer.ffn.linear_0, f"{at}.intermediate.dense")
+        linear(layer.ffn.linear_1, f"{at}.output.dense")
+        norm(layer.ffn.layer_norm, f"{at}.output.LayerNorm")
+    spec = transformer_spec.TransformerEncoderModelSpec(encoder)
+    spec.config.layer_norm_epsilon = config.layer_norm_eps
+    spec.register_vocabulary(["<unk>", *map(str, range(1, config.vocab_size))])
+    spec.validate()
+    spec.optimize(quantization=CTranslate2.TYPES[dtype])
+    folder.mkdir(exist_ok=True)
+    spec.save(str(folder))
+
+
+class CTranslate2:
+    """`ctranslate2` by oneDNN or what else the library was built with, `ctranslate2-mkl` by MKL."""
+    static = False
+    TYPES = {"f32": "float32", "bf16": "bfloat16", "int8": "int8"}
+
+    def __init__(self, backend, model, work, threads, dtype):
+        os.environ["CT2_USE_MKL"] = str(int(backend.endswith("mkl")))  # read at the library's first look
+        try:
+            import ctranslate2
+            have = ctranslate2.get_supported_compute_types("cpu")
+        except (ImportError, ValueError) as e:  # not installed; built without MKL
+            raise Absent(e) from e
+        if self.TYPES[dtype] not in have:
+            raise Absent(f"computes in {', '.join(sorted(have))} here")
+        self.float32 = ctranslate2.DataType.float32
+        self.encoder = ctranslate2.Encoder(str(work / "ctranslate2"), device="cpu", compute_type=self.TYPES[dtype], inter_threads=1, intra_threads=threads)
+        self.notes = {"ctranslate2": ctranslate2.__version__, "compute_type": self.encoder.compute_type}
+
+    def prepare(self, lengths):
+        pass
+
+    def bind(self, calls):
+        batches = [[row[:n].tolist() for row, n in zip(x, np.full(len(x), x.shape[1]) if m is None else m.sum(1))] for _, x, m in calls]
+        return lambda: [self.encoder.forward_batch(batch).last_hidden_state for batch in batches]
+
+    def arrays(self, results):
+        return [np.array(y.to(self.float32)) for y in results]
 
 
 class Ort:
@@ -249,8 +330,8 @@ class OpenVino:
 
 
 def build(backend, model, work, threads, dtype):
-    kind = Torch if backend.startswith("torch") or backend == "reference" else Ort if backend.startswith("ort") else OpenVino
-    return kind(backend, model, work, threads, dtype)
+    kinds = {"reference": Torch, "torch": Torch, "ort": Ort, "openvino": OpenVino, "ctranslate2": CTranslate2}
+    return kinds[backend.partition("-")[0]](backend, model, work, threads, dtype)
 
 
 def main():
@@ -261,7 +342,11 @@ def main():
         export(model, work, dtype)
         print("done", file=answer)
         return
-    peer = build(backend, model, work, threads, dtype)
+    try:
+        peer = build(backend, model, work, threads, dtype)
+    except Absent as e:
+        print(f"absent: {e}", file=answer)
+        return
     print("ready", file=answer)
     for line in sys.stdin:
         word, *rest = line.split()

@@ -65,11 +65,40 @@ def ratio_to_best(rounds, ours, resamples=4000, seed=1):
     return dict(ratio=value, low=drawn[int(0.025 * resamples)], high=drawn[int(0.975 * resamples)])
 
 
-def flops(config, lengths, padded=None):
+def attention_flops(config, lengths, causal=False):
+    """Multiply-adds counted as two, of attention alone: of the pairs that a causal mask leaves, where there is one."""
+    return 4 * config["num_hidden_layers"] * config["hidden_size"] * sum(t * (t + 1) / 2 if causal else t * t for t in lengths)
+
+
+def flops(config, lengths, padded=None, causal=False):
     """Multiply-adds counted as two, of the encoder's matrix products and attention over the given lengths."""
     c, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     sizes = lengths if padded is None else [padded] * len(lengths)
-    return layers * sum(2 * t * (4 * c * c + 2 * c * f) + 4 * t * t * c for t in sizes)
+    return layers * 2 * sum(sizes) * (4 * c * c + 2 * c * f) + attention_flops(config, sizes, causal)
+
+
+def limit_ms(cell):
+    """Milliseconds that a cell's multiply-adds take at the peaks measured beside it, those of attention at its type's."""
+    peak, attention = cell["peak"], cell["gflop_attention"]
+    return 1e3 * ((cell["gflop"] - attention) / peak["matrices"] + attention / peak["attention"])
+
+
+def verdict(r):
+    return "ahead" if r["low"] > 1 else "behind" if r["high"] < 1 else "level"
+
+
+def summary(report):
+    """Lines: geometric means of the ratios to the best peer, and the cells that are behind."""
+    cells = [c for c in report["cells"] if c.get("ratio")]
+    if not cells:
+        return []
+    mean = lambda group: f"**{statistics.geometric_mean([c['ratio']['ratio'] for c in group]):.3f}x** over {len(group)} cell{'s' * (len(group) > 1)}"
+    mixed, equal = ([c for c in cells if (c["name"] == "mixed") == are] for are in (True, False))
+    means = [f"equal lengths {mean(equal)}", f"mixed lengths {mean(mixed)}"] if mixed and equal else []
+    verdicts = [verdict(c["ratio"]) for c in cells]
+    behind = [f"{c['model']} {c['name']} t{c['threads']} ({c['ratio']['ratio']:.3f}x)" for c, v in zip(cells, verdicts) if v == "behind"]
+    return ["", "## All cells", "", f"Best peer's time over tessera's in {report['precision']}, geometric mean: {mean(cells)}" + "".join(f"; {m}" for m in means) + ".",
+            "Cells " + ", ".join(f"{v} {verdicts.count(v)}" for v in ("ahead", "level", "behind")) + (": " + ", ".join(behind) if behind else "") + "."]
 
 
 def markdown(report):
@@ -81,10 +110,12 @@ def markdown(report):
            f"Command: `{report['command']}`.", "",
            "Times are medians over rounds, one pass over the whole batch. `error` is the largest difference from fp32 eager PyTorch "
            "(each text alone, no padding), relative to the row's largest value. `x` is the contender's time over tessera's; the bound "
-           "is the 95 % bootstrap interval of the best peer's time over tessera's. Variants of mixed lengths: see `bench/peer_backends.py`."]
+           "is the 95 % bootstrap interval of the best peer's time over tessera's. `of peak` is the time that the cell's multiply-adds "
+           "would take at the peak of their types, over the contender's. Variants of mixed lengths: see `bench/peer_backends.py`."]
     if report.get("quick"):
         out += ["", "**Few, short rounds (`--quick`): these figures show that everything runs, not how fast.**"]
     out += [x for f in report["failed"] for x in ("", f"**Failed: {f}.**")]
+    out += [x for f in report["absent"] for x in ("", f"Absent: {f}.")]
     for cell in report["cells"]:
         out += ["", f"## {cell['model']}, {cell['name']}, {cell['threads']} thread{'s' * (cell['threads'] > 1)}", "",
                 f"{cell['what']}, {cell['gflop']:.2f} GFLOP" + (f" ({cell['gflop_padded']:.2f} padded to the longest)" if cell["gflop_padded"] != cell["gflop"] else "")
@@ -93,25 +124,29 @@ def markdown(report):
             out += ["**The machine was not quiet: these figures are no measure of speed.**", ""]
         if cell.get("ratio"):
             r = cell["ratio"]
-            verdict = "ahead" if r["low"] > 1 else "behind" if r["high"] < 1 else "level"
-            out += [f"tessera against the best peer: **{r['ratio']:.3f}x**, 95 % [{r['low']:.3f}, {r['high']:.3f}], {verdict}.", ""]
-        out += ["| contender | ms | best ms | GFLOP/s | x | error | rounds | note |", "| --- | --- | --- | --- | --- | --- | --- | --- |"]
+            out += [f"tessera against the best peer: **{r['ratio']:.3f}x**, 95 % [{r['low']:.3f}, {r['high']:.3f}], {verdict(r)}.", ""]
         rows = cell["contenders"]
         ours = rows.get("tessera", {}).get("median_ms")
+        limit = limit_ms(cell) if cell.get("peak") else None
+        if limit:
+            share = f": tessera's median is at {100 * limit / ours:.1f} % of it, its best round at {100 * limit / rows['tessera']['min_ms']:.1f} %" if ours else ""
+            out += ["Peak measured here, {matrices:.0f} GFLOP/s, of attention's type {attention:.0f}".format(**cell["peak"]) + f", or {limit:.2f} ms{share}.", ""]
+        out += ["| contender | ms | best ms | GFLOP/s | of peak | x | error | rounds | note |", "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
         for name, r in sorted(rows.items(), key=lambda kv: kv[1].get("median_ms", float("inf"))):
             if "median_ms" in r:
                 x = f"{r['median_ms'] / ours:.2f}" if ours else ""
-                out.append(f"| {name} | {r['median_ms']:.2f} | {r['min_ms']:.2f} | {cell['gflop'] / r['median_ms'] * 1e3:.0f} | {x} | {r['error']:.1e} | {len(r['rounds_ms'])} | {r.get('note', '')} |")
+                of_peak = f"{100 * limit / r['median_ms']:.0f} %" if limit else ""
+                out.append(f"| {name} | {r['median_ms']:.2f} | {r['min_ms']:.2f} | {cell['gflop'] / r['median_ms'] * 1e3:.0f} | {of_peak} | {x} | {r['error']:.1e} | {len(r['rounds_ms'])} | {r.get('note', '')} |")
             else:
                 error = f"{r['error']:.1e}" if "error" in r else ""
-                out.append(f"| {name} | | | | | {error} | 0 | {r['note']} |")
+                out.append(f"| {name} | | | | | | {error} | 0 | {r['note']} |")
     if report.get("start_ms"):
         s = report["start_ms"]
         figures = lambda t: f"median {t['median']:.1f} ms, best {min(t['rounds']):.1f} ms, worst {max(t['rounds']):.1f} ms"
         out += ["", "## From process start to first embedding", "", f"{s['model']}, one short text, warm file cache, process start to exit, {len(s['rounds'])} runs: {figures(s)}."]
         if "cached" in s:
             out += [f"With `--cache`, whose file is there: {figures(s['cached'])}."]
-    return "\n".join(out) + "\n"
+    return "\n".join(out + summary(report)) + "\n"
 
 
 def write(report, folder):

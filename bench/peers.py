@@ -5,24 +5,31 @@
                           [--dtype bf16 [--fast] | --dtype int8]
 
 Peers: eager PyTorch (SDPA), compiled PyTorch (frozen; also with autotuned GEMM templates), ONNX Runtime (as exported; and fused by its
-transformer optimiser, without masks where nothing is padded), OpenVINO (f32 hint; dynamic shapes, static shapes, and from ONNX).
+transformer optimiser, without masks where nothing is padded), OpenVINO (f32 hint; dynamic shapes, static shapes, and from ONNX),
+CTranslate2 (by oneDNN and by MKL).
 Each has a process of its own, alive but idle while another one runs, pinned to the same processors. Before timing, each one's
 output is compared with fp32 eager PyTorch; one that disagrees is reported and not timed. Rounds are interleaved in a new order
 each time; a measurement with more than 2 % stolen time is made again. A peer that takes 3 times the best peer's time in its
 first passes, or twice after three rounds, is dropped and keeps its row. Without --tessera, the peers run alone.
 
-In bf16 PyTorch holds the whole model in it and OpenVINO has its precision hint; ONNX Runtime has no bf16 on a CPU and stays away.
---fast is the tool's. In int8 PyTorch and ONNX Runtime quantise dynamically, OpenVINO as NNCF does with 32 random texts (pip install
-nncf); compiled PyTorch has no such mode of its own. Attention and norms are then what each peer makes of them.
+In bf16 PyTorch and CTranslate2 hold the whole model in it and OpenVINO has its precision hint; ONNX Runtime has no bf16 on a CPU and
+stays away, as CTranslate2 does where the processor has none. --fast is the tool's. In int8 PyTorch, ONNX Runtime and CTranslate2
+quantise dynamically, OpenVINO as NNCF does with 32 random texts (pip install nncf); compiled PyTorch has no such mode of its own.
+Attention and norms are then what each peer makes of them.
 
 Cells: b1, b32 and any other number are batches of so many texts of 128 tokens; mixed is bench/lengths.txt, where tessera gets the texts packed
 and each peer is timed padded, sorted into sub-batches, and one text at a time: its best counts.
 
-Needs: numpy, torch, transformers, safetensors, onnx, onnxruntime, openvino, and a C++ compiler for compiled PyTorch.
+Beside each cell the tool measures the machine's peak at this precision (`tessera bench --breakdown`), of which the report gives each
+contender's share.
+
+Needs: numpy, torch, transformers, safetensors, onnx, onnxruntime, openvino, and a C++ compiler for compiled PyTorch. Where ctranslate2 is
+not installed, it is reported as absent.
 """
 import argparse
 import datetime
 import importlib.metadata
+import importlib.util
 import json
 import os
 import pathlib
@@ -53,6 +60,10 @@ def cell_lengths(name):
     return [128] * int(name.removeprefix("b"))
 
 
+class Absent(RuntimeError):
+    """A peer that says why this machine does not have it."""
+
+
 class Process:
     """A contender's process: lines in, lines out."""
 
@@ -60,7 +71,8 @@ class Process:
         env = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false") | (environment or {})
         self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1, env=env,
                                       preexec_fn=lambda: os.sched_setaffinity(0, cpus))
-        self.expect("ready")
+        if (first := self.expect()) != "ready":
+            raise Absent(first.removeprefix("absent: "))
 
     def expect(self, word=None):
         while line := self.child.stdout.readline():
@@ -109,6 +121,14 @@ def tessera_process(a, model, lengths, cell, threads, cpus, log):
     command = [a.tessera, "bench", *a.precision, "--model", str(model), "--kind", "text", "--batch", str(len(lengths)), "--threads", str(threads), "--stdio"]
     command += ["--lengths", str(HERE / "lengths.txt")] if cell == "mixed" else ["--seq", str(lengths[0])]
     return Process(command, cpus, threads, log)
+
+
+def peak(a, model, kind, threads, cpus):
+    """GFLOP/s that independent multiply-adds reach on these processors now: of matrices' type at this precision, and of attention's."""
+    command = [a.tessera, "bench", *a.precision, "--model", str(model), "--kind", kind, "--threads", str(threads), "--rounds", "1", "--breakdown"]
+    table = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: os.sched_setaffinity(0, cpus)).stdout
+    matrices, attention = re.search(r"limit: (\d+) GFLOP/s, attention (\d+)", table).groups()
+    return dict(matrices=float(matrices), attention=float(attention))
 
 
 class Contender:
@@ -197,7 +217,8 @@ def run_cell(a, label, model, config, cell, threads, cpus, live, work, reference
     if ours:
         ours.close()
     result = dict(model=label, name=cell, threads=threads, lengths=lengths, what=f"{len(lengths)} texts, {sum(lengths)} tokens", worst_steal=steal, others=others, repeated=repeated,
-                  gflop=peer_stats.flops(config, lengths) / 1e9, gflop_padded=peer_stats.flops(config, lengths, max(lengths)) / 1e9)
+                  gflop=peer_stats.flops(config, lengths) / 1e9, gflop_padded=peer_stats.flops(config, lengths, max(lengths)) / 1e9,
+                  gflop_attention=peer_stats.attention_flops(config, lengths) / 1e9, peak=peak(a, model, "text", threads, cpus) if ours else None)
     return finish_cell(a, result, rows, contenders)
 
 
@@ -213,7 +234,8 @@ def finish_cell(a, result, rows, contenders):
     for name, r in sorted(rows.items(), key=lambda kv: kv[1].get("median_ms", 1e9)):
         print(f"{label:12s} {cell:6s} t{threads} {name:30s} {r.get('median_ms', float('nan')):9.2f} ms  error {r.get('error', float('nan')):.1e}  {r.get('note', '')}", flush=True)
     if "ratio" in result:
-        print("{:12s} {:6s} t{} best peer / tessera {ratio:.3f} [{low:.3f}, {high:.3f}]".format(label, cell, threads, **result["ratio"]), flush=True)
+        print("{:12s} {:6s} t{} best peer / tessera {ratio:.3f} [{low:.3f}, {high:.3f}]".format(label, cell, threads, **result["ratio"]), end="")
+        print(f", at {100 * peer_stats.limit_ms(result) / rows['tessera']['median_ms']:.1f} % of the peak" if result["peak"] else "", flush=True)
     return result
 
 
@@ -239,6 +261,8 @@ def run_model(a, label, model, root, report, log):
             environment = {"TORCHINDUCTOR_CACHE_DIR": str(root / "inductor")}
             try:
                 live[name] = Process(backend_command(name, model, work, threads, a.dtype), cpus, threads, log, environment)
+            except Absent as e:
+                report["absent"].append(f"{label} {name} t{threads}, {e}")
             except RuntimeError as e:
                 print(f"{label:12s} {name}: failed to start, {e}; see {log.name}", file=sys.stderr)
                 report["failed"].append(f"{label} {name} t{threads}: {e}")
@@ -292,6 +316,13 @@ def settle_precision(a, backends):
     return f"-{a.dtype}" * (a.dtype != "f32") + "-fast" * a.fast
 
 
+def versions():
+    """Of the packages that peers need, and of those that they have if they are there."""
+    have = {n: importlib.metadata.version(n) for n in ("numpy", "torch", "transformers", "onnxruntime", "openvino", "onnx")}
+    more = {n: importlib.metadata.version(n) for n in ("ctranslate2", "nncf") if importlib.util.find_spec(n)}
+    return have | more | {"python": platform.python_version()}
+
+
 def commit():
     head = subprocess.run(["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     return head or "unknown"
@@ -320,9 +351,8 @@ def main():
         p.error(f"{max(a.threads)} threads need as many processors; --cpus has {len(a.cpus)}")
     if a.tessera:
         a.tessera = str(pathlib.Path(a.tessera).resolve())
-    names = ["numpy", "torch", "transformers", "onnxruntime", "openvino", "onnx"]
     report = dict(date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), commit=commit() + precision, command=re.sub(r"(?<=[ =])/[^ =]*/", "", "bench/peers.py " + shlex.join(sys.argv[1:])), machine=machine(a.cpus),
-                  versions={n: importlib.metadata.version(n) for n in names} | {"python": platform.python_version()}, quick=a.quick, fusion={}, failed=[], cells=[])
+                  versions=versions(), precision=" ".join(a.precision[1:]), quick=a.quick, fusion={}, failed=[], absent=[], cells=[])
     with tempfile.TemporaryDirectory() as temporary:
         root = (a.work or pathlib.Path(temporary)).resolve()
         root.mkdir(parents=True, exist_ok=True)

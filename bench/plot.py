@@ -3,12 +3,14 @@
 
     python bench/plot.py OUT.svg RESULT.json...
 
-Cells that the newest of the given files holds win over the same cells of older ones. Losing cells are drawn like the others.
+Cells that the newest of the given files holds win over the same cells of older ones. Losing cells are drawn like the others. The
+legend has each precision's geometric mean. Files of other tools (searches, corpora) are passed over.
 Needs: matplotlib.
 """
 import json
 import pathlib
 import re
+import statistics
 import sys
 
 import matplotlib
@@ -37,14 +39,14 @@ def cells(reports):
 
 def order(row):
     model, cell, threads = row
-    return model, cell == "mixed", int(re.sub(r"\D", "", cell) or 0), threads
+    return model, cell == "mixed", cell.startswith("text"), int(re.sub(r"\D", "", cell) or 0), threads
 
 
 def main():
     if len(sys.argv) < 3 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
     out, *paths = sys.argv[1:]
-    reports = [json.loads(pathlib.Path(p).read_text()) for p in paths]
+    reports = [r for p in paths if "machine" in (r := json.loads(pathlib.Path(p).read_text()))]
     found = cells(reports)
     machines = {r["machine"]["cpu"] for r in reports}
     if len(machines) != 1:
@@ -62,7 +64,7 @@ def main():
         at = [p for p, _ in mine]
         ratio = [v[0] for _, v in mine]
         spread = [[v[0] - v[1] for _, v in mine], [v[2] - v[0] for _, v in mine]]
-        ax.errorbar(ratio, at, xerr=spread, fmt="o", ms=3.5, lw=1.2, color=colour, label=name)
+        ax.errorbar(ratio, at, xerr=spread, fmt="o", ms=3.5, lw=1.2, color=colour, label=f"{name}, geometric mean {statistics.geometric_mean(ratio):.2f}")
     ax.axvline(1, color="#888888", lw=0.8)
     ax.set_xscale("log")
     ticks = [t for t in (0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 2.5, 3, 4) if min(v[1] for v in found.values()) * 0.95 <= t <= max(v[2] for v in found.values()) * 1.05]
