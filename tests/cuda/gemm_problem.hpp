@@ -21,6 +21,7 @@ struct GemmShape {
   bool bias = false, scale = false, residual = false, gated = false;
   index_t pad_c = 3;
   index_t pad_residual = 1;  ///< more than C has
+  int residual_rows = 0;     ///< above 0: so many rows, repeated
 };
 
 inline double activated(Activation a, double x) {
@@ -45,7 +46,7 @@ class GemmProblem {
         a(simt::Use<bf16>::input, s.m, s.k, s.pad + (8 - s.k % 8) % 8),
         w(simt::Use<bf16>::input, s.gated ? 2 * s.n : s.n, s.k, s.pad + (8 - s.k % 8) % 8),
         c(simt::Use<Out>::output, s.m, s.n, s.pad_c),
-        residual(simt::Use<Out>::input, s.m, s.n, s.pad_c + s.pad_residual),
+        residual(simt::Use<Out>::input, s.residual_rows > 0 ? s.residual_rows : s.m, s.n, s.pad_c + s.pad_residual),
         bias(simt::Use<float>::input, 1, s.gated ? 2 * s.n : s.n),
         scale(simt::Use<float>::input, 1, s.n) {
     Random random(seed);
@@ -59,6 +60,7 @@ class GemmProblem {
   GemmArgs<Out> args() {
     GemmArgs<Out> g{a.data(), a.ld(), w.data(), w.ld(), c.data(), c.ld(), shape.m, shape.n, shape.k};
     if (shape.residual) g.residual = residual.data(), g.ldr = residual.ld();
+    g.residual_rows = shape.residual_rows;
     g.epilogue = {shape.bias ? bias.data() : nullptr, shape.scale ? scale.data() : nullptr, shape.act};
     return g;
   }
@@ -85,7 +87,10 @@ class GemmProblem {
       e.value *= up.value;
     }
     if (shape.scale) e.value *= scale.at(0, column), e.magnitude *= std::fabs(scale.at(0, column));
-    if (shape.residual) e.value += residual.at(row, column), e.magnitude += std::fabs(residual.at(row, column));
+    if (shape.residual) {
+      const float r = residual.at(shape.residual_rows > 0 ? row % shape.residual_rows : row, column);
+      e.value += r, e.magnitude += std::fabs(r);
+    }
     return e;
   }
   /// Every element as exact as f32 sums allow, each written once and nothing beside them.

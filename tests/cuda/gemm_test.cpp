@@ -53,6 +53,11 @@ TEST(CudaGemm, Epilogues) {
   expect_right<GemmTile64x128, bf16>({.m = 66, .n = 70, .k = 80, .act = Activation::silu, .bias = true, .gated = true}, 3);
 }
 
+// Positions of three images.
+TEST(CudaGemm, RepeatedResidual) {
+  expect_right<GemmTile64x64, bf16>({.m = 69, .n = 26, .k = 40, .bias = true, .residual = true, .residual_rows = 23}, 1);
+  expect_right<GemmTile64x64, float>({.m = 70, .n = 26, .k = 40, .residual = true, .residual_rows = 1}, 2);
+}
 TEST(CudaGemm, ResidualInPlace) {
   GemmProblem<bf16> apart({.m = 40, .n = 24, .k = 72, .residual = true}, 5), in_place({.m = 40, .n = 24, .k = 72}, 5);
   EXPECT_EQ(run_tile<GemmTile64x64>(apart, 1), "");

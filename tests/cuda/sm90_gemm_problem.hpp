@@ -14,6 +14,7 @@ std::string run_sm90(GemmProblem<Out>& p, std::uint64_t seed, int blocks) {
   Sm90GemmArgs<Out> args{};
   args.c = g.c, args.ldc = g.ldc, args.m = g.m, args.n = g.n, args.k = g.k;
   args.residual = g.residual, args.ldr = g.ldr, args.epilogue = g.epilogue;
+  args.residual_rows = g.residual_rows;
   if (const char* problem = kernels::cuda::make_sm90_gemm_maps<Tile, kGated>(args, g.a, g.lda, g.w, g.ldw)) return problem;
   return simt::run({blocks, Tile::kThreads, Tile::kSharedBytes, seed},
                    [&] { kernels::cuda::sm90_gemm_kernel<Tile, kGated, kAct, Out>(args); });

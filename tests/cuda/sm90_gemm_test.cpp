@@ -50,6 +50,11 @@ TEST(Sm90Gemm, Epilogues) {
   expect_sm90_right<Small, bf16, true, Activation::silu>(aligned({.m = 20, .n = 72, .k = 130, .bias = true}, 8), 4);
   expect_sm90_right<OneTeam, float, true, Activation::relu>(aligned(all, 2), 5);
 }
+TEST(Sm90Gemm, RepeatedResidual) {
+  const GemmShape s{.m = 69, .n = 40, .k = 40, .bias = true, .residual = true, .residual_rows = 23};
+  expect_sm90_right<Small, bf16>(aligned(s, 8), 1);
+  expect_sm90_right<Small, float>(aligned(s, 2), 2);
+}
 // What this kernel does not do is refused with a sentence.
 TEST(Sm90Gemm, Refusals) {
   const auto refused = [](const GemmShape& s) {

@@ -17,6 +17,10 @@ struct EpilogueColumn {
   float bias = 0, bias_up = 0, scale = 1;
 };
 
+/// The row of the residual that row `row` of C adds: its own, or with `repeats` above 0 the residual has so many rows, again
+/// and again (positions, of which every image has the same).
+TESSERA_HOST_DEVICE constexpr int residual_row(int row, int repeats) noexcept { return repeats > 0 ? row % repeats : row; }
+
 // Adding a bias of 0 and multiplying by a scale of 1 change no bits but those of -0 + 0: so the null pointer is asked
 // instead.
 TESSERA_HOST_DEVICE float finish(const Epilogue& e, const EpilogueColumn& at, float sum, bool has_residual,

@@ -102,7 +102,8 @@ TESSERA_DEVICE void finish_four(const GemmArgs<Out>& g, int row, int column, con
     return ld % 4 == 0 && reinterpret_cast<std::uintptr_t>(p) % (sizeof(Out) * 4) == 0;
   };
   float residual[4] = {}, result[4];
-  if (g.residual) load_numbers(g.residual + row * g.ldr + column, left, whole(g.residual, g.ldr), residual);
+  if (g.residual)
+    load_numbers(g.residual + residual_row(row, g.residual_rows) * g.ldr + column, left, whole(g.residual, g.ldr), residual);
   TESSERA_UNROLLED
   for (int i = 0; i < 4; ++i) {
     EpilogueColumn at;

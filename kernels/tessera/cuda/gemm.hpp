@@ -21,6 +21,7 @@ struct GemmArgs {
   const Out* residual = nullptr;
   index_t ldr = 0;
   Epilogue epilogue = {};
+  int residual_rows = 0;  ///< above 0: as residual_row() says, and residual is not C
 };
 
 /// What a block computes, and how many warps share it.

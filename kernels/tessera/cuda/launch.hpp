@@ -2,8 +2,10 @@
 // is a cudaStream_t; returned is a cudaError_t, 0 where all is well.
 #pragma once
 #include <tessera/cuda/attention.hpp>
+#include <tessera/cuda/embed.hpp>
 #include <tessera/cuda/gemm.hpp>
 #include <tessera/cuda/norm.hpp>
+#include <tessera/cuda/patchify.hpp>
 
 namespace tessera::kernels::cuda {
 
@@ -14,6 +16,11 @@ int launch_gemm(const GemmArgs<float>& g, bool gated, GemmTileChoice choice, voi
 int launch_norm(Norm norm, const NormArgs<bf16, bf16>& g, void* stream) noexcept;
 int launch_norm(Norm norm, const NormArgs<float, bf16>& g, void* stream) noexcept;
 int launch_norm(Norm norm, const NormArgs<float, float>& g, void* stream) noexcept;
+
+/// `normalise`: LayerNorm of rows of up to kNormMostColumns columns; without it any row.
+int launch_embed(const EmbedArgs<bf16, bf16>& g, bool normalise, void* stream) noexcept;
+int launch_embed(const EmbedArgs<float, float>& g, bool normalise, void* stream) noexcept;
+int launch_patchify(const PatchifyArgs& g, void* stream) noexcept;
 
 /// Heads of 32, 64, 72, 80, 96 or 128 numbers; sequences * heads is below 65536. `longest`: tokens of the longest sequence.
 int launch_attention(const AttentionArgs& g, int head, int sequences, int longest, void* stream) noexcept;

@@ -30,6 +30,49 @@ TESSERA_DEVICE void each_piece(NormRow<kPieces>& row, int c, const F& f) {
   }
 }
 
+/// y = the row normalised, times gamma and with beta where there are any; the row is used up. All lanes of its warp.
+template <Norm kNorm, int kPieces, class Y>
+TESSERA_DEVICE void write_normalised(NormRow<kPieces>& row, int columns, float eps, const float* gamma, const float* beta,
+                                     Y* y) {
+  const float c = static_cast<float>(columns);
+  float sum = 0, mean = 0;
+  if (kNorm == Norm::layer) {
+    each_piece(row, columns, [&](float(&x)[8], int) {
+      TESSERA_UNROLLED
+      for (int j = 0; j < 8; ++j) sum = add(sum, x[j]);
+    });
+    mean = div(sum_of_lanes(sum), c);
+  }
+  sum = 0;
+  each_piece(row, columns, [&](float(&x)[8], int) {
+    TESSERA_UNROLLED
+    for (int j = 0; j < 8; ++j) {
+      x[j] = sub(x[j], mean);
+      sum = fma(x[j], x[j], sum);
+    }
+  });
+  sum = sum_of_lanes(sum);
+  float divisor = kNorm == Norm::l2 ? sqrt(sum) : sqrt(add(div(sum, c), eps));
+  if (kNorm == Norm::l2 && divisor < eps) divisor = eps;  // a NaN stays
+  const float factor = div(1.0f, divisor);
+  each_piece(row, columns, [&](float(&x)[8], int column) {
+    float of_column[8];
+    TESSERA_UNROLLED
+    for (int j = 0; j < 8; ++j) x[j] = mul(x[j], factor);
+    if (kNorm != Norm::l2 && gamma) {
+      load_whole(gamma + column, of_column);
+      TESSERA_UNROLLED
+      for (int j = 0; j < 8; ++j) x[j] = mul(x[j], of_column[j]);
+    }
+    if (kNorm == Norm::layer && beta) {
+      load_whole(beta + column, of_column);
+      TESSERA_UNROLLED
+      for (int j = 0; j < 8; ++j) x[j] = add(x[j], of_column[j]);
+    }
+    store_whole(y + column, x);
+  });
+}
+
 /// Grid: rows by kNormRows. No shared memory.
 template <Norm kNorm, int kPieces, class X, class Y>
 TESSERA_KERNEL(kNormRows * 32, 1)
@@ -37,7 +80,6 @@ norm_kernel(const TESSERA_GRID_CONSTANT NormArgs<X, Y> g) {
   const index_t r = static_cast<index_t>(block_index()) * kNormRows + thread_index() / 32;
   if (r >= g.rows) return;  // whole warps
   NormRow<kPieces> row;
-  float sum = 0, mean = 0;
   each_piece(row, g.c, [&](float(&x)[8], int column) {
     load_whole(g.x + r * g.ldx + column, x);
     if (g.residual) {
@@ -47,40 +89,8 @@ norm_kernel(const TESSERA_GRID_CONSTANT NormArgs<X, Y> g) {
       for (int j = 0; j < 8; ++j) x[j] = to_float(rounded_to<X>(add(x[j], other[j])));
     }
     if (g.sum) store_whole(g.sum + r * g.lds + column, x);
-    TESSERA_UNROLLED
-    for (int j = 0; j < 8; ++j) sum = add(sum, x[j]);
   });
-
-  const float c = static_cast<float>(g.c);
-  if (kNorm == Norm::layer) mean = div(sum_of_lanes(sum), c);
-  sum = 0;
-  each_piece(row, g.c, [&](float(&x)[8], int) {
-    TESSERA_UNROLLED
-    for (int j = 0; j < 8; ++j) {
-      x[j] = sub(x[j], mean);
-      sum = fma(x[j], x[j], sum);
-    }
-  });
-  sum = sum_of_lanes(sum);
-  float divisor = kNorm == Norm::l2 ? sqrt(sum) : sqrt(add(div(sum, c), g.eps));
-  if (kNorm == Norm::l2 && divisor < g.eps) divisor = g.eps;  // a NaN stays
-  const float factor = div(1.0f, divisor);
-  each_piece(row, g.c, [&](float(&x)[8], int column) {
-    float of_column[8];
-    TESSERA_UNROLLED
-    for (int j = 0; j < 8; ++j) x[j] = mul(x[j], factor);
-    if (kNorm != Norm::l2 && g.gamma) {
-      load_whole(g.gamma + column, of_column);
-      TESSERA_UNROLLED
-      for (int j = 0; j < 8; ++j) x[j] = mul(x[j], of_column[j]);
-    }
-    if (kNorm == Norm::layer && g.beta) {
-      load_whole(g.beta + column, of_column);
-      TESSERA_UNROLLED
-      for (int j = 0; j < 8; ++j) x[j] = add(x[j], of_column[j]);
-    }
-    store_whole(g.y + r * g.ldy + column, x);
-  });
+  write_normalised<kNorm>(row, g.c, g.eps, g.gamma, g.beta, g.y + r * g.ldy);
 }
 
 }  // namespace tessera::kernels::cuda

@@ -30,6 +30,7 @@ struct Sm90GemmArgs {
   const Out* residual = nullptr;
   index_t ldr = 0;
   Epilogue epilogue;
+  int residual_rows = 0;  ///< above 0: as residual_row() says, and residual is not C
 };
 
 /// Makes the maps; the rest of `g` is filled in. Null, or a sentence that says why not.
@@ -161,7 +162,7 @@ TESSERA_DEVICE void finish_two(const Sm90GemmArgs<Out>& g, Place to, const float
   const int left = to.row < g.m ? g.n - to.column : 0;
   float residual[2] = {};
   if (g.residual && left > 0) {
-    load_numbers(g.residual + to.row * g.ldr + to.column, left, true, residual);
+    load_numbers(g.residual + residual_row(to.row, g.residual_rows) * g.ldr + to.column, left, true, residual);
   }
   TESSERA_UNROLLED
   for (int i = 0; i < 2; ++i) {
