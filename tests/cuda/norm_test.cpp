@@ -123,6 +123,7 @@ TEST(CudaNorm, RmsNormAndL2) {
     expect_right<Norm::rms, bf16, bf16>(s, seed++);
     expect_right<Norm::rms, float, float>(s, seed++);
     expect_right<Norm::l2, float, float>(s, seed++);
+    expect_right<Norm::l2, float, bf16>(s, seed++);
   }
   NormProblem<float, float> zero({.rows = 2, .c = 24});
   zero.x.fill([](index_t, index_t) { return 0.0f; });

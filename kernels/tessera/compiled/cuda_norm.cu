@@ -27,7 +27,7 @@ int launch(Norm norm, const NormArgs<X, Y>& g, void* stream) {
     case Norm::layer: return launch_norm_of<Norm::layer>(g, s);
     case Norm::rms: return launch_norm_of<Norm::rms>(g, s);
     case Norm::l2:
-      if constexpr (sizeof(X) == 4 && sizeof(Y) == 4) return launch_norm_of<Norm::l2>(g, s);
+      if constexpr (sizeof(X) == 4) return launch_norm_of<Norm::l2>(g, s);
   }
   return cudaErrorInvalidValue;
 }

@@ -6,13 +6,14 @@
 #include <tessera/cuda/gemm.hpp>
 #include <tessera/cuda/norm.hpp>
 #include <tessera/cuda/patchify.hpp>
+#include <tessera/cuda/pool.hpp>
 
 namespace tessera::kernels::cuda {
 
 int launch_gemm(const GemmArgs<bf16>& g, bool gated, GemmTileChoice choice, void* stream) noexcept;
 int launch_gemm(const GemmArgs<float>& g, bool gated, GemmTileChoice choice, void* stream) noexcept;
 
-/// Rows of up to kNormMostColumns columns; l2 from f32 to f32 only.
+/// Rows of up to kNormMostColumns columns; l2 from f32 only.
 int launch_norm(Norm norm, const NormArgs<bf16, bf16>& g, void* stream) noexcept;
 int launch_norm(Norm norm, const NormArgs<float, bf16>& g, void* stream) noexcept;
 int launch_norm(Norm norm, const NormArgs<float, float>& g, void* stream) noexcept;
@@ -21,6 +22,9 @@ int launch_norm(Norm norm, const NormArgs<float, float>& g, void* stream) noexce
 int launch_embed(const EmbedArgs<bf16, bf16>& g, bool normalise, void* stream) noexcept;
 int launch_embed(const EmbedArgs<float, float>& g, bool normalise, void* stream) noexcept;
 int launch_patchify(const PatchifyArgs& g, void* stream) noexcept;
+
+int launch_pool(const PoolArgs<bf16>& g, int sequences, void* stream) noexcept;
+int launch_pool(const PoolArgs<float>& g, int sequences, void* stream) noexcept;
 
 /// Heads of 32, 64, 72, 80, 96 or 128 numbers; sequences * heads is below 65536. `longest`: tokens of the longest sequence.
 int launch_attention(const AttentionArgs& g, int head, int sequences, int longest, void* stream) noexcept;
