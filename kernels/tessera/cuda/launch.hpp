@@ -4,6 +4,7 @@
 #include <tessera/cuda/attention.hpp>
 #include <tessera/cuda/embed.hpp>
 #include <tessera/cuda/gemm.hpp>
+#include <tessera/cuda/gemm_f32.hpp>
 #include <tessera/cuda/norm.hpp>
 #include <tessera/cuda/patchify.hpp>
 #include <tessera/cuda/pool.hpp>
@@ -12,6 +13,8 @@ namespace tessera::kernels::cuda {
 
 int launch_gemm(const GemmArgs<bf16>& g, bool gated, GemmTileChoice choice, void* stream) noexcept;
 int launch_gemm(const GemmArgs<float>& g, bool gated, GemmTileChoice choice, void* stream) noexcept;
+
+int launch_gemm_f32(const GemmF32Args& g, bool gated, void* stream) noexcept;
 
 /// Rows of up to kNormMostColumns columns; l2 from f32 only.
 int launch_norm(Norm norm, const NormArgs<bf16, bf16>& g, void* stream) noexcept;

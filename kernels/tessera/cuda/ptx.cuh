@@ -58,12 +58,22 @@ TESSERA_DEVICE void sync_named(int barrier, int threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
 }
 
-/// The lane `lane ^ mask`'s value; all lanes call.
-TESSERA_DEVICE float shuffle_xor(float value, int mask) { return __shfl_xor_sync(0xffffffffU, value, mask); }
-/// Lane `from`'s value; all lanes call.
-TESSERA_DEVICE float shuffle(float value, int from) { return __shfl_sync(0xffffffffU, value, from); }
+/// The lane `lane ^ mask`'s value, of 4 or 8 bytes; all lanes call.
+template <class T>
+TESSERA_DEVICE T shuffle_xor(T value, int mask) {
+  return __shfl_xor_sync(0xffffffffU, value, mask);
+}
+/// Lane `from % 32`'s value, of 4 or 8 bytes; all lanes call.
+template <class T>
+TESSERA_DEVICE T shuffle(T value, int from) {
+  return __shfl_sync(0xffffffffU, value, from);
+}
 /// Bit i: lane i's condition; all lanes call.
 TESSERA_DEVICE std::uint32_t ballot(bool condition) { return __ballot_sync(0xffffffffU, condition); }
+
+/// How many bits are 1, and which one is the lowest of some that are.
+TESSERA_DEVICE int count_bits(std::uint32_t bits) { return __popc(bits); }
+TESSERA_DEVICE int lowest_bit(std::uint32_t bits) { return __ffs(static_cast<int>(bits)) - 1; }
 
 /// Starts a copy of the first `bytes` of 16, the others become 0. Both addresses are 16-byte aligned; with 0 bytes nothing
 /// is read. Other threads may read it when this one has waited for it and they have met at a barrier.

@@ -68,21 +68,23 @@ inline void sync_named(int barrier, int threads) {
   rig().meet(rig().barrier(barrier), threads, "sync_named", true, [] {});
 }
 
-inline float shuffle_xor(float value, int mask) {
+template <class T>
+T shuffle_xor(T value, int mask) {
   struct Lane {
-    float in, out;
+    T in, out;
     int mask;
-  } mine{value, 0, mask};
+  } mine{value, T{}, mask};
   rig().together("shuffle_xor", mine, [](const auto& all) {
     for (std::size_t i = 0; i < 32; ++i) all[i]->out = all[i ^ static_cast<std::size_t>(all[i]->mask)]->in;
   });
   return mine.out;
 }
-inline float shuffle(float value, int from) {
+template <class T>
+T shuffle(T value, int from) {
   struct Lane {
-    float in, out;
+    T in, out;
     int from;
-  } mine{value, 0, from};
+  } mine{value, T{}, from};
   rig().together("shuffle", mine, [](const auto& all) {
     for (auto* lane : all) lane->out = all[static_cast<std::size_t>(lane->from) % 32]->in;
   });
@@ -100,6 +102,9 @@ inline std::uint32_t ballot(bool condition) {
   });
   return mine.out;
 }
+
+inline int count_bits(std::uint32_t bits) { return __builtin_popcount(bits); }
+inline int lowest_bit(std::uint32_t bits) { return __builtin_ctz(bits); }
 
 inline void copy_async_16(shared_t to, const void* from, int bytes) { rig().start_copy(to, from, bytes); }
 inline void copy_async_commit() { rig().commit_copies(); }
