@@ -5,6 +5,7 @@
 #include <tessera/cuda/embed.hpp>
 #include <tessera/cuda/gemm.hpp>
 #include <tessera/cuda/gemm_f32.hpp>
+#include <tessera/cuda/merge.hpp>
 #include <tessera/cuda/norm.hpp>
 #include <tessera/cuda/patchify.hpp>
 #include <tessera/cuda/pool.hpp>
@@ -28,6 +29,15 @@ int launch_patchify(const PatchifyArgs& g, void* stream) noexcept;
 
 int launch_pool(const PoolArgs<bf16>& g, int sequences, void* stream) noexcept;
 int launch_pool(const PoolArgs<float>& g, int sequences, void* stream) noexcept;
+
+int launch_key_metric(const KeyMetricArgs& g, void* stream) noexcept;
+/// match and select want `longest`, the tokens of the longest sequence.
+int launch_merge_match(const MergeMatchArgs& g, int longest, void* stream) noexcept;
+int launch_merge_select(const MergeSelectArgs& g, int longest, void* stream) noexcept;
+/// Rows of up to kNormMostColumns columns; `norm` is layer or rms, of the rows that y asks for.
+int launch_merge(Norm norm, const MergeArgs<bf16, bf16>& g, void* stream) noexcept;
+int launch_merge(Norm norm, const MergeArgs<float, bf16>& g, void* stream) noexcept;
+int launch_merge(Norm norm, const MergeArgs<float, float>& g, void* stream) noexcept;
 
 /// Heads of 32, 64, 72, 80, 96 or 128 numbers; sequences * heads is below 65536. `longest`: tokens of the longest sequence.
 int launch_attention(const AttentionArgs& g, int head, int sequences, int longest, void* stream) noexcept;
