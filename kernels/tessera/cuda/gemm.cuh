@@ -73,6 +73,36 @@ TESSERA_DEVICE void multiply_stage(shared_t stage, Place warp, GemmSums<Tile>& s
   }
 }
 
+/// Where a warp's part of a tile begins.
+template <class Tile>
+TESSERA_DEVICE Place part_of_warp() {
+  const int warp = thread_index() / 32;
+  return {warp / Tile::kAcross * Tile::kWarpRows, warp % Tile::kAcross * Tile::kWarpColumns};
+}
+
+/// Adds all products of the tile that begins at `first` to the warps' sums. The stages are free when it comes back.
+template <class Tile, bool kGated, class Out>
+TESSERA_DEVICE void multiply_tile(const GemmArgs<Out>& g, Place first, shared_t memory, GemmSums<Tile>& sums) {
+  const Place warp = part_of_warp<Tile>();
+  const int parts = (g.k + Tile::kDepth - 1) / Tile::kDepth;
+  const auto stage = [&](int part) { return memory + static_cast<shared_t>(part % Tile::kStages * Tile::kStageBytes); };
+  TESSERA_UNROLLED
+  for (int part = 0; part < Tile::kStages - 1; ++part) {
+    if (part < parts) start_stage<Tile, kGated>(g, first, part * Tile::kDepth, stage(part));
+    copy_async_commit();  // empty groups too, so that the number of groups says which part has come
+  }
+  TESSERA_NOT_UNROLLED
+  for (int part = 0; part < parts; ++part) {
+    copy_async_wait<Tile::kStages - 2>();
+    sync_threads();  // the part is there for all, and all have done with the one before, whose stage is next to be filled
+    const int next = part + Tile::kStages - 1;
+    if (next < parts) start_stage<Tile, kGated>(g, first, next * Tile::kDepth, stage(next));
+    copy_async_commit();
+    multiply_stage<Tile>(stage(part), warp, sums);
+  }
+  sync_threads();  // the stages are free: no copy is under way, as the last groups are empty
+}
+
 /// Puts a warp's sums where write_tile() reads them.
 template <class Tile>
 TESSERA_DEVICE void spread_sums(shared_t memory, Place warp, const GemmSums<Tile>& sums) {
@@ -142,29 +172,10 @@ gemm_kernel(const TESSERA_GRID_CONSTANT GemmArgs<Out> g) {
   const Place tile =
       tile_of_block(block_index(), (g.m + Tile::kRows - 1) / Tile::kRows, (g.n + kTileColumnsOfC - 1) / kTileColumnsOfC);
   const Place first = {tile.row * Tile::kRows, tile.column * kTileColumnsOfC};
-  const int warp_index = thread_index() / 32;
-  const Place warp = {warp_index / Tile::kAcross * Tile::kWarpRows, warp_index % Tile::kAcross * Tile::kWarpColumns};
   const shared_t memory = dynamic_shared();
-  const int parts = (g.k + Tile::kDepth - 1) / Tile::kDepth;
-  const auto stage = [&](int part) { return memory + static_cast<shared_t>(part % Tile::kStages * Tile::kStageBytes); };
-
   GemmSums<Tile> sums = {};
-  TESSERA_UNROLLED
-  for (int part = 0; part < Tile::kStages - 1; ++part) {
-    if (part < parts) start_stage<Tile, kGated>(g, first, part * Tile::kDepth, stage(part));
-    copy_async_commit();  // empty groups too, so that the number of groups says which part has come
-  }
-  TESSERA_NOT_UNROLLED
-  for (int part = 0; part < parts; ++part) {
-    copy_async_wait<Tile::kStages - 2>();
-    sync_threads();  // the part is there for all, and all have done with the one before, whose stage is next to be filled
-    const int next = part + Tile::kStages - 1;
-    if (next < parts) start_stage<Tile, kGated>(g, first, next * Tile::kDepth, stage(next));
-    copy_async_commit();
-    multiply_stage<Tile>(stage(part), warp, sums);
-  }
-  sync_threads();  // the stages are free: no copy is under way, as the last groups are empty
-  spread_sums<Tile>(memory, warp, sums);
+  multiply_tile<Tile, kGated>(g, first, memory, sums);
+  spread_sums<Tile>(memory, part_of_warp<Tile>(), sums);
   sync_threads();
   write_tile<Tile, kGated>(g, first, memory);
 }

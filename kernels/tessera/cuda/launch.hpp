@@ -5,10 +5,12 @@
 #include <tessera/cuda/embed.hpp>
 #include <tessera/cuda/gemm.hpp>
 #include <tessera/cuda/gemm_f32.hpp>
+#include <tessera/cuda/maxsim.hpp>
 #include <tessera/cuda/merge.hpp>
 #include <tessera/cuda/norm.hpp>
 #include <tessera/cuda/patchify.hpp>
 #include <tessera/cuda/pool.hpp>
+#include <tessera/cuda/topk.hpp>
 
 namespace tessera::kernels::cuda {
 
@@ -38,6 +40,12 @@ int launch_merge_select(const MergeSelectArgs& g, int longest, void* stream) noe
 int launch_merge(Norm norm, const MergeArgs<bf16, bf16>& g, void* stream) noexcept;
 int launch_merge(Norm norm, const MergeArgs<float, bf16>& g, void* stream) noexcept;
 int launch_merge(Norm norm, const MergeArgs<float, float>& g, void* stream) noexcept;
+
+/// g.k is at most kTopKMost, g.chunk that of topk_chunk(); then the lists of all chunks to one.
+int launch_topk(const TopKArgs& g, void* stream) noexcept;
+int launch_topk_merge(const TopKMergeArgs& g, void* stream) noexcept;
+/// `queries` is below 65536.
+int launch_maxsim(const MaxSimArgs& g, int queries, int documents, void* stream) noexcept;
 
 /// Heads of 32, 64, 72, 80, 96 or 128 numbers; sequences * heads is below 65536. `longest`: tokens of the longest sequence.
 int launch_attention(const AttentionArgs& g, int head, int sequences, int longest, void* stream) noexcept;
