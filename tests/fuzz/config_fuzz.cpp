@@ -7,6 +7,7 @@
 #include <tessera/models/families/clip_image.hpp>
 #include <tessera/models/families/gemma.hpp>
 #include <tessera/models/families/gpt2.hpp>
+#include <tessera/models/families/jina_bert.hpp>
 #include <tessera/models/families/modern_bert.hpp>
 #include <tessera/models/families/rotary_bert.hpp>
 #include <tessera/models/families/t5.hpp>
@@ -15,8 +16,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace tessera;
   try {
     const io::Json json = io::parse_json(std::string_view(reinterpret_cast<const char*>(data), size), "fuzz");
-    for (const auto family : {models::bert_config, models::roberta_config, models::electra_config, models::distilbert_config,
-                              models::mpnet_config, models::t5_config}) {
+    (void)models::names_jina_bert(json);
+    for (const auto family : {models::bert_config, models::jina_bert_config, models::roberta_config, models::electra_config,
+                              models::distilbert_config, models::mpnet_config, models::t5_config}) {
       try {
         const models::TransformerConfig c = family(json);
         if (c.block.heads < 1 || c.block.head_dim < 1 || c.layers < 0 || c.layers > 4096 || c.vocab_size < 1 ||

@@ -21,6 +21,7 @@ from sentence_transformers import CrossEncoder
 
 from common import randomise, versions
 from make_sentence_transformers import chosen_texts, wordpiece, write_json
+from make_tiny_jina import JinaBert, save as save_jina, sizes as jina_sizes
 from texts import CODE, ENGLISH, LANGUAGES, long_texts
 
 FOLDERS = [  # config, tokenizer_config.json beside the usual, arguments of CrossEncoder; BERT unless the name is a family's
@@ -82,16 +83,53 @@ def record(folder, seed, rows):
     assert size < 300 * 1024
 
 
+def write_jina(folder, seed, rows):
+    """A reranker of JinaBERT, whose code is its authors': pooler and classifier as BERT's, by the oracle of make_tiny_jina.py."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    tok = wordpiece(True, LANGUAGES + ENGLISH + CODE)
+    tok.save(str(folder / "tokenizer.json"))
+    write_json(folder / "tokenizer_config.json", dict(tokenizer_class="BertTokenizer", do_lower_case=True, model_max_length=70, unk_token="[UNK]", sep_token="[SEP]", pad_token="[PAD]", cls_token="[CLS]", mask_token="[MASK]"))
+    c = jina_sizes(24, 6, 23, 2, tok.get_vocab_size(), feed_forward_type="geglu") | dict(max_position_embeddings=60)
+    model = JinaBert(c, "plain", True)
+    randomise(model, seed)
+    classifier = torch.randn(1, 24, generator=torch.Generator().manual_seed(seed)) / 2
+    with torch.no_grad():
+        model.pooler.dense.weight.mul_(3)
+    tensors = {"bert." + k: v for k, v in model.state_dict().items()} | {"classifier.weight": classifier, "classifier.bias": torch.full((1,), -3.5)}
+    save_jina(folder, c | dict(id2label={"0": "LABEL_0"}), "plain", "JinaBertForSequenceClassification", tensors)
+    tok.enable_truncation(60)
+    tok.no_padding()
+    ids, logits = [], []
+    model.double().eval()
+    with torch.inference_mode():
+        for first, second in rows:
+            e = tok.encode(first, second)
+            ids.append(e.ids)
+            x = torch.tensor([e.ids])
+            logits.append(model.pooled(model.states(x, torch.ones_like(x), torch.tensor([e.type_ids]))[-1]) @ classifier.double().T - 3.5)
+    logits = torch.cat(logits)
+    save_file(dict(scores=logits.sigmoid()[:, 0].float(), logits=logits.float()), str(folder / "golden.safetensors"), metadata={"format": "pt"})
+    (folder / "tokens.jsonl").write_text("".join(json.dumps(row, separators=(",", ":")) + "\n" for row in ids))
+    write_json(folder / "golden.json", dict(command="python make_cross_encoder.py", seed=seed, max_length=60, activation="Sigmoid", versions=versions("torch", "tokenizers", "safetensors")))
+    print(f"{folder.name:14s} scores {logits.sigmoid().min():.3f} .. {logits.sigmoid().max():.3f}, cut {sum(len(i) == 60 for i in ids)}")
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--out", default=pathlib.Path(__file__).resolve().parent / "cross_encoder", type=pathlib.Path)
+    p.add_argument("names", nargs="*", help="only these folders")
     a = p.parse_args()
     torch.set_num_threads(1)
     tf.logging.set_verbosity_error()
     rows = pairs()
     a.out.mkdir(parents=True, exist_ok=True)
     (a.out / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in rows))
+    if not a.names or "jina" in a.names:
+        write_jina(a.out / "jina", 3900, rows)
     for i, (name, sizes, tokenizer_config, arguments) in enumerate(FOLDERS):
+        if a.names and name not in a.names:
+            continue
         write_folder(a.out / name, sizes, tokenizer_config, 3000 + 10 * i)
         if arguments:  # again, as sentence-transformers writes it
             CrossEncoder(str(a.out / name), device="cpu", local_files_only=True, **arguments).save_pretrained(str(a.out / name), create_model_card=False)

@@ -26,6 +26,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 
 from common import randomise, versions
 from make_sentence_transformers import BASE, NEW, OLD, old_pooling, write_json
+from make_tiny_jina import JinaBertMaskedLm, save as save_jina, sizes as jina_sizes
 
 WORDS = "a small text about the cat dog and of in to is it search query document".split()
 TEXTS = ["a small text", "the cat", "the dog is in the text", "a dog and a cat, and it is small!", "x", "", "search: of it", "zebra; quartz? (vow)", "... !!", "cat cat cat cat",
@@ -180,6 +181,13 @@ def plain(kind, seed, roberta=False, **more):
     return write
 
 
+def mlm_jina(folder, g):
+    """JinaBERT, whose code is its authors', with BERT's head for masked tokens."""
+    c = jina_sizes(24, 3, 29, 2, bert_tokenizer(folder), feed_forward_type="geglu") | dict(max_position_embeddings=40)
+    save_jina(folder, c, "plain", "JinaBertForMaskedLM", JinaBertMaskedLm(c, "plain", 46).state_dict())
+    return ["jina_sparse"]
+
+
 def bge_m3(folder, g):
     vocab = roberta_tokenizer(folder)
     model = tf.XLMRobertaModel(tf.XLMRobertaConfig(vocab_size=vocab, pad_token_id=0, bos_token_id=2, eos_token_id=3, type_vocab_size=1, **SIZES), add_pooling_layer=False)
@@ -240,7 +248,7 @@ def colbert_saved(folder, g):
 
 FOLDERS = dict(weighted_layers=weighted_layers, token_dense=token_dense, t5_layers=t5_layers, splade_bert=splade_bert, splade_distilbert=splade_distilbert,
                mlm_roberta=plain("Roberta", 43, roberta=True, pad_token_id=0, type_vocab_size=1), mlm_mpnet=plain("MPNet", 44, roberta=True, pad_token_id=0), mlm_electra=plain("Electra", 45, embedding_size=10),
-               bge_m3=bge_m3, colbert_stanford=colbert_stanford, colbert_pylate=colbert_pylate, colbert_saved=colbert_saved)
+               bge_m3=bge_m3, colbert_stanford=colbert_stanford, colbert_pylate=colbert_pylate, colbert_saved=colbert_saved, mlm_jina=mlm_jina)
 
 
 # ---- what is recorded ---------------------------------------------------------------------------------------------------
@@ -274,6 +282,15 @@ def record_sparse(folder):
     save(folder, "sparse", [encode(t) for t in TEXTS])
     if model.prompts.get("query"):
         save(folder, "sparse.query", [encode(t, prompt_name="query") for t in TEXTS])
+
+
+@torch.inference_mode()
+def record_jina_sparse(folder):
+    """SPLADE (arXiv:2109.10086, section 2): the largest log(1 + relu(logit)) of any token, of the oracle of make_tiny_jina.py."""
+    tok = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tok.enable_truncation(40)
+    model = JinaBertMaskedLm(json.loads((folder / "config.json").read_text()), "plain", 46).double().eval()
+    save(folder, "sparse", [torch.log1p(torch.relu(model.logits(torch.tensor([tok.encode(t).ids]))[0])).amax(0) for t in TEXTS])
 
 
 def save_multi(folder, name, rows):

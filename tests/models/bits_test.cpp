@@ -23,8 +23,8 @@ using models::TransformerConfig;
 
 constexpr index_t kVocabulary = 50;
 
-enum class Kind { post, pre, distances, decoder };
-constexpr const char* kKinds[] = {"post", "pre", "distances", "decoder"};
+enum class Kind { post, pre, distances, alibi, decoder };
+constexpr const char* kKinds[] = {"post", "pre", "distances", "alibi", "decoder"};
 
 TransformerConfig config(Kind kind) {
   const bool pre_norm = kind == Kind::pre;
@@ -36,6 +36,7 @@ TransformerConfig config(Kind kind) {
     c.embedding_width = 10, c.relative_buckets = 8, c.relative_max_distance = 20;
     c.first_position = 3, c.uncounted_token = 2;
   }
+  if (kind == Kind::alibi) c.alibi = c.block.glu = c.block.outer_norm = true, c.max_positions = 0;
   if (kind == Kind::decoder) {  // layers of two kinds that turn by two sets of angles, all norms, capped scores
     c.block.heads = 6, c.block.kv_heads = 2, c.block.head_dim = 6, c.block.pre_norm = c.block.glu = c.final_norm = true;
     c.block.norm = ops::NormKind::rms_norm, c.block.act = Activation::silu;
@@ -63,9 +64,11 @@ std::vector<std::uint32_t> bits_of(const Matrix& m, const Texts& t, index_t b) {
 }
 
 struct EncoderBits : testing::TestWithParam<std::tuple<Kind, DType>> {
-  static constexpr LayerParts kNormed{.biases = false, .head_norms = true, .post_norms = true};
-  StackData data{config(std::get<Kind>(GetParam())), std::get<Kind>(GetParam()) == Kind::decoder ? kNormed : LayerParts{}, 3,
-                 std::get<DType>(GetParam())};
+  static LayerParts parts(Kind kind) {
+    if (kind == Kind::decoder) return {.biases = false, .head_norms = true, .post_norms = true};
+    return {.row_norms = kind == Kind::alibi};
+  }
+  StackData data{config(std::get<Kind>(GetParam())), parts(std::get<Kind>(GetParam())), 3, std::get<DType>(GetParam())};
   Texts texts = batch();
   Context plain{isas().front(), 1};
   Matrix expected = forward(data.model(plain), plain, texts.inputs());
@@ -74,7 +77,7 @@ std::string name_of(const testing::TestParamInfo<std::tuple<Kind, DType>>& p) {
   return std::string(kKinds[static_cast<int>(std::get<Kind>(p.param))]) + dtype_name(std::get<DType>(p.param));
 }
 INSTANTIATE_TEST_SUITE_P(Stacks, EncoderBits,
-                         testing::Combine(testing::Values(Kind::post, Kind::pre, Kind::distances),
+                         testing::Combine(testing::Values(Kind::post, Kind::pre, Kind::distances, Kind::alibi),
                                           testing::Values(DType::f32, DType::bf16, DType::i8)),
                          name_of);
 INSTANTIATE_TEST_SUITE_P(Decoder, EncoderBits, testing::Values(std::tuple(Kind::decoder, DType::f32)), name_of);

@@ -49,7 +49,8 @@ std::vector<float> logits(const CrossEncoder& model, Context& ctx) {
 
 class TinyCrossEncoder : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Folders, TinyCrossEncoder,
-                         testing::Values("one_label", "three_labels", "saved", "roberta", "electra", "distilbert", "mpnet"),
+                         testing::Values("one_label", "three_labels", "saved", "roberta", "electra", "distilbert", "mpnet",
+                                         "jina"),
                          [](const auto& p) { return std::string(p.param); });
 
 TEST_P(TinyCrossEncoder, ScoresEqualTheRecordedOnes) {

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <map>
 #include <string>
+#include <tuple>
 
 #include <tessera/ops/norm.hpp>
 #include "support/backends.hpp"
@@ -50,6 +51,10 @@ std::vector<Variant> variants() {
   all.back().config.act = Activation::gelu_tanh;
   all.push_back({"heads narrower than the channels", config(3, 3, 5, 31, 52)});
   all.back().config.act = Activation::quick_gelu;
+  all.push_back({"norms of rows of queries and keys, and two behind attention, as JinaBERT",
+                 config(6, 2, 9, 41),
+                 {.row_norms = true}});
+  all.back().config.glu = all.back().config.outer_norm = true;
   return all;
 }
 /// With those that the reference in double has not.
@@ -149,6 +154,12 @@ void halves_are_the_ops_one_by_one(Context& ctx, bool turned) {
       q.extent[1] = c.heads, k.extent[1] = c.kv_heads, k.data += nq;
       ops::rms_norm_heads(ctx, q, w.q_norm, c.eps), ops::rms_norm_heads(ctx, k, w.k_norm, c.eps);
     }
+    if (v.parts.row_norms)
+      for (const auto& [n, from, width] : {std::tuple(w.q_row_norm, index_t{0}, nq), std::tuple(w.k_row_norm, nq, nkv)}) {
+        View<float, 2> row(qkv.data() + from, kTokens, width);
+        row.stride[0] = qkv.ld;
+        ops::layer_norm(ctx, row, n.gamma, n.beta, c.eps, row);
+      }
     if (turned) {
       ops::rotary(ctx, both, turns.tables(), turns.positions()[0]);
     }
@@ -158,7 +169,12 @@ void halves_are_the_ops_one_by_one(Context& ctx, bool turned) {
     ops::linear(ctx, context.in(), w.attention_out.weight,
                 {.bias = w.attention_out.bias, .channel_scale = w.attention_scale, .residual = residual}, out.out());
     if (v.parts.post_norms) out = added(w.attention_post_norm, out);
-    if (!c.pre_norm) out = norm(w.attention_norm, out);
+    if (!c.pre_norm && !c.outer_norm) out = norm(w.attention_norm, out);
+    if (c.outer_norm) {
+      Matrix sum = x;
+      ops::add_layer_norm(ctx, out.in(), w.attention_norm.gamma, w.attention_norm.beta, c.eps, sum.out());
+      out = norm(w.attention_outer_norm, sum);
+    }
     Matrix half = x;
     reserve(ctx, c);
     ops::attention_half(ctx, c, w, placed, half.out(), options);

@@ -189,6 +189,35 @@ TEST_P(Norm, AddedAndByHeadsTheyAreTheRmsNorm) {
   TESSERA_EXPECT_ERROR(Code::kBadArgument, "gamma", ops::add_rms_norm(ctx, x.in(), {}, 1e-6f, out.out()));
   EXPECT_EQ(out.bits(), before);
 }
+TEST_P(Norm, AddedItIsTheLayerNorm) {
+  for (const index_t c : kColumns) {
+    const Matrix x = filled(37, c, {.seed = 31, .scale = 3.f, .pad = 3}), w = filled(1, c, {.seed = 32, .pad = 4}),
+                 b = filled(1, c, {.seed = 35});
+    Matrix out = filled(37, c, {.seed = 33, .pad = 2}), unit = poisoned(37, c);
+    const Matrix before = out;
+    ops::layer_norm(ctx, x.in(), w.row(), b.row(), 1e-3f, unit.out());
+    ops::add_layer_norm(ctx, x.in(), w.row(), b.row(), 1e-3f, out.out());
+    for (index_t r = 0; r < 37; ++r)
+      for (index_t i = 0; i < c; ++i) EXPECT_EQ(out(r, i), before(r, i) + unit(r, i)) << c;
+    with_threads([&](Context& many) {
+      Matrix own = before;
+      ops::add_layer_norm(many, x.in(), w.row(), b.row(), 1e-3f, own.out());
+      EXPECT_EQ(own.bits(), out.bits());
+    });
+  }
+  const Matrix w = filled(1, 8), narrow = filled(1, 7), x = filled(2, 8);
+  Matrix out = filled(2, 8, {.seed = 5});
+  const auto before = out.bits();
+  const auto add = [&](View<const float, 1> gamma, View<const float, 1> beta, float eps) {
+    ops::add_layer_norm(ctx, x.in(), gamma, beta, eps, out.out());
+  };
+  TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "parameter", add(narrow.row(), w.row(), 1e-6f));
+  TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "parameter", add(w.row(), narrow.row(), 1e-6f));
+  TESSERA_EXPECT_ERROR(Code::kBadArgument, "gamma", add({}, w.row(), 1e-6f));
+  TESSERA_EXPECT_ERROR(Code::kBadArgument, "beta", add(w.row(), {}, 1e-6f));
+  TESSERA_EXPECT_ERROR(Code::kBadArgument, "eps", add(w.row(), w.row(), -1.f));
+  EXPECT_EQ(out.bits(), before);
+}
 TEST_P(Norm, AllFiniteFindsAnyOne) {
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   for (const index_t n : {0, 1, 15, 16, 17, 31, 33, 4095, 4097, 70000, 140001}) {

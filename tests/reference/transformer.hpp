@@ -32,6 +32,7 @@ struct Layer {
   View<const float, 2> q, k, v, out, up, gate, down;
   View<const float, 1> q_bias, k_bias, v_bias, out_bias, up_bias, gate_bias, down_bias;
   View<const float, 1> attention_norm, attention_norm_bias, mlp_norm, mlp_norm_bias, attention_scale, mlp_scale;
+  View<const float, 1> q_row_norm, q_row_norm_bias, k_row_norm, k_row_norm_bias, outer_norm, outer_norm_bias;
 };
 
 struct LayerShape {
@@ -100,8 +101,12 @@ inline Rows sum(const Rows& x, const Rows& y, View<const float, 1> scale) {
 inline Rows attention_half(const LayerShape& s, const Layer& w, const Rows& x, const std::vector<index_t>& cu) {
   const auto normed = [&](const Rows& y) { return norm(y, s.rms, s.eps, w.attention_norm, w.attention_norm_bias); };
   const Rows in = s.pre_norm ? normed(x) : x;
-  const Rows context = heads(s, dense(in, w.q, w.q_bias), dense(in, w.k, w.k_bias), dense(in, w.v, w.v_bias), cu);
+  Rows q = dense(in, w.q, w.q_bias), k = dense(in, w.k, w.k_bias);
+  if (w.q_row_norm.data) q = norm(q, false, s.eps, w.q_row_norm, w.q_row_norm_bias);
+  if (w.k_row_norm.data) k = norm(k, false, s.eps, w.k_row_norm, w.k_row_norm_bias);
+  const Rows context = heads(s, q, k, dense(in, w.v, w.v_bias), cu);
   const Rows out = sum(x, dense(context, w.out, w.out_bias), w.attention_scale);
+  if (w.outer_norm.data) return norm(sum(x, normed(out), {}), s.rms, s.eps, w.outer_norm, w.outer_norm_bias);
   return s.pre_norm ? out : normed(out);
 }
 

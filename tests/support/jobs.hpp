@@ -76,11 +76,12 @@ inline std::vector<Job> row_jobs(Random& random) {
       rows("layer_norm",
            [=](Context& ctx, View<float, 2> out) { ops::layer_norm(ctx, x->in(), gamma->row(), beta->row(), 1e-6f, out); }),
       rows("rms_norm", [=](Context& ctx, View<float, 2> out) { ops::rms_norm(ctx, x->in(), gamma->row(), 1e-6f, out); }),
-      {"rms_norm of heads, and added",
+      {"norms added, and of heads",
        [=](Context& ctx) {
          Matrix out = *x;
          ops::rms_norm_heads(ctx, out.heads_out(1), gamma->row(), 1e-3f);
          ops::add_rms_norm(ctx, x->in(), gamma->row(), 1e-6f, out.out());
+         ops::add_layer_norm(ctx, x->in(), gamma->row(), beta->row(), 1e-6f, out.out());
          return out;
        }},
       rows("l2_normalize", [=](Context& ctx, View<float, 2> out) { ops::l2_normalize(ctx, x->in(), out); }),

@@ -14,6 +14,7 @@ namespace tessera::test {
 struct LayerParts {
   bool biases = true, scales = false;
   bool head_norms = false, post_norms = false;  ///< of stacks of RMSNorm
+  bool row_norms = false;
 };
 
 /// Owns the tensors of one layer. Weights are O(1 / sqrt(fan in)); norms lie around 1, all else around 0.
@@ -36,6 +37,11 @@ class LayerData {
     }
     if (parts.scales) t.attention_scale = vector(c.channels, 0.5f), t.mlp_scale = vector(c.channels, 0.5f);
     if (parts.head_norms) t.q_norm = vector(c.head_dim, 1.f), t.k_norm = vector(c.head_dim, 1.f);
+    if (parts.row_norms) {
+      t.q_row_norm = vector(nq, 1.f), t.q_row_norm_bias = vector(nq);
+      t.k_row_norm = vector(nkv, 1.f), t.k_row_norm_bias = vector(nkv);
+    }
+    if (c.outer_norm) t.attention_outer_norm = vector(c.channels, 1.f), t.attention_outer_norm_bias = vector(c.channels);
     if (parts.post_norms) t.attention_post_norm = vector(c.channels, 1.f), t.mlp_post_norm = vector(c.channels, 1.f);
   }
   LayerData(LayerData&&) = default;
@@ -57,6 +63,8 @@ class LayerData {
     w.mlp_norm = {t.mlp_norm, t.mlp_norm_bias};
     w.attention_scale = t.attention_scale, w.mlp_scale = t.mlp_scale;
     w.q_norm = t.q_norm, w.k_norm = t.k_norm;
+    w.q_row_norm = {t.q_row_norm, t.q_row_norm_bias}, w.k_row_norm = {t.k_row_norm, t.k_row_norm_bias};
+    w.attention_outer_norm = {t.attention_outer_norm, t.attention_outer_norm_bias};
     w.attention_post_norm = t.attention_post_norm, w.mlp_post_norm = t.mlp_post_norm;
     return w;
   }
@@ -86,7 +94,13 @@ class LayerData {
             t.mlp_norm,
             t.mlp_norm_bias,
             t.attention_scale,
-            t.mlp_scale};
+            t.mlp_scale,
+            t.q_row_norm,
+            t.q_row_norm_bias,
+            t.k_row_norm,
+            t.k_row_norm_bias,
+            t.attention_outer_norm,
+            t.attention_outer_norm_bias};
   }
 
  private:

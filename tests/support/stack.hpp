@@ -25,7 +25,7 @@ class StackData {
   }
   Matrix& word() { return word_; }
   /// Whether it matters how far apart tokens stand.
-  bool has_distances() const { return config_.relative_buckets > 0 || !config_.kinds.empty(); }
+  bool has_distances() const { return config_.relative_buckets > 0 || config_.alibi || !config_.kinds.empty(); }
 
   models::TransformerTensors tensors() const {
     models::TransformerTensors t;

@@ -4,6 +4,7 @@
 #include <tessera/models/families/clip_text.hpp>
 #include <tessera/models/families/gemma.hpp>
 #include <tessera/models/families/gpt2.hpp>
+#include <tessera/models/families/jina_bert.hpp>
 #include <tessera/models/families/llama.hpp>
 #include <tessera/models/families/modern_bert.hpp>
 #include <tessera/models/families/rotary_bert.hpp>
@@ -13,7 +14,7 @@
 namespace tessera::models {
 
 inline TextModel load_text_model(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options) {
-  static constexpr detail::Family<TextModel> kFamilies[] = {{"bert", load_bert},
+  static constexpr detail::Family<TextModel> kFamilies[] = {{"bert", load_bert_or_jina},
                                                             {"roberta", load_roberta},
                                                             {"xlm-roberta", load_roberta},
                                                             {"camembert", load_roberta},

@@ -4,7 +4,7 @@
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/io/json.hpp>
 #include <tessera/models/cross_encoder.hpp>
-#include <tessera/models/families/bert.hpp>
+#include <tessera/models/families/jina_bert.hpp>
 #include <tessera/models/family_table.hpp>
 // Limits of folders, class names and offsets, which compiled builds do not declare elsewhere.
 #include <tessera/models/sentence_folder-inl.hpp>
@@ -95,9 +95,10 @@ inline void CrossEncoder::read(Context& ctx, const io::ModelFolder& folder, cons
     if (folder.has("config_sentence_transformers.json")) saved = folder.json("config_sentence_transformers.json");
   }
   const io::ModelFolder inner = at.empty() ? folder : folder.sub(at);
-  static constexpr detail::Family<TextModel> kFamilies[] = {
-      {"bert", load_bert},       {"roberta", load_roberta},       {"xlm-roberta", load_roberta}, {"camembert", load_roberta},
-      {"electra", load_electra}, {"distilbert", load_distilbert}, {"mpnet", load_mpnet}};
+  static constexpr detail::Family<TextModel> kFamilies[] = {{"bert", load_bert_or_jina},   {"roberta", load_roberta},
+                                                            {"xlm-roberta", load_roberta}, {"camembert", load_roberta},
+                                                            {"electra", load_electra},     {"distilbert", load_distilbert},
+                                                            {"mpnet", load_mpnet}};
   model_ = detail::load_family<TextModel>(ctx, inner, options, " for pairs of texts", kFamilies);
   const io::Json config = inner.config();
   const auto* head = detail::kClassifierHeads;

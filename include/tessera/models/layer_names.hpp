@@ -19,6 +19,7 @@ struct LayerNames {
   bool turned = false;                                          ///< matrices lie as [in, out]
   const char* qkv = nullptr;                                    ///< one tensor of q, k and v, in place of them
   const char *attention_post_norm = nullptr, *mlp_post_norm = nullptr, *q_norm = nullptr, *k_norm = nullptr;
+  const char *q_row_norm = nullptr, *k_row_norm = nullptr, *attention_outer_norm = nullptr;
 };
 
 /// transformers' BERT and those copied from it: RoBERTa, XLM-R, CamemBERT, ELECTRA.
@@ -166,6 +167,31 @@ inline constexpr LayerNames kGteLayer{.attention_out = "attention.o_proj",
                                       .gate_last = true,
                                       .qkv = "attention.qkv_proj"};
 
+/// JinaBERT, whose code is its authors': the gate is the first half of one tensor.
+inline constexpr LayerNames kJinaBertLayer{.q = "attention.self.query",
+                                           .k = "attention.self.key",
+                                           .v = "attention.self.value",
+                                           .attention_out = "attention.output.dense",
+                                           .attention_norm = "attention.output.LayerNorm",
+                                           .mlp_norm = "mlp.layernorm",
+                                           .mlp_in = nullptr,
+                                           .mlp_out = "mlp.wo",
+                                           .mlp_gate_and_in = "mlp.gated_layers"};
+/// Its later form, with norms of queries and keys and a second one behind attention: the gate is the second half.
+inline constexpr LayerNames kJinaBertQkNormLayer{.q = "attention.self.query",
+                                                 .k = "attention.self.key",
+                                                 .v = "attention.self.value",
+                                                 .attention_out = "attention.output.dense",
+                                                 .attention_norm = "attention.output.LayerNorm",
+                                                 .mlp_norm = "layer_norm_2",
+                                                 .mlp_in = "mlp.up_layer",
+                                                 .mlp_out = "mlp.down_layer",
+                                                 .mlp_gate_and_in = "mlp.up_gated_layer",
+                                                 .gate_last = true,
+                                                 .q_row_norm = "attention.self.layer_norm_q",
+                                                 .k_row_norm = "attention.self.layer_norm_k",
+                                                 .attention_outer_norm = "layer_norm_1"};
+
 /// transformers' GPT-2, whose matrices are those of its Conv1D.
 inline constexpr LayerNames kGpt2Layer{.attention_out = "attn.c_proj",
                                        .attention_norm = "ln_1",
@@ -235,6 +261,13 @@ inline LayerTensors read_layer(TensorSource& source, const LayerNames& n, const 
   if (n.attention_post_norm) l.attention_post_norm = norm_weight(source, at + n.attention_post_norm);
   if (n.mlp_post_norm) l.mlp_post_norm = norm_weight(source, at + n.mlp_post_norm);
   if (n.q_norm) l.q_norm = norm_weight(source, at + n.q_norm), l.k_norm = norm_weight(source, at + n.k_norm);
+  if (n.q_row_norm) {
+    l.q_row_norm = norm_weight(source, at + n.q_row_norm), l.q_row_norm_bias = beta(n.q_row_norm);
+    l.k_row_norm = norm_weight(source, at + n.k_row_norm), l.k_row_norm_bias = beta(n.k_row_norm);
+  }
+  if (n.attention_outer_norm)
+    l.attention_outer_norm = norm_weight(source, at + n.attention_outer_norm),
+    l.attention_outer_norm_bias = beta(n.attention_outer_norm);
   if (n.attention_scale) l.attention_scale = vector(n.attention_scale), l.mlp_scale = vector(n.mlp_scale);
   return l;
 }

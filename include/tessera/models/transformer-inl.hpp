@@ -98,6 +98,8 @@ inline Transformer::Transformer(Context& ctx, const TransformerConfig& config, c
     throw Error(Code::kBadArgument,
                 "transformer: channels, heads, head_dim and mlp_width must be positive, and heads a multiple of kv_heads");
   check_kinds();
+  if (config_.alibi && config_.relative_buckets > 0)
+    throw Error(Code::kBadArgument, "transformer: biases by distance are either those of a table or ALiBi's");
   const index_t e = config_.embedding_width > 0 ? config_.embedding_width : c;
   if (config_.vocab_size > 0) detail::expect_matrix("word embeddings", -1, tables_.word, config_.vocab_size, e);
   if (config_.max_positions > 0)
@@ -158,6 +160,9 @@ inline void Transformer::pack_layer(Context& ctx, const LayerTensors& t, index_t
   w.mlp_post_norm = keep_norm("mlp post norm", layer, t.mlp_post_norm, {}, c).gamma;
   w.q_norm = keep_norm("query norm", layer, t.q_norm, {}, b.head_dim).gamma;
   w.k_norm = keep_norm("key norm", layer, t.k_norm, {}, b.head_dim).gamma;
+  w.q_row_norm = keep_norm("query row norm", layer, t.q_row_norm, t.q_row_norm_bias, nq);
+  w.k_row_norm = keep_norm("key row norm", layer, t.k_row_norm, t.k_row_norm_bias, nkv);
+  w.attention_outer_norm = keep_norm("attention outer norm", layer, t.attention_outer_norm, t.attention_outer_norm_bias, c);
   w.attention_scale = keep("attention scale", layer, t.attention_scale, c);
   w.mlp_scale = keep("mlp scale", layer, t.mlp_scale, c);
 }
@@ -208,7 +213,7 @@ inline MergedTokens Transformer::forward_merged(Context& ctx, const TokenInputs&
   const auto& a = config_.block.attention;
   const bool windows = std::any_of(config_.kinds.begin(), config_.kinds.end(),
                                    [](const LayerKind& k) { return k.window_left >= 0 || k.window_right >= 0; });
-  if (a.causal || a.window_left >= 0 || a.window_right >= 0 || windows || config_.relative_buckets > 0)
+  if (a.causal || a.window_left >= 0 || a.window_right >= 0 || windows || config_.relative_buckets > 0 || config_.alibi)
     throw Error(Code::kUnsupported,
                 "token merging: causal and windowed attention and biases by distance need the places of all tokens");
   in.batch.check();
@@ -237,7 +242,7 @@ inline MergedTokens Transformer::forward_merged(Context& ctx, const TokenInputs&
 
 // For all distances in a batch, none where the stack has no such bias.
 inline std::vector<float> Transformer::distance_bias(const RaggedBatch& batch) const {
-  if (config_.relative_buckets == 0) return {};
+  if (config_.relative_buckets == 0 && !config_.alibi) return {};
   index_t farthest = 0;
   for (index_t b = 0; b < batch.sequences(); ++b) {
     index_t most = batch.length(b) - 1;
@@ -248,8 +253,11 @@ inline std::vector<float> Transformer::distance_bias(const RaggedBatch& batch) c
   if (farthest > index_t{1} << 24)
     throw Error(Code::kLimit, {"transformer: tokens ", std::to_string(farthest), " places apart; at most 2^24"});
   std::vector<float> bias(static_cast<std::size_t>(config_.block.heads * (2 * farthest + 1)));
-  ops::relative_distance_bias(relative_bias_, config_.relative_max_distance,
-                              View<float, 2>(bias.data(), config_.block.heads, 2 * farthest + 1));
+  const View<float, 2> out(bias.data(), config_.block.heads, 2 * farthest + 1);
+  if (config_.alibi)
+    ops::alibi_distance_bias(out);
+  else
+    ops::relative_distance_bias(relative_bias_, config_.relative_max_distance, out);
   return bias;
 }
 

@@ -33,6 +33,7 @@ struct TransformerConfig {
   index_t embedding_width = 0;   ///< of the tables and their norm, where a projection to C follows (ELECTRA); 0: C
   index_t relative_buckets = 0;  ///< rows of a table of biases by distance, which all layers share (T5, MPNet); 0: none
   index_t relative_max_distance = 128;      ///< the first distance of the last bucket: ops/distance_bias.hpp
+  bool alibi = false;                       ///< a bias by distance that falls off in a line, in place of such a table
   std::vector<LayerKind> kinds = {};        ///< empty: all layers are as `block` says, and nothing turns
   std::vector<unsigned char> kind_of = {};  ///< [layers] which of the kinds a layer is; empty: the first
   bool norms_from_one = false;              ///< checkpoints hold the weights of norms less 1 (Gemma)
@@ -47,7 +48,9 @@ struct LayerTensors {
   View<const float, 1> q_bias, k_bias, v_bias, attention_out_bias, mlp_in_bias, mlp_gate_bias, mlp_out_bias;
   View<const float, 1> attention_norm, attention_norm_bias, mlp_norm, mlp_norm_bias;
   View<const float, 1> attention_scale, mlp_scale;
-  View<const float, 1> attention_post_norm, mlp_post_norm, q_norm, k_norm;  ///< as ops::BlockWeights has them
+  View<const float, 1> attention_post_norm, mlp_post_norm, q_norm, k_norm;        ///< as ops::BlockWeights has them
+  View<const float, 1> q_row_norm, q_row_norm_bias, k_row_norm, k_row_norm_bias;  ///< the same
+  View<const float, 1> attention_outer_norm, attention_outer_norm_bias;           ///< the same
 };
 
 /// The rest of the stack. `tables` are read in place for as long as the model lives: keep_alive holds their memory.

@@ -13,7 +13,7 @@ namespace detail {
 struct AttentionHalfScratch {
   View<float, 2> normed, qkv, context;
   AttentionHalfScratch(Arena& arena, const BlockConfig& c, index_t tokens) {
-    if (c.pre_norm) normed = arena.carve2<float>(tokens, c.channels);
+    if (c.pre_norm || c.outer_norm) normed = arena.carve2<float>(tokens, c.channels);
     qkv = arena.carve2<float>(tokens, (c.heads + 2 * c.kv_heads) * c.head_dim);
     context = arena.carve2<float>(tokens, c.heads * c.head_dim);
   }
@@ -36,6 +36,14 @@ inline void residual_linear(Context& ctx, const BlockConfig& c, const LinearWeig
   }
   linear(ctx, in, w.weight, {.bias = w.bias, .channel_scale = scale, .residual = x}, x);
   if (!c.pre_norm) block_norm(ctx, c, norm, x, x);
+}
+
+/// The first heads of a row taken as one: x <- layer_norm(x).
+inline void row_norm(Context& ctx, const NormWeights& w, View<float, 3> heads, float eps) {
+  if (!w.gamma.data) return;
+  View<float, 2> rows(heads.data, heads.extent[0], heads.extent[1] * heads.extent[2]);
+  rows.stride[0] = heads.stride[0];
+  layer_norm(ctx, rows, w.gamma, w.beta, eps, rows);
 }
 
 }  // namespace detail
@@ -68,6 +76,8 @@ inline void attention_half(Context& ctx, const BlockConfig& c, const BlockWeight
   tap(o.taps, o.layer, "attention.qkv", s.qkv);
   if (w.q_norm.data) rms_norm_heads(ctx, heads_of(s.qkv, 0, c.heads, c.head_dim), w.q_norm, c.eps);
   if (w.k_norm.data) rms_norm_heads(ctx, heads_of(s.qkv, c.heads, c.kv_heads, c.head_dim), w.k_norm, c.eps);
+  detail::row_norm(ctx, w.q_row_norm, heads_of(s.qkv, 0, c.heads, c.head_dim), c.eps);
+  detail::row_norm(ctx, w.k_row_norm, heads_of(s.qkv, c.heads, c.kv_heads, c.head_dim), c.eps);
   if (o.rotary.cos.data) {
     if (!batch.positions.data) detail::fail(Code::kBadArgument, "attention_half", "rotary without positions");
     rotary(ctx, heads_of(s.qkv, 0, c.heads + c.kv_heads, c.head_dim), o.rotary, batch.positions[0]);
@@ -86,8 +96,15 @@ inline void attention_half(Context& ctx, const BlockConfig& c, const BlockWeight
   else
     attention(ctx, q, k, v, batch.cu_seqlens, batch.cu_seqlens, params, out);
   tap(o.taps, o.layer, "attention.context", s.context);
-  detail::residual_linear(ctx, c, w.attention_out, w.attention_scale, w.attention_norm, w.attention_post_norm, s.context,
-                          s.normed, x);
+  if (c.outer_norm) {
+    linear(ctx, s.context, w.attention_out.weight,
+           {.bias = w.attention_out.bias, .channel_scale = w.attention_scale, .residual = x}, s.normed);
+    add_layer_norm(ctx, s.normed, w.attention_norm.gamma, w.attention_norm.beta, c.eps, x);
+    block_norm(ctx, c, w.attention_outer_norm, x, x);
+  } else {
+    detail::residual_linear(ctx, c, w.attention_out, w.attention_scale, w.attention_norm, w.attention_post_norm, s.context,
+                            s.normed, x);
+  }
   tap(o.taps, o.layer, "attention.output", x);
 }
 

@@ -33,6 +33,7 @@ struct BlockConfig {
   float eps = 1e-12f;
   Activation act = Activation::gelu_erf;
   bool glu = false;                ///< gated MLP: mlp_in is of pack_weight_glu
+  bool outer_norm = false;         ///< of a post-norm stack: an attention half is norm(x + norm(x + f(x))), by LayerNorm
   AttentionParams attention = {};  ///< per-sequence arrays in it are not used by blocks
 };
 
@@ -41,6 +42,8 @@ struct BlockWeights {
   /// [C] a second norm of a pre-norm half, of what it adds to x (Gemma 2), or empty. RMSNorm.
   View<const float, 1> attention_post_norm = {}, mlp_post_norm = {};
   View<const float, 1> q_norm = {}, k_norm = {};    ///< [D] RMSNorm of each head before it turns, or empty
+  NormWeights q_row_norm = {}, k_row_norm = {};     ///< [H D], [Hkv D] LayerNorm of all heads of a token at once, or empty
+  NormWeights attention_outer_norm = {};            ///< [C] the outer one of BlockConfig::outer_norm
   LinearWeights qkv = {};                           ///< [(H + 2 Hkv) D, C]: queries, keys, values
   LinearWeights attention_out = {};                 ///< [C, H D]
   LinearWeights mlp_in = {};                        ///< [F, C], gated [2 F, C]
@@ -68,7 +71,7 @@ struct BlockOptions {
 };
 
 /// x becomes x + s * out(attention(rotary(qkv(norm(x))))), x + norm(s * out(...)) with a post norm, or norm(x + ...) when
-/// post-norm.
+/// post-norm, norm(x + norm(x + ...)) with an outer norm.
 /// \param x [sum T, C] f32 packed, in and out.
 /// \throws Error as the ops it is made of; x is then unspecified.
 /// Scratch comes from the context's arena: reserve block_scratch() bytes first.

@@ -35,4 +35,28 @@ inline void relative_distance_bias(View<const float, 2> table, index_t max_dista
   }
 }
 
+inline float alibi_slope(index_t head, index_t heads) {
+  if (head < 0 || head >= heads)
+    throw Error(Code::kBadArgument, {"ALiBi: head ", std::to_string(head), " of ", std::to_string(heads)});
+  index_t power = 1, step = head + 1;
+  while (power <= heads / 2) power *= 2;
+  if (head >= power) step = 2 * (head - power) + 1, power *= 2;
+  const FpModeScope mode;
+  // Not by a power function, whose last bits libraries round differently.
+  double root = 0x1p-8, slope = 1;
+  for (index_t p = power; p > 1; p /= 2) root = std::sqrt(root);
+  for (index_t i = 0; i < step; ++i) slope *= root;
+  return static_cast<float>(slope);
+}
+
+inline void alibi_distance_bias(View<float, 2> out) {
+  if (out.extent[1] % 2 != 1) throw Error(Code::kShapeMismatch, "alibi_distance_bias: out must be [heads, 2 R + 1]");
+  const FpModeScope mode;
+  const index_t most = out.extent[1] / 2;
+  for (index_t h = 0; h < out.extent[0]; ++h) {
+    const float slope = -alibi_slope(h, out.extent[0]);
+    for (index_t d = 0; d <= most; ++d) out(h, most + d) = out(h, most - d) = slope * static_cast<float>(d);
+  }
+}
+
 }  // namespace tessera::ops

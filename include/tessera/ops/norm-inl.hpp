@@ -29,6 +29,12 @@ inline void layer_norm(Context& ctx, View<const float, 2> x, View<const float, 1
   detail::norm_rows(ctx, "layer_norm", detail::table<kernels::NormTable>(ctx).layer_norm, x, gamma, beta, eps, out);
 }
 
+inline void add_layer_norm(Context& ctx, View<const float, 2> x, View<const float, 1> gamma, View<const float, 1> beta,
+                           float eps, View<float, 2> out) {
+  if (!gamma.data || !beta.data) detail::fail(Code::kBadArgument, "add_layer_norm", "gamma and beta are required");
+  detail::norm_rows(ctx, "add_layer_norm", detail::table<kernels::NormTable>(ctx).add_layer_norm, x, gamma, beta, eps, out);
+}
+
 inline void rms_norm(Context& ctx, View<const float, 2> x, View<const float, 1> gamma, float eps, View<float, 2> out) {
   if (!gamma.data) detail::fail(Code::kBadArgument, "rms_norm", "gamma is required");
   detail::norm_rows(ctx, "rms_norm", detail::table<kernels::NormTable>(ctx).rms_norm, x, gamma, {}, eps, out);

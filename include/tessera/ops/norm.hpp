@@ -15,6 +15,11 @@ namespace tessera::ops {
 void layer_norm(Context& ctx, View<const float, 2> x, View<const float, 1> gamma, View<const float, 1> beta, float eps,
                 View<float, 2> out);
 
+/// out[t] += LayerNorm(x[t]): a norm between a half and the sum it goes into. Arguments, errors, numerics as layer_norm, the
+/// sum rounded once more; out is disjoint from x.
+void add_layer_norm(Context& ctx, View<const float, 2> x, View<const float, 1> gamma, View<const float, 1> beta, float eps,
+                    View<float, 2> out);
+
 /// RMSNorm: out[t,c] = gamma[c] * x[t,c] / sqrt(mean_c x[t,c]^2 + eps). Arguments, errors, numerics as layer_norm.
 /// Source: Zhang, Sennrich, "Root Mean Square Layer Normalization", arXiv:1910.07467.
 void rms_norm(Context& ctx, View<const float, 2> x, View<const float, 1> gamma, float eps, View<float, 2> out);

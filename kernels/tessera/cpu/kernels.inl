@@ -39,9 +39,16 @@ struct Family<Int8GemmTable> {
 };
 template <>
 struct Family<NormTable> {
-  static constexpr NormTable kTable{
-      layer_norm, rms_norm_rows<false>, rms_norm_rows<true>, l2_normalize, dot, chains, squared_distances, hadamard,
-      all_finite};
+  static constexpr NormTable kTable{layer_norm_rows<false>,
+                                    layer_norm_rows<true>,
+                                    rms_norm_rows<false>,
+                                    rms_norm_rows<true>,
+                                    l2_normalize,
+                                    dot,
+                                    chains,
+                                    squared_distances,
+                                    hadamard,
+                                    all_finite};
 };
 template <>
 struct Family<ActivationTable> {

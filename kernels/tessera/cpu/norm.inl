@@ -1,7 +1,8 @@
 // Row normalisations and dot products. Included inside an ISA namespace. Reductions run over 16 virtual lanes and one tree,
 // in an order that depends on the row's own length only.
 
-inline void layer_norm(const NormArgs& g, index_t row0, index_t row1) noexcept {
+template <bool Add>
+void layer_norm_rows(const NormArgs& g, index_t row0, index_t row1) noexcept {
   const float count = static_cast<float>(g.c);
   for (index_t r = row0; r < row1; ++r) {
     const float* x = g.x + r * g.ldx;
@@ -17,7 +18,8 @@ inline void layer_norm(const NormArgs& g, index_t row0, index_t row1) noexcept {
     const f32x16 scale = set1(1.0f / sqrt1(reduce_add(squares) / count + g.eps));
     by_sixteens(g.c, [&](index_t j, auto how) {
       const f32x16 unit = mul(sub(how.get(x + j, 0.0f), mean), scale);
-      how.put(y + j, fma(unit, how.get(g.gamma + j, 0.0f), how.get(g.beta + j, 0.0f)));
+      const f32x16 v = fma(unit, how.get(g.gamma + j, 0.0f), how.get(g.beta + j, 0.0f));
+      how.put(y + j, Add ? add(how.get(y + j, 0.0f), v) : v);
     });
   }
 }

@@ -18,6 +18,8 @@ struct NormArgs {
 struct NormTable {
   /// gamma * (x - mean) / sqrt(var + eps) + beta
   void (*layer_norm)(const NormArgs& args, index_t row0, index_t row1) noexcept;
+  /// y + gamma * (x - mean) / sqrt(var + eps) + beta; y is not x
+  void (*add_layer_norm)(const NormArgs& args, index_t row0, index_t row1) noexcept;
   /// gamma * x / sqrt(mean(x^2) + eps)
   void (*rms_norm)(const NormArgs& args, index_t row0, index_t row1) noexcept;
   /// y + gamma * x / sqrt(mean(x^2) + eps); y is not x

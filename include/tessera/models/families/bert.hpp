@@ -14,15 +14,17 @@ namespace detail {
 inline constexpr const char* kWordTable = "embeddings.word_embeddings.weight";
 
 /// The tables of a post-norm encoder. \throws Error kFormat, kUnsupported for what BERT variants have and this has not.
-inline void table_config(const io::Json& json, TransformerConfig& c) {
+/// \param alibi  whether the family knows positions of the type "alibi", which have no table.
+inline void table_config(const io::Json& json, TransformerConfig& c, bool alibi = false) {
   const std::string positions = io::get_string(json, "position_embedding_type", "absolute");
-  if (positions != "absolute")
+  c.alibi = alibi && positions == "alibi";
+  if (positions != "absolute" && !c.alibi)
     throw Error(Code::kUnsupported,
                 {"config.json: position_embedding_type '", positions, "' is not supported, only 'absolute'"});
   if (io::get_bool(json, "is_decoder", false))
     throw Error(Code::kUnsupported, "config.json: a decoder of this family is not supported");
   c.vocab_size = io::get_int(json, "vocab_size", 1, std::int64_t{1} << 31);
-  c.max_positions = io::get_int(json, "max_position_embeddings", 1, std::int64_t{1} << 31);
+  if (!c.alibi) c.max_positions = io::get_int(json, "max_position_embeddings", 1, std::int64_t{1} << 31);
   c.embedding_norm = true;
 }
 
