@@ -172,4 +172,5 @@ class Transformer {
 
 #ifndef TESSERA_COMPILED
 #include <tessera/models/transformer-inl.hpp>
+#include <tessera/models/transformer_load-inl.hpp>
 #endif
