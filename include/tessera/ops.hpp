@@ -15,6 +15,7 @@
 #include <tessera/ops/pairwise.hpp>
 #include <tessera/ops/patch.hpp>
 #include <tessera/ops/pool.hpp>
+#include <tessera/ops/position_rows.hpp>
 #include <tessera/ops/range_search.hpp>
 #include <tessera/ops/resample.hpp>
 #include <tessera/ops/residual.hpp>

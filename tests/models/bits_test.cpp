@@ -23,8 +23,8 @@ using models::TransformerConfig;
 
 constexpr index_t kVocabulary = 50;
 
-enum class Kind { post, pre, distances, alibi, decoder };
-constexpr const char* kKinds[] = {"post", "pre", "distances", "alibi", "decoder"};
+enum class Kind { post, pre, distances, alibi, places, decoder };
+constexpr const char* kKinds[] = {"post", "pre", "distances", "alibi", "places", "decoder"};
 
 TransformerConfig config(Kind kind) {
   const bool pre_norm = kind == Kind::pre;
@@ -37,6 +37,7 @@ TransformerConfig config(Kind kind) {
     c.first_position = 3, c.uncounted_token = 2;
   }
   if (kind == Kind::alibi) c.alibi = c.block.glu = c.block.outer_norm = true, c.max_positions = 0;
+  if (kind == Kind::places) c.max_positions = 0, c.block.position_rows = 16, c.position_log_distance = 30;
   if (kind == Kind::decoder) {  // layers of two kinds that turn by two sets of angles, all norms, capped scores
     c.block.heads = 6, c.block.kv_heads = 2, c.block.head_dim = 6, c.block.pre_norm = c.block.glu = c.final_norm = true;
     c.block.norm = ops::NormKind::rms_norm, c.block.act = Activation::silu;
@@ -77,7 +78,7 @@ std::string name_of(const testing::TestParamInfo<std::tuple<Kind, DType>>& p) {
   return std::string(kKinds[static_cast<int>(std::get<Kind>(p.param))]) + dtype_name(std::get<DType>(p.param));
 }
 INSTANTIATE_TEST_SUITE_P(Stacks, EncoderBits,
-                         testing::Combine(testing::Values(Kind::post, Kind::pre, Kind::distances, Kind::alibi),
+                         testing::Combine(testing::Values(Kind::post, Kind::pre, Kind::distances, Kind::alibi, Kind::places),
                                           testing::Values(DType::f32, DType::bf16, DType::i8)),
                          name_of);
 INSTANTIATE_TEST_SUITE_P(Decoder, EncoderBits, testing::Values(std::tuple(Kind::decoder, DType::f32)), name_of);

@@ -238,6 +238,10 @@ TEST_P(StackMerging, RefusesWhatCannotWork) {
   const auto model = data.model(ctx);
   const auto nine = ops::MergePlan::identity(9);
   TESSERA_EXPECT_ERROR(Code::kUnsupported, "causal", with(decoder.model(ctx), nine, 0));
+  models::TransformerConfig placed = vit();
+  placed.block.position_rows = 8;
+  const StackData places(placed, {.scales = true}, 3);
+  TESSERA_EXPECT_ERROR(Code::kUnsupported, "places of all tokens", with(places.model(ctx), nine, 0));
   TESSERA_EXPECT_ERROR(Code::kBadArgument, "another number", with(model, ops::MergePlan::identity(8), 0));
   auto none = nine;
   none.rows.clear(), none.into.assign(9, ops::kDropped);

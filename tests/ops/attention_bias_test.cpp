@@ -17,19 +17,12 @@ using namespace tessera::test;
 struct AttentionBias : OpsTest {};
 TESSERA_ON_EVERY_ISA_OF(AttentionBias, kernels::Bf16AttentionTable);
 
-// The largest distance of a call without places.
-index_t farthest(const Shape& s) {
-  index_t most = 1;
-  for (std::size_t b = 1; b < s.cu_q.size(); ++b)
-    most = std::max({most, s.cu_q[b] - s.cu_q[b - 1], s.cu_k[b] - s.cu_k[b - 1]});
-  return most - 1;
-}
 TEST_P(AttentionBias, BiasesByDistance) {
   std::uint64_t seed = 200;
   for (const Shape& s : shapes())
     for (auto p : params()) {
       const Problem problem(s, seed++);
-      const index_t heads = seed % 2 == 0 ? s.heads : 1, reach = farthest(s) + static_cast<index_t>(seed % 3);
+      const index_t heads = seed % 2 == 0 ? s.heads : 1, reach = problem.farthest() + static_cast<index_t>(seed % 3);
       const Matrix bias = filled(heads, 2 * reach + 1, {.seed = seed, .scale = 3.f, .pad = 3});
       p.distance_bias = bias.in();
       ASSERT_TRUE(close(name(p), problem.run(ctx, p), problem.expected(p))) << "problem " << seed - 1;
@@ -64,7 +57,7 @@ TEST_P(AttentionBias, PlacesWithoutGapsChangeNoBit) {
     if (s.cu_q != s.cu_k) continue;
     for (auto p : params()) {
       const Problem problem(s, 9);
-      const Matrix bias = filled(s.heads, 2 * farthest(s) + 1, {.seed = 4});
+      const Matrix bias = filled(s.heads, 2 * problem.farthest() + 1, {.seed = 4});
       p.distance_bias = bias.in();
       const auto plain = problem.run(ctx, p).bits();
       std::vector<std::int32_t> places;

@@ -19,6 +19,8 @@ struct AttentionArgs {
   View<const float, 2> distance_bias = {};
   double softcap = 0;
   std::vector<std::int32_t> places = {};  // empty: key j at j, query i at i + Tk - Tq
+  View<const float, 3> position_keys = {}, position_queries = {};
+  View<const std::int32_t, 1> position_row_of = {};
 };
 
 inline bool sees(const AttentionArgs& g, index_t own, index_t key) {
@@ -48,6 +50,15 @@ inline Result attention(const AttentionArgs& g, Result* probabilities = nullptr)
           for (index_t c = 0; c < d; ++c) {
             const double p = double{g.q(g.cu_q[b] + i, h, c)} * double{g.k(g.cu_k[b] + j, h / group, c)};
             s += p, m += std::fabs(p);
+          }
+          for (index_t c = 0; g.position_row_of.data && c < d; ++c) {
+            const index_t row = g.position_row_of(g.position_row_of.extent[0] / 2 + place(j) - own);
+            const double ofq =
+                g.position_keys.data ? double{g.q(g.cu_q[b] + i, h, c)} * double{g.position_keys(row, h, c)} : 0;
+            const double ofk = g.position_queries.data
+                                   ? double{g.k(g.cu_k[b] + j, h / group, c)} * double{g.position_queries(row, h, c)}
+                                   : 0;
+            s += ofq + ofk, m += std::fabs(ofq) + std::fabs(ofk);
           }
           const double weight = g.key_weights.empty() ? 1 : g.key_weights[static_cast<std::size_t>(g.cu_k[b] + j)];
           const View<const float, 2>& bias = g.distance_bias;

@@ -43,9 +43,24 @@ struct Problem {
     Problem of = *this;
     for (Matrix* m : {&of.q, &of.k, &of.v})
       for (float& x : m->memory) x = p.compute == DType::bf16 ? ref::rounded(x) : x;
+    std::vector<float> tables[2];
+    const auto table = [&](View<const float, 3> t, std::vector<float>& into) {
+      for (index_t r = 0; t.data && r < t.extent[0]; ++r)
+        for (index_t h = 0; h < s.heads; ++h)
+          for (index_t c = 0; c < s.d; ++c) into.push_back(p.compute == DType::bf16 ? ref::rounded(t(r, h, c)) : t(r, h, c));
+      return t.data ? View<const float, 3>(into.data(), t.extent[0], s.heads, s.d) : t;
+    };
     return ref::attention({of.q.heads(s.heads), of.k.heads(s.kv_heads), of.v.heads(s.kv_heads), s.cu_q, s.cu_k, p.scale,
-                           p.causal, p.window_left, p.window_right, weights, p.distance_bias, p.softcap, places},
+                           p.causal, p.window_left, p.window_right, weights, p.distance_bias, p.softcap, places,
+                           table(p.position_keys, tables[0]), table(p.position_queries, tables[1]), p.position_row_of},
                           probabilities);
+  }
+  /// The largest distance without places.
+  index_t farthest() const {
+    index_t most = 1;
+    for (std::size_t b = 1; b < s.cu_q.size(); ++b)
+      most = std::max({most, s.cu_q[b] - s.cu_q[b - 1], s.cu_k[b] - s.cu_k[b - 1]});
+    return most - 1;
   }
   index_t most_keys() const {
     index_t most = 0;

@@ -213,24 +213,35 @@ inline std::vector<Job> token_jobs(Random& random) {
   return jobs;
 }
 
-inline Job attention_job(Random& random, const ops::AttentionParams& params, bool weighted = false) {
+inline Job attention_job(Random& random, const ops::AttentionParams& params, bool weighted = false, bool placed = false) {
   struct Inputs {
-    Matrix q, k, v;
+    Matrix q, k, v, position_keys, position_queries;
   };
+  constexpr index_t kRows = 24, kReach = 90;
   const index_t kv = random.in(1, 2), heads = kv * random.in(1, 3), d = random.in(1, 50), dv = random.in(1, 50);
   std::vector<index_t> cu_q = drawn_offsets(random, 90), cu_k{0};
   for (std::size_t b = 1; b < cu_q.size(); ++b)  // as many keys as queries, or any other number
     cu_k.push_back(cu_k.back() + (random.in(0, 1) ? cu_q[b] - cu_q[b - 1] : random.in(0, 60)));
   const index_t tq = cu_q.back(), tk = cu_k.back();
-  const auto in = std::make_shared<Inputs>(Inputs{wide(tq, heads * d, random.next(), 1), wide(tk, kv * d, random.next(), 1),
-                                                  wide(tk, kv * dv, random.next(), 9)});
+  const auto in = std::make_shared<Inputs>(
+      Inputs{wide(tq, heads * d, random.next(), 1), wide(tk, kv * d, random.next(), 1), wide(tk, kv * dv, random.next(), 9),
+             wide(kRows, heads * d, random.next(), 1), wide(kRows, heads * d, random.next(), 1)});
   std::vector<float> counts;
   for (index_t j = 0; weighted && j < tk; ++j) counts.push_back(static_cast<float>(random.in(1, 9)));
-  return {std::string(weighted ? "weighted attention of " : "attention of ") + dtype_name(params.compute),
+  return {std::string(placed     ? "attention with places of "
+                      : weighted ? "weighted attention of "
+                                 : "attention of ") +
+              dtype_name(params.compute),
           [=](Context& ctx) {
             Matrix out(tq, heads * dv, 2);
             ops::AttentionParams p = params;
             if (weighted) p.key_weights = View<const float, 1>(counts.data(), tk);
+            std::vector<std::int32_t> row_of(2 * kReach + 1);
+            if (placed) {
+              p.position_keys = in->position_keys.heads(heads), p.position_queries = in->position_queries.heads(heads);
+              p.position_row_of = View<const std::int32_t, 1>(row_of.data(), 2 * kReach + 1);
+              ops::position_rows(kRows, 60, View<std::int32_t, 1>(row_of.data(), 2 * kReach + 1));
+            }
             ops::attention(ctx, in->q.heads(heads), in->k.heads(kv), in->v.heads(kv), offsets(cu_q), offsets(cu_k), p,
                            out.heads_out(heads));
             return out;
@@ -313,6 +324,7 @@ inline std::vector<Job> drawn_jobs(std::uint64_t seed) {
         of.compute = type;
         jobs.push_back(attention_job(random, of, weighted));
       }
+  for (const DType type : {DType::f32, DType::bf16}) jobs.push_back(attention_job(random, {.compute = type}, false, true));
   for (int i = 0; i < 3; ++i) join(merge_jobs(random));
   for (const Filter f : {Filter::box, Filter::bilinear, Filter::hamming, Filter::bicubic, Filter::lanczos})
     jobs.push_back(resample_job(random, f, ops::ResampleArithmetic::pillow));

@@ -20,12 +20,15 @@ class StackData {
         gamma_(filled(1, c.block.channels, {.seed = seed + 3, .scale = 0.5f, .shift = 1.f})),
         beta_(filled(1, c.block.channels, {.seed = seed + 4, .scale = 0.5f})),
         projection_(filled(c.block.channels, width(), {.seed = seed + 5})),
-        relative_(filled(c.relative_buckets, c.block.heads, {.seed = seed + 6, .scale = 2.f})) {
+        relative_(filled(c.relative_buckets, c.block.heads, {.seed = seed + 6, .scale = 2.f})),
+        places_(filled(c.block.position_rows, c.block.channels, {.seed = seed + 7})) {
     for (index_t i = 0; i < c.layers; ++i) layers_.emplace_back(c.block, parts, seed + 10 + static_cast<std::uint64_t>(i));
   }
   Matrix& word() { return word_; }
   /// Whether it matters how far apart tokens stand.
-  bool has_distances() const { return config_.relative_buckets > 0 || config_.alibi || !config_.kinds.empty(); }
+  bool has_distances() const {
+    return config_.relative_buckets > 0 || config_.alibi || config_.block.position_rows > 0 || !config_.kinds.empty();
+  }
 
   models::TransformerTensors tensors() const {
     models::TransformerTensors t;
@@ -41,9 +44,15 @@ class StackData {
       t.embedding_projection_bias = beta();
     }
     if (config_.relative_buckets > 0) t.relative_bias = relative_.in();
+    if (config_.block.position_rows > 0)
+      t.relative_positions = places_.in(), t.relative_norm = gamma_.row(), t.relative_norm_bias = beta();
     t.layer = [this](index_t layer) {
       models::LayerTensors l = layers_[static_cast<std::size_t>(layer)].tensors();
       for (WeightView* w : {&l.q, &l.k, &l.v, &l.attention_out, &l.mlp_gate, &l.mlp_in, &l.mlp_out}) w->packed = weights_;
+      if (config_.block.position_rows > 0) {  // of the weights of keys, and of some of their own
+        l.position_key = l.k, l.position_key_bias = l.k_bias;
+        l.position_query = l.v, l.position_query_bias = l.v_bias;
+      }
       return l;
     };
     return t;
@@ -82,7 +91,7 @@ class StackData {
   }
   models::TransformerConfig config_;
   DType weights_;
-  Matrix word_, position_, segment_, gamma_, beta_, projection_, relative_;
+  Matrix word_, position_, segment_, gamma_, beta_, projection_, relative_, places_;
   std::vector<LayerData> layers_;
 };
 

@@ -6,6 +6,7 @@
 #include <tessera/models/transformer.hpp>
 #include <tessera/ops/distance_bias.hpp>
 #include <tessera/ops/embed-inl.hpp>  // its check, which compiled builds do not declare elsewhere
+#include <tessera/ops/position_rows.hpp>
 
 namespace tessera::models {
 
@@ -47,7 +48,7 @@ inline std::size_t Transformer::scratch(Context& ctx, index_t tokens, index_t ma
 }
 
 inline void Transformer::forward(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& o) const {
-  run(ctx, {in, out, o, nullptr, {}, {}, {}});
+  run(ctx, {in, out, o, nullptr, {}, {}, {}, {}});
 }
 
 inline MergedTokens Transformer::forward_merged(Context& ctx, const TokenInputs& in, View<float, 2> out,
@@ -55,7 +56,8 @@ inline MergedTokens Transformer::forward_merged(Context& ctx, const TokenInputs&
   const auto& a = config_.block.attention;
   const bool windows = std::any_of(config_.kinds.begin(), config_.kinds.end(),
                                    [](const LayerKind& k) { return k.window_left >= 0 || k.window_right >= 0; });
-  if (a.causal || a.window_left >= 0 || a.window_right >= 0 || windows || config_.relative_buckets > 0 || config_.alibi)
+  if (a.causal || a.window_left >= 0 || a.window_right >= 0 || windows || config_.relative_buckets > 0 || config_.alibi ||
+      config_.block.position_rows > 0)
     throw Error(Code::kUnsupported,
                 "token merging: causal and windowed attention and biases by distance need the places of all tokens");
   in.batch.check();
@@ -68,7 +70,7 @@ inline MergedTokens Transformer::forward_merged(Context& ctx, const TokenInputs&
                          std::vector<std::int32_t>(tokens));
   const std::vector<index_t> none(static_cast<std::size_t>(sequences));
   Merge merge{merging, result, none, none, &detail::MergingGroup::step};
-  run(ctx, {in, out, o, &merge, {}, {}, {}});
+  run(ctx, {in, out, o, &merge, {}, {}, {}, {}});
   // Every group of sequences has left its rows where its tokens began.
   result.cu_seqlens.assign(1, 0);
   for (index_t b = 0; b < sequences; ++b) {
@@ -82,9 +84,10 @@ inline MergedTokens Transformer::forward_merged(Context& ctx, const TokenInputs&
   return result;
 }
 
-// For all distances in a batch, none where the stack has no such bias.
-inline std::vector<float> Transformer::distance_bias(const RaggedBatch& batch) const {
-  if (config_.relative_buckets == 0 && !config_.alibi) return {};
+namespace detail {
+
+// How far apart tokens of a sequence stand at most.
+inline index_t farthest_places(const RaggedBatch& batch) {
   index_t farthest = 0;
   for (index_t b = 0; b < batch.sequences(); ++b) {
     index_t most = batch.length(b) - 1;
@@ -94,6 +97,15 @@ inline std::vector<float> Transformer::distance_bias(const RaggedBatch& batch) c
   }
   if (farthest > index_t{1} << 24)
     throw Error(Code::kLimit, {"transformer: tokens ", std::to_string(farthest), " places apart; at most 2^24"});
+  return farthest;
+}
+
+}  // namespace detail
+
+// For all distances in a batch, none where the stack has no such bias.
+inline std::vector<float> Transformer::distance_bias(const RaggedBatch& batch) const {
+  if (config_.relative_buckets == 0 && !config_.alibi) return {};
+  const index_t farthest = detail::farthest_places(batch);
   std::vector<float> bias(static_cast<std::size_t>(config_.block.heads * (2 * farthest + 1)));
   const View<float, 2> out(bias.data(), config_.block.heads, 2 * farthest + 1);
   if (config_.alibi)
@@ -101,6 +113,16 @@ inline std::vector<float> Transformer::distance_bias(const RaggedBatch& batch) c
   else
     ops::relative_distance_bias(relative_bias_, config_.relative_max_distance, out);
   return bias;
+}
+
+// The same of rows in tables of places.
+inline std::vector<std::int32_t> Transformer::position_row_of(const RaggedBatch& batch) const {
+  if (config_.block.position_rows == 0) return {};
+  const index_t farthest = detail::farthest_places(batch);
+  std::vector<std::int32_t> rows(static_cast<std::size_t>(2 * farthest + 1));
+  ops::position_rows(config_.block.position_rows, config_.position_log_distance,
+                     View<std::int32_t, 1>(rows.data(), 2 * farthest + 1));
+  return rows;
 }
 
 // Of all tokens, as given or by default.
@@ -129,7 +151,7 @@ inline void Transformer::run(Context& ctx, Pass pass) const {
   if (tokens == 0) return;
   if (!in.embed && tables_.word.data)  // here, since a group's own check counts tokens from its own first
     ops::detail::check_indices("ids", in.ids, tokens, tables_.word.extent[0]);
-  pass.distance_bias = distance_bias(in.batch);
+  pass.distance_bias = distance_bias(in.batch), pass.position_row_of = position_row_of(in.batch);
   pass.positions = positions(in);
   std::vector<const RotaryAngles*> angles;
   for (const LayerKind& kind : config_.kinds) angles.push_back(&kind.rotary);
@@ -155,7 +177,7 @@ inline void Transformer::run(Context& ctx, Pass pass) const {
 }
 
 inline void Transformer::run_group(Context& ctx, const Pass& pass, index_t b0, index_t b1) const {
-  const auto& [in, out, o, merge, bias, all_positions, rotary] = pass;
+  const auto& [in, out, o, merge, bias, all_positions, rotary, row_of] = pass;
   const index_t t0 = in.batch.begin(b0), tokens = in.batch.begin(b1) - t0, sequences = b1 - b0;
   RaggedBatch batch;
   index_t longest = 0;
@@ -196,7 +218,9 @@ inline void Transformer::run_group(Context& ctx, const Pass& pass, index_t b0, i
   for (index_t layer = 0; layer < layers; ++layer) {
     const ops::BlockWeights& w = blocks_[static_cast<std::size_t>(layer)];
     ops::BlockConfig block = config_.block;
-    ops::BlockOptions options{o.taps, layer, o.attention, distances, in.rotary, {}};
+    ops::BlockOptions options{o.taps, layer, o.attention, distances, {}, in.rotary, {}};
+    if (w.position_keys.data || w.position_queries.data)
+      options.position_row_of = View<const std::int32_t, 1>(row_of.data(), static_cast<index_t>(row_of.size()));
     if (const LayerKind* kind = kind_of(layer)) {
       block.attention.window_left = kind->window_left, block.attention.window_right = kind->window_right;
       if (!rotary.empty()) options.rotary = rotary.of(static_cast<std::size_t>(kind - config_.kinds.data()));

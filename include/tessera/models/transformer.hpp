@@ -34,6 +34,7 @@ struct TransformerConfig {
   index_t relative_buckets = 0;  ///< rows of a table of biases by distance, which all layers share (T5, MPNet); 0: none
   index_t relative_max_distance = 128;      ///< the first distance of the last bucket: ops/distance_bias.hpp
   bool alibi = false;                       ///< a bias by distance that falls off in a line, in place of such a table
+  index_t position_log_distance = 0;        ///< of block.position_rows, the scale of ops/position_rows.hpp; 0: none
   std::vector<LayerKind> kinds = {};        ///< empty: all layers are as `block` says, and nothing turns
   std::vector<unsigned char> kind_of = {};  ///< [layers] which of the kinds a layer is; empty: the first
   bool norms_from_one = false;              ///< checkpoints hold the weights of norms less 1 (Gemma)
@@ -51,6 +52,8 @@ struct LayerTensors {
   View<const float, 1> attention_post_norm, mlp_post_norm, q_norm, k_norm;        ///< as ops::BlockWeights has them
   View<const float, 1> q_row_norm, q_row_norm_bias, k_row_norm, k_row_norm_bias;  ///< the same
   View<const float, 1> attention_outer_norm, attention_outer_norm_bias;           ///< the same
+  WeightView position_key, position_query;  ///< [H D, C], what makes tables of places of the stack's positions; or absent
+  View<const float, 1> position_key_bias, position_query_bias;
 };
 
 /// The rest of the stack. `tables` are read in place for as long as the model lives: keep_alive holds their memory.
@@ -59,8 +62,10 @@ struct TransformerTensors {
   View<const float, 1> embedding_norm, embedding_norm_bias, final_norm, final_norm_bias;
   WeightView embedding_projection;  ///< [C, embedding_width]
   View<const float, 1> embedding_projection_bias;
-  View<const float, 2> relative_bias;                ///< [relative_buckets, H], copied
-  std::function<LayerTensors(index_t layer)> layer;  ///< called once a layer, in order; may reuse its memory
+  View<const float, 2> relative_bias;                      ///< [relative_buckets, H], copied
+  View<const float, 2> relative_positions;                 ///< [block.position_rows, C], read while layers are packed
+  View<const float, 1> relative_norm, relative_norm_bias;  ///< [C] of them, or empty
+  std::function<LayerTensors(index_t layer)> layer;        ///< called once a layer, in order; may reuse its memory
   std::shared_ptr<const void> keep_alive;
 };
 
@@ -122,7 +127,7 @@ class Transformer {
   void forward(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& options = {}) const;
   /// The same with tokens merged or dropped on the way: out begins with the rows that are left, packed end to end; the rest
   /// of it is unspecified.
-  /// \throws Error kUnsupported for a stack whose attention depends on places: causal, windowed or biased by distance.
+  /// \throws Error kUnsupported for a stack whose attention depends on places: causal, windowed, by distance.
   MergedTokens forward_merged(Context& ctx, const TokenInputs& in, View<float, 2> out, const TokenMerging& merging,
                               const ForwardOptions& options = {}) const;
 
@@ -134,7 +139,9 @@ class Transformer {
                                    int count);
   void check_kinds() const;
   const LayerKind* kind_of(index_t layer) const noexcept;
-  void pack_layer(Context& ctx, const LayerTensors& t, index_t layer);
+  void pack_layer(Context& ctx, const LayerTensors& t, View<const float, 2> relative_positions, index_t layer);
+  View<const float, 2> table_of_places(Context& ctx, const char* what, index_t layer, const WeightView& weight,
+                                       View<const float, 1> bias, View<const float, 2> positions);
   struct Merge {  // what runs beside forward() when tokens merge
     const TokenMerging& merging;
     MergedTokens& result;
@@ -147,13 +154,15 @@ class Transformer {
     View<float, 2> out;
     const ForwardOptions& options;
     Merge* merge;
-    std::vector<float> distance_bias;     // [H, its columns]
-    std::vector<std::int32_t> positions;  // [sum T], and
-    RotaryTables rotary;                  // what they turn by, where the stack has that
+    std::vector<float> distance_bias;           // [H, its columns]
+    std::vector<std::int32_t> positions;        // [sum T], and
+    RotaryTables rotary;                        // what they turn by, where the stack has that
+    std::vector<std::int32_t> position_row_of;  // by distance
   };
   void run(Context& ctx, Pass pass) const;
   void run_group(Context& ctx, const Pass& pass, index_t b0, index_t b1) const;
   std::vector<float> distance_bias(const RaggedBatch& batch) const;
+  std::vector<std::int32_t> position_row_of(const RaggedBatch& batch) const;
   std::vector<std::int32_t> positions(const TokenInputs& in) const;
   std::size_t scratch(Context& ctx, index_t tokens, index_t max_length, bool merging) const;
 

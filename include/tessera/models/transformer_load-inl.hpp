@@ -4,6 +4,7 @@
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/models/transformer.hpp>
 #include <tessera/ops/distance_bias.hpp>
+#include <tessera/ops/position_rows.hpp>
 
 namespace tessera::models {
 
@@ -117,16 +118,47 @@ inline Transformer::Transformer(Context& ctx, const TransformerConfig& config, c
                                           config_.relative_buckets, b.heads);
     (void)ops::relative_bucket(0, config_.relative_buckets, config_.relative_max_distance);  // refuses sizes that are none
   }
+  if (b.position_rows > 0) {
+    detail::expect_matrix("relative positions", -1, t.relative_positions, b.position_rows, c);
+    parameters_ += b.position_rows * c;
+    (void)ops::position_row(0, b.position_rows, config_.position_log_distance);  // refuses sizes that are none
+  }
+  View<const float, 2> positions = t.relative_positions;
+  std::vector<float> normed;
+  if (const auto norm = keep_norm("relative positions norm", -1, t.relative_norm, t.relative_norm_bias, c);
+      norm.gamma.data) {
+    normed.resize(static_cast<std::size_t>(positions.size()));
+    ops::block_norm(ctx, b, norm, positions, View<float, 2>(normed.data(), positions.extent[0], c));
+    positions = View<const float, 2>(normed.data(), positions.extent[0], c);
+  }
   if (config_.final_norm) final_norm_ = keep_norm("final norm", -1, t.final_norm, t.final_norm_bias, c);
   blocks_.resize(static_cast<std::size_t>(config_.layers));
   for (index_t layer = 0; layer < config_.layers; ++layer) {
     const LayerTensors tensors = t.layer(layer);
     if (tensors.q.packed != DType::f32) config_.block.attention.compute = DType::bf16;
-    pack_layer(ctx, tensors, layer);
+    pack_layer(ctx, tensors, positions, layer);
   }
 }
 
-inline void Transformer::pack_layer(Context& ctx, const LayerTensors& t, index_t layer) {
+// positions [P, C] times a weight [H D, C]: in f32 whatever the weights are packed as, once for all passes.
+inline View<const float, 2> Transformer::table_of_places(Context& ctx, const char* what, index_t layer, const WeightView& v,
+                                                         View<const float, 1> bias, View<const float, 2> positions) {
+  const index_t n = config_.block.heads * config_.block.head_dim, rows = config_.block.position_rows;
+  if (rows == 0 || !v.data) return {};
+  detail::expect_matrix(what, layer, v, n, config_.block.channels);
+  if (bias.data && (bias.extent[0] != n || bias.stride[0] != 1))
+    throw Error(Code::kShapeMismatch,
+                {"transformer: ", detail::tensor_label(what, layer), " bias has ", std::to_string(bias.extent[0]),
+                 " elements, the config asks for ", std::to_string(n)});
+  WeightView plain = v;
+  plain.packed = DType::f32, plain.store = nullptr;
+  std::vector<float>& table = vectors_.emplace_back(static_cast<std::size_t>(rows * n));
+  const View<float, 2> out(table.data(), rows, n);
+  ops::linear(ctx, positions, ops::pack_weight(ctx, plain), {.bias = bias}, out);
+  return out;
+}
+
+inline void Transformer::pack_layer(Context& ctx, const LayerTensors& t, View<const float, 2> positions, index_t layer) {
   const auto& b = config_.block;
   const index_t c = b.channels, nq = b.heads * b.head_dim, nkv = b.kv_heads * b.head_dim, f = b.mlp_width;
   const auto matrix = [&](const char* what, const WeightView& v, index_t n, index_t k) {
@@ -160,6 +192,11 @@ inline void Transformer::pack_layer(Context& ctx, const LayerTensors& t, index_t
   w.q_row_norm = keep_norm("query row norm", layer, t.q_row_norm, t.q_row_norm_bias, nq);
   w.k_row_norm = keep_norm("key row norm", layer, t.k_row_norm, t.k_row_norm_bias, nkv);
   w.attention_outer_norm = keep_norm("attention outer norm", layer, t.attention_outer_norm, t.attention_outer_norm_bias, c);
+  w.position_keys = table_of_places(ctx, "position key", layer, t.position_key, t.position_key_bias, positions);
+  w.position_queries = table_of_places(ctx, "position query", layer, t.position_query, t.position_query_bias, positions);
+  // Of weights that are not those of keys and queries too.
+  for (const auto& [own, shared] : {std::pair(&t.position_key, &t.k), {&t.position_query, &t.q}})
+    if (config_.block.position_rows > 0 && own->data && own->data != shared->data) parameters_ += nq * c + nq;
   w.attention_scale = keep("attention scale", layer, t.attention_scale, c);
   w.mlp_scale = keep("mlp scale", layer, t.mlp_scale, c);
 }

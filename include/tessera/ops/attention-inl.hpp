@@ -29,8 +29,36 @@ inline void check_weights(View<const float, 1> weights, index_t rows) {
       fail(Code::kBadArgument, "attention", "key weights must be positive and finite");
 }
 
-/// Places rise within each sequence, and the bias has a column for every distance.
-inline void check_places(const AttentionParams& p, View<const index_t, 1> cu_q, View<const index_t, 1> cu_k, index_t heads) {
+/// Tables of places have a row for every distance up to `farthest`. \returns their number of rows.
+inline index_t check_positions(const AttentionParams& p, index_t heads, index_t d, index_t farthest) {
+  constexpr const char* kOp = "attention";
+  index_t rows = 0;
+  for (const auto& table : {p.position_keys, p.position_queries}) {
+    if (!table.data) continue;
+    if (rows > 0) expect(kOp, "rows of position_queries", table.extent[0], rows);
+    rows = table.extent[0];
+    expect(kOp, "heads of a table of places", table.extent[1], heads);
+    expect(kOp, "head dim of a table of places", table.extent[2], d);
+    expect_rows(kOp, table);
+  }
+  const bool tables = p.position_keys.data || p.position_queries.data;
+  if (tables != (p.position_row_of.data != nullptr))
+    fail(Code::kBadArgument, kOp, "tables of places and position_row_of need each other");
+  if (!tables) return 0;
+  expect_rows(kOp, p.position_row_of);
+  const index_t columns = p.position_row_of.extent[0];
+  if (columns % 2 != 1 || columns / 2 < farthest)
+    fail(Code::kShapeMismatch, kOp,
+         "position_row_of must have 2 R + 1 numbers for distances up to R, the largest of the call");
+  for (index_t i = 0; i < columns; ++i)
+    if (p.position_row_of(i) < 0 || p.position_row_of(i) >= rows)
+      fail(Code::kBadArgument, kOp, "position_row_of names a row that the tables of places have not");
+  return rows;
+}
+
+/// Places rise within each sequence, and the bias has a column for every distance. \returns the largest distance.
+inline index_t check_places(const AttentionParams& p, View<const index_t, 1> cu_q, View<const index_t, 1> cu_k,
+                            index_t heads) {
   constexpr const char* kOp = "attention";
   const index_t batch = cu_q.extent[0] - 1;
   index_t farthest = 0;
@@ -46,12 +74,13 @@ inline void check_places(const AttentionParams& p, View<const index_t, 1> cu_q, 
     }
     farthest = most > farthest ? most : farthest;
   }
-  if (!p.distance_bias.data) return;
+  if (!p.distance_bias.data) return farthest;
   if (p.distance_bias.extent[0] != 1) expect(kOp, "heads of distance_bias", p.distance_bias.extent[0], heads);
   expect_rows(kOp, p.distance_bias);
   if (p.distance_bias.extent[1] % 2 != 1 || p.distance_bias.extent[1] / 2 < farthest)
     fail(Code::kShapeMismatch, kOp,
          "distance_bias must have 2 R + 1 columns for distances up to R, the largest of the call");
+  return farthest;
 }
 
 inline void check_probabilities(View<float, 3> out, index_t heads, index_t queries, index_t keys) {
@@ -64,8 +93,9 @@ inline void check_probabilities(View<float, 3> out, index_t heads, index_t queri
 
 }  // namespace detail
 
-inline std::size_t attention_scratch(Context& ctx, index_t max_tk, index_t d, index_t dv, DType compute) {
-  const index_t floats = (detail::attention_table(ctx, compute).scratch_floats(max_tk, d, dv) + 15) / 16 * 16;
+inline std::size_t attention_scratch(Context& ctx, index_t max_tk, index_t d, index_t dv, DType compute,
+                                     index_t position_rows) {
+  const index_t floats = (detail::attention_table(ctx, compute).scratch_floats(max_tk, d, dv, position_rows) + 15) / 16 * 16;
   return static_cast<std::size_t>(floats * ctx.threads()) * sizeof(float);
 }
 
@@ -97,10 +127,10 @@ inline void attention(Context& ctx, View<const float, 3> q, View<const float, 3>
   index_t max_tk = 0;
   for (index_t b = 0; b < batch; ++b) max_tk = cu_k(b + 1) - cu_k(b) > max_tk ? cu_k(b + 1) - cu_k(b) : max_tk;
   check_weights(p.key_weights, k.extent[0]);
-  check_places(p, cu_q, cu_k, heads);
+  const index_t position_rows = check_positions(p, heads, d, check_places(p, cu_q, cu_k, heads));
   check_probabilities(p.probabilities, heads, q.extent[0], max_tk);
   const auto head = attention_table(ctx, p.compute).head;
-  const std::size_t need = attention_scratch(ctx, max_tk, d, dv, p.compute);
+  const std::size_t need = attention_scratch(ctx, max_tk, d, dv, p.compute, position_rows);
   Arena& arena = ctx.arena();
   if (arena.used() == 0) arena.reserve(need);
   const ArenaScope scope(arena);
@@ -111,6 +141,9 @@ inline void attention(Context& ctx, View<const float, 3> q, View<const float, 3>
   shared.ldq = q.stride[0], shared.ldk = k.stride[0], shared.ldv = v.stride[0], shared.ldo = out.stride[0];
   shared.d = d, shared.dv = dv;
   shared.scale = p.scale, shared.softcap = p.softcap;
+  shared.ld_position_keys = p.position_keys.stride[0], shared.ld_position_queries = p.position_queries.stride[0];
+  shared.position_rows = position_rows;
+  if (position_rows > 0) shared.row_of = p.position_row_of.data + p.position_row_of.extent[0] / 2;
   // A wider window is none; and then no sum of places overflows.
   const index_t most = p.places.data ? index_t{1} << 33 : q.extent[0] + k.extent[0];
   shared.causal = p.causal, shared.window_left = p.window_left > most ? -1 : p.window_left;
@@ -129,6 +162,8 @@ inline void attention(Context& ctx, View<const float, 3> q, View<const float, 3>
     if (p.distance_bias.data)
       a.by_distance = p.distance_bias.data + (p.distance_bias.extent[0] == 1 ? 0 : h * p.distance_bias.stride[0]) +
                       p.distance_bias.extent[1] / 2;
+    if (p.position_keys.data) a.position_keys = p.position_keys.data + h * p.position_keys.stride[1];
+    if (p.position_queries.data) a.position_queries = p.position_queries.data + h * p.position_queries.stride[1];
     if (p.places.data) a.places = p.places.data + cu_k(b);
     if (p.key_weights.data) a.key_weights = p.key_weights.data + cu_k(b);
     if (p.probabilities.data) {

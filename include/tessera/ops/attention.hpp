@@ -17,13 +17,19 @@ struct AttentionParams {
   /// [H or 1, 2 R + 1]: column R + (place of the key - place of the query) is added to scaled scores. T5, MPNet, ALiBi: see
   /// ops/distance_bias.hpp. R is at least the largest distance of the call.
   View<const float, 2> distance_bias = {};
+  /// Tables of places [P, H, D], or empty (DeBERTa). With r = position_row_of[R + (place of the key - place of the query)],
+  /// q . position_keys[r] and k . position_queries[r] are added to q . k before the scale: He et al., arXiv:2006.03654,
+  /// section 3.1; ops/position_rows.hpp has its rows.
+  View<const float, 3> position_keys = {}, position_queries = {};
+  View<const std::int32_t, 1> position_row_of = {};  ///< [2 R + 1], where there are tables; R as of distance_bias
   /// [sum T], or empty: key s of a sequence stands at s, query i at i + Tk - Tq. Rising within each sequence; for
   /// self-attention alone. Windows and distances go by these places.
   View<const std::int32_t, 1> places = {};
   View<const float, 1> key_weights = {};  ///< [sum Tk] > 0: log added to scores (proportional attention)
   View<float, 3> probabilities = {};      ///< out, optional: [H, sum Tq, max Tk], zeros where unseen
   View<float, 2> log_sum_exp = {};        ///< out, optional: [sum Tq, H]
-  /// Of both products: f32, or bf16, to which q, k, v and the exponentials are then rounded (to nearest even), sums f32.
+  /// Of all products: f32, or bf16, to which q, k, v, tables of places and the exponentials are then rounded (to nearest
+  /// even), sums f32.
   DType compute = DType::f32;
 };
 
@@ -42,8 +48,9 @@ struct AttentionParams {
 void attention(Context& ctx, View<const float, 3> q, View<const float, 3> k, View<const float, 3> v,
                View<const index_t, 1> cu_q, View<const index_t, 1> cu_k, const AttentionParams& params, View<float, 3> out);
 
-/// Scratch bytes that attention() carves from the context's arena for keys of at most max_tk.
-std::size_t attention_scratch(Context& ctx, index_t max_tk, index_t d, index_t dv, DType compute = DType::f32);
+/// Scratch bytes that attention() carves from the context's arena for keys of at most max_tk. \param position_rows P.
+std::size_t attention_scratch(Context& ctx, index_t max_tk, index_t d, index_t dv, DType compute = DType::f32,
+                              index_t position_rows = 0);
 
 }  // namespace tessera::ops
 

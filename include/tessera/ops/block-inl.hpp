@@ -89,6 +89,9 @@ inline void attention_half(Context& ctx, const BlockConfig& c, const BlockWeight
   const View<float, 3> out(s.context.data, x.extent[0], c.heads, c.head_dim);
   AttentionParams params = c.attention;
   if (o.distance_bias.data) params.distance_bias = o.distance_bias;
+  if (w.position_keys.data) params.position_keys = heads_of(w.position_keys, 0, c.heads, c.head_dim);
+  if (w.position_queries.data) params.position_queries = heads_of(w.position_queries, 0, c.heads, c.head_dim);
+  params.position_row_of = o.position_row_of;
   if (batch.columns.data) params.places = batch.columns;
   if (batch.key_weights.data) params.key_weights = batch.key_weights;
   if (o.attention.run)
@@ -130,9 +133,9 @@ inline std::size_t block_scratch(Context& ctx, const BlockConfig& c, index_t tok
   const auto larger = [](std::size_t a, std::size_t b) { return a > b ? a : b; };
   const auto product = [&](index_t k) { return linear_scratch(ctx, tokens, k, weights); };
   const std::size_t in = product(c.channels),
-                    attention = first.peak() +
-                                larger(larger(in, product(c.heads * c.head_dim)),
-                                       attention_scratch(ctx, max_length, c.head_dim, c.head_dim, c.attention.compute));
+                    attention = first.peak() + larger(larger(in, product(c.heads * c.head_dim)),
+                                                      attention_scratch(ctx, max_length, c.head_dim, c.head_dim,
+                                                                        c.attention.compute, c.position_rows));
   const std::size_t mlp = second.peak() + larger(in, product(c.mlp_width));
   return larger(attention, mlp) + kAlignment;
 }

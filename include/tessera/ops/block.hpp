@@ -35,6 +35,7 @@ struct BlockConfig {
   bool glu = false;                ///< gated MLP: mlp_in is of pack_weight_glu
   bool outer_norm = false;         ///< of a post-norm stack: an attention half is norm(x + norm(x + f(x))), by LayerNorm
   AttentionParams attention = {};  ///< per-sequence arrays in it are not used by blocks
+  index_t position_rows = 0;       ///< P, rows of tables of places that attention has; 0: none
 };
 
 struct BlockWeights {
@@ -49,6 +50,7 @@ struct BlockWeights {
   LinearWeights mlp_in = {};                        ///< [F, C], gated [2 F, C]
   LinearWeights mlp_out = {};                       ///< [C, F]
   View<const float, 1> attention_scale, mlp_scale;  ///< [C] layer scale, or empty
+  View<const float, 2> position_keys = {}, position_queries = {};  ///< [P, H D] of AttentionParams, or empty
 };
 
 /// The caller's own attention in place of ops::attention, with its arguments.
@@ -66,6 +68,7 @@ struct BlockOptions {
       0;  ///< for the names of taps: "layers.<layer>.attention.qkv", ".attention.context", ".attention.output" ...
   AttentionHook attention = {};
   View<const float, 2> distance_bias = {};  ///< of attention: AttentionParams has it; so has it batch.columns, as places
+  View<const std::int32_t, 1> position_row_of = {};  ///< of attention, where the block has tables of places
   Rotary rotary = {};       ///< turns queries and keys by the places batch.positions[0], which must then be there
   View<float, 2> qkv = {};  ///< [sum T, (H + 2 Hkv) D]: queries, keys and values stay here for the caller; empty: scratch
 };

@@ -10,28 +10,33 @@ TESSERA_INLINE index_t round16(index_t n) { return (n + 15) / 16 * 16; }
 struct AttentionRoom {
   index_t words_d, words_tk;          // of a query or key, of a row of scores
   index_t ld, ldt, ld_query, ld_row;  // of scores, of sums, of a rounded query and a rounded row of scores
-  index_t values, scores, sums, queries, rows, word, end;
+  index_t ld_position;                // of products with a table of places
+  index_t values, scores, sums, queries, rows, word, position_table, by_query, by_key, end;
 
-  AttentionRoom(const Tiling& how, index_t tk, index_t d, index_t dv)
+  AttentionRoom(const Tiling& how, index_t tk, index_t d, index_t dv, index_t position_rows)
       : words_d((d + how.numbers - 1) / how.numbers),
         words_tk((tk + how.numbers - 1) / how.numbers),
         ld(round16(tk) + 16),
         ldt(round16(dv)),
         ld_query(how.round_row ? how.row_ld(d) : 0),
-        ld_row(how.round_row ? how.row_ld(tk) : 0) {
+        ld_row(how.round_row ? how.row_ld(tk) : 0),
+        ld_position(position_rows > 0 ? round16(position_rows) + 16 : 0) {
     values = round16(tk) * words_d * how.lines;
     scores = values + ldt * words_tk * how.lines;
     sums = scores + kTileRows * ld;
     queries = sums + kTileRows * ldt;
     rows = queries + round16(kTileRows * ld_query);
     word = rows + round16(kTileRows * ld_row);
-    end = word + (how.numbers > 1 ? ldt * how.lines : 0);
+    position_table = word + (how.numbers > 1 ? ldt * how.lines : 0);
+    by_query = position_table + round16(position_rows) * words_d * how.lines;
+    by_key = by_query + kTileRows * ld_position;
+    end = by_key + tk * ld_position;
   }
 };
 
 template <class Product>
-index_t attention_scratch(index_t tk, index_t d, index_t dv) noexcept {
-  return AttentionRoom(Product::kTiling, tk, d, dv).end;
+index_t attention_scratch(index_t tk, index_t d, index_t dv, index_t position_rows) noexcept {
+  return AttentionRoom(Product::kTiling, tk, d, dv, position_rows).end;
 }
 
 // K [tk, d] to slices.
@@ -93,6 +98,70 @@ TESSERA_INLINE void add_bias(const AttentionArgs& g, index_t own, index_t lo, in
     else
       for (index_t i = 0; i < n; ++i) gathered[i] = g.by_distance[g.places[j + i] - g.places[own]];
     store_n(s + j, n, fma(load_n(s + j, n, 0.0f), factor, load_n(bias, n, 0.0f)));
+  }
+}
+
+// Rows of a table of places that the distances of this sequence name: [first, first + count).
+struct PositionRows {
+  index_t first = 0, count = 0;
+
+  explicit PositionRows(const AttentionArgs& g) {
+    if (!g.row_of || g.tq < 1 || g.tk < 1) return;
+    const index_t apart = g.places ? index_t{g.places[g.tk - 1]} - g.places[0] : 0;
+    const index_t before = g.places ? apart : g.tk - 1, after = g.places ? apart : g.tq - 1;
+    first = g.row_of[0];
+    index_t last = first;
+    for (index_t d = -before; d <= after; ++d) {
+      const index_t row = g.row_of[d];
+      first = row < first ? row : first;
+      last = row > last ? row : last;
+    }
+    count = last + 1 - first;
+  }
+};
+
+// Rows of A as the product takes them, rounded into `room` where it rounds.
+struct ProductRows {
+  const float* a;
+  index_t lda;
+  ProductRows(const Tiling& how, const float* from, index_t ld, index_t rows, index_t k, float* room, index_t ld_room)
+      : a(how.round_row ? room : from), lda(how.round_row ? ld_room : ld) {
+    for (index_t i = 0; how.round_row && i < rows; ++i) how.round_row(from + i * ld, k, room + i * ld_room, 0);
+  }
+};
+
+// by_key[j] = the products of key j and the rows of position_queries, for all keys.
+inline void multiply_keys(const Tiling& how, const AttentionArgs& g, const PositionRows& at, const AttentionRoom& room,
+                          float* scratch) noexcept {
+  float* const table = scratch + room.position_table;
+  pack_keys(how, g.position_queries + at.first * g.ld_position_queries, g.ld_position_queries, at.count, g.d, table);
+  for (index_t j = 0; j < g.tk; j += kTileRows) {
+    const index_t rows = g.tk - j < kTileRows ? g.tk - j : kTileRows;
+    const ProductRows keys(how, g.k + j * g.ldk, g.ldk, rows, g.d, scratch + room.queries, room.ld_query);
+    float* const to = scratch + room.by_key + j * room.ld_position;
+    how.tiles(rows, (at.count + 15) / 16,
+              {keys.a, keys.lda, table, kSlice * how.lines * room.words_d, 0, how.lines * room.words_d, to, room.ld_position,
+               reinterpret_cast<const char*>(to), 0});
+  }
+}
+
+// s[lo, hi) plus what a query and the places of keys give together (by_query, of this query), and what these keys and its
+// place do (by_key, of all). Either may be null.
+TESSERA_INLINE void add_positions(const AttentionArgs& g, index_t own, index_t lo, index_t hi, index_t first,
+                                  const float* by_query, const float* by_key, index_t ld, float* s) {
+  float of_query[16] = {}, of_key[16] = {};
+  for (index_t j = lo; j < hi; j += 16) {
+    const index_t n = hi - j < 16 ? hi - j : 16;
+    for (index_t i = 0; i < n; ++i) {
+      const index_t apart = g.places ? index_t{g.places[j + i]} - g.places[own] : j + i - own;
+      const index_t row = g.row_of[apart] - first;
+      if (by_query) of_query[i] = by_query[row];
+      if (by_key) of_key[i] = by_key[(j + i) * ld + row];
+    }
+    f32x16 v = load_n(s + j, n, 0.0f);
+    if (by_query) v = add(v, load(of_query));
+    if (by_key) v = add(v, load(of_key));
+    store_n(s + j, n, v);
   }
 }
 
@@ -200,7 +269,7 @@ struct RowTimesValues {
 };
 
 inline void attend(const Tiling& how, const AttentionArgs& g, index_t q0, index_t q1, float* scratch) noexcept {
-  const AttentionRoom room(how, g.tk, g.d, g.dv);
+  const AttentionRoom room(how, g.tk, g.d, g.dv, g.position_rows);
   const index_t slices_v = (g.dv + 15) / 16, line = kSlice * how.lines, ld = room.ld, ldt = room.ldt;
   const float scale = g.scale != 0.0f ? g.scale : 1.0f / sqrt1(static_cast<float>(g.d));
   float *const keys = scratch, *const values = scratch + room.values, *const s = scratch + room.scores;
@@ -208,6 +277,12 @@ inline void attend(const Tiling& how, const AttentionArgs& g, index_t q0, index_
   pack_keys(how, g.k, g.ldk, g.tk, g.d, keys);
   pack_values(how, g.v, g.ldv, g.tk, g.dv, values);
   const char* idle = reinterpret_cast<const char*>(t);
+  const PositionRows at(g);
+  float *const position_keys = scratch + room.position_table, *const by_query = scratch + room.by_query;
+  const float* const by_key = scratch + room.by_key;
+  if (g.position_queries) multiply_keys(how, g, at, room, scratch);
+  if (g.position_keys)
+    pack_keys(how, g.position_keys + at.first * g.ld_position_keys, g.ld_position_keys, at.count, g.d, position_keys);
   const index_t strips = (q1 - q0 + kTileRows - 1) / kTileRows, shift = g.tk - g.tq;
   for (index_t z = 0; z < strips; ++z) {
     const index_t q = q0 + (q1 - q0) * z / strips, rows = q0 + (q1 - q0) * (z + 1) / strips - q;
@@ -220,10 +295,16 @@ inline void attend(const Tiling& how, const AttentionArgs& g, index_t q0, index_
       any = any > hi[i] ? any : hi[i];
     }
     const bool rounds = how.round_row != nullptr;
-    for (index_t i = 0; rounds && i < rows; ++i) how.round_row(g.q + (q + i) * g.ldq, g.d, queries + i * room.ld_query, 0);
-    how.tiles(rows, (any + 15) / 16,
-              {rounds ? queries : g.q + q * g.ldq, rounds ? room.ld_query : g.ldq, keys, line * room.words_d, 0,
-               how.lines * room.words_d, s, ld, idle, 0});
+    const ProductRows asked(how, g.q + q * g.ldq, g.ldq, rows, g.d, queries, room.ld_query);
+    TileArgs by_keys{asked.a, asked.lda, keys, line * room.words_d, 0, how.lines * room.words_d, s, ld, idle, 0};
+    how.tiles(rows, (any + 15) / 16, by_keys);
+    if (g.position_keys) {
+      by_keys.w = position_keys, by_keys.t = by_query, by_keys.ldt = room.ld_position;
+      how.tiles(rows, (at.count + 15) / 16, by_keys);
+    }
+    for (index_t i = 0; g.row_of && i < rows; ++i)
+      add_positions(g, q + i + shift, lo[i], hi[i], at.first, g.position_keys ? by_query + i * room.ld_position : nullptr,
+                    g.position_queries ? by_key : nullptr, room.ld_position, s + i * ld);
     // All maxima, then all exponentials: rows do not wait for one another's reductions.
     float top[kTileRows], sum[kTileRows];
     const bool capped = g.softcap != 0.0f;
