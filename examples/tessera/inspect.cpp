@@ -85,6 +85,7 @@ void describe_attention(const models::TransformerConfig& c) {
   if (!c.kinds.empty()) say_also("rotary positions");
   if (c.relative_buckets > 0) say_also("biases by distance");
   if (c.alibi) say_also("biases that fall off with distance (ALiBi)");
+  if (c.block.position_rows > 0) say_also("products with " + std::to_string(c.block.position_rows) + " relative places");
   if (!what.empty()) std::printf("attention: %s\n", what.c_str());
 }
 

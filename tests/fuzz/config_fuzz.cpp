@@ -5,12 +5,14 @@
 
 #include <tessera/models/families/bert.hpp>
 #include <tessera/models/families/clip_image.hpp>
+#include <tessera/models/families/deberta.hpp>
 #include <tessera/models/families/gemma.hpp>
 #include <tessera/models/families/gpt2.hpp>
 #include <tessera/models/families/jina_bert.hpp>
 #include <tessera/models/families/modern_bert.hpp>
 #include <tessera/models/families/rotary_bert.hpp>
 #include <tessera/models/families/t5.hpp>
+#include <tessera/ops/position_rows.hpp>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tessera;
@@ -18,13 +20,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const io::Json json = io::parse_json(std::string_view(reinterpret_cast<const char*>(data), size), "fuzz");
     (void)models::names_jina_bert(json);
     for (const auto family : {models::bert_config, models::jina_bert_config, models::roberta_config, models::electra_config,
-                              models::distilbert_config, models::mpnet_config, models::t5_config}) {
+                              models::distilbert_config, models::mpnet_config, models::t5_config, models::deberta_config}) {
       try {
         const models::TransformerConfig c = family(json);
         if (c.block.heads < 1 || c.block.head_dim < 1 || c.layers < 0 || c.layers > 4096 || c.vocab_size < 1 ||
             c.first_position < 0 || (c.max_positions > 0 && c.first_position >= c.max_positions) || c.embedding_width < 0)
           std::abort();
         if (family != models::t5_config && c.block.head_dim * c.block.heads != c.block.channels) std::abort();
+        if (c.block.position_rows > 0)
+          for (const index_t distance : {-100000, -3, 0, 1, 700}) {
+            const index_t row = ops::position_row(distance, c.block.position_rows, c.position_log_distance);
+            if (row < 0 || row >= c.block.position_rows) std::abort();
+          }
       } catch (const Error&) {}
     }
     // Rotary families: places enough for two tokens, so that what was read is also worked with.

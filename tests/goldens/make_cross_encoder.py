@@ -34,9 +34,13 @@ FOLDERS = [  # config, tokenizer_config.json beside the usual, arguments of Cros
     ("electra", dict(hidden_size=20, num_attention_heads=2, intermediate_size=23, num_hidden_layers=1, max_position_embeddings=50, num_labels=2, embedding_size=8, type_vocab_size=2), dict(model_max_length=50, model_input_names=["input_ids", "token_type_ids", "attention_mask"]), {}),
     ("distilbert", dict(dim=18, n_heads=3, hidden_dim=23, n_layers=1, max_position_embeddings=50, num_labels=1), dict(model_max_length=50, model_input_names=["input_ids", "attention_mask"]), {}),
     ("mpnet", dict(hidden_size=20, num_attention_heads=2, intermediate_size=23, num_hidden_layers=1, max_position_embeddings=50, num_labels=1, pad_token_id=0), dict(model_max_length=40, model_input_names=["input_ids", "attention_mask"]), {}),
+    ("deberta-v2", dict(hidden_size=24, num_attention_heads=3, intermediate_size=23, num_hidden_layers=2, max_position_embeddings=50, num_labels=1, type_vocab_size=2, relative_attention=True,
+                        position_buckets=8, max_relative_positions=-1, pos_att_type=["p2c", "c2p"], share_att_key=True, norm_rel_ebd="layer_norm", position_biased_input=False, pooler_hidden_act="gelu"),
+     dict(model_max_length=45, model_input_names=["input_ids", "token_type_ids", "attention_mask"]), {}),
 ]
 FAMILIES = {"roberta": (tf.RobertaConfig, tf.RobertaForSequenceClassification), "electra": (tf.ElectraConfig, tf.ElectraForSequenceClassification),
-            "distilbert": (tf.DistilBertConfig, tf.DistilBertForSequenceClassification), "mpnet": (tf.MPNetConfig, tf.MPNetForSequenceClassification)}
+            "distilbert": (tf.DistilBertConfig, tf.DistilBertForSequenceClassification), "mpnet": (tf.MPNetConfig, tf.MPNetForSequenceClassification),
+            "deberta-v2": (tf.DebertaV2Config, tf.DebertaV2ForSequenceClassification)}
 
 
 def pairs():

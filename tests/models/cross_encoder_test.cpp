@@ -1,4 +1,5 @@
 // Scores of pairs against recorded ones of sentence-transformers and transformers, their bits, and the checks of the calls.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -50,8 +51,12 @@ std::vector<float> logits(const CrossEncoder& model, Context& ctx) {
 class TinyCrossEncoder : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Folders, TinyCrossEncoder,
                          testing::Values("one_label", "three_labels", "saved", "roberta", "electra", "distilbert", "mpnet",
-                                         "jina"),
-                         [](const auto& p) { return std::string(p.param); });
+                                         "jina", "deberta-v2"),
+                         [](const auto& p) {
+                           std::string name = p.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 TEST_P(TinyCrossEncoder, ScoresEqualTheRecordedOnes) {
   Context ctx(2);
@@ -134,6 +139,16 @@ TEST_F(Changed, TheActivationThatTheFolderNames) {
   EXPECT_EQ(CrossEncoder::load(ctx, root).score(ctx, pairs().views), logits(CrossEncoder::load(ctx, root), ctx));
 }
 
+TEST_F(Changed, TheActivationOfDebertasPooler) {
+  copy("deberta-v2");
+  const auto gelu = logits(CrossEncoder::load(ctx, root), ctx);
+  change("config.json", [](io::Json& j) { j.erase("pooler_hidden_act"); });
+  EXPECT_EQ(logits(CrossEncoder::load(ctx, root), ctx), gelu);
+  change("config.json", [](io::Json& j) { j["pooler_hidden_act"] = "tanh"; });
+  EXPECT_NE(logits(CrossEncoder::load(ctx, root), ctx), gelu);
+  change("config.json", [](io::Json& j) { j["pooler_hidden_act"] = "maxout"; });
+  TESSERA_EXPECT_ERROR(Code::kUnsupported, "maxout", (void)CrossEncoder::load(ctx, root));
+}
 TEST_F(Changed, WhatIsNoClassifierIsRefused) {
   const auto refused = [&](Code code, const char* says, const char* file, const std::function<void(io::Json&)>& f) {
     copy("saved");

@@ -111,7 +111,7 @@ TEST_P(TinyText, IdsAlone) { check("_ids_only"); }
 
 std::vector<std::string> folders() {
   std::vector<std::string> names;
-  for (const std::string of : {"tiny_bert", "tiny_text", "tiny_jina", "tiny_rotary"})
+  for (const std::string of : {"tiny_bert", "tiny_text", "tiny_jina", "tiny_rotary", "tiny_deberta"})
     for (const auto& entry : std::filesystem::directory_iterator(TESSERA_GOLDENS "/" + of))
       if (entry.is_directory()) names.push_back(of + "/" + entry.path().filename().string());
   std::sort(names.begin(), names.end());

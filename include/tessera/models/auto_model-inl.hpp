@@ -2,6 +2,7 @@
 #include <tessera/models/auto_model.hpp>
 #include <tessera/models/families/bert.hpp>
 #include <tessera/models/families/clip_text.hpp>
+#include <tessera/models/families/deberta.hpp>
 #include <tessera/models/families/gemma.hpp>
 #include <tessera/models/families/gpt2.hpp>
 #include <tessera/models/families/jina_bert.hpp>
@@ -21,6 +22,7 @@ inline TextModel load_text_model(Context& ctx, const io::ModelFolder& folder, co
                                                             {"electra", load_electra},
                                                             {"distilbert", load_distilbert},
                                                             {"mpnet", load_mpnet},
+                                                            {"deberta-v2", load_deberta},
                                                             {"t5", load_t5},
                                                             {"mt5", load_t5},
                                                             {"modernbert", load_modern_bert},

@@ -4,6 +4,7 @@
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/io/json.hpp>
 #include <tessera/models/cross_encoder.hpp>
+#include <tessera/models/families/deberta.hpp>
 #include <tessera/models/families/jina_bert.hpp>
 #include <tessera/models/family_table.hpp>
 // Limits of folders, class names and offsets, which compiled builds do not declare elsewhere.
@@ -44,6 +45,7 @@ struct ClassifierHead {
   const char *type, *dense;
   Activation act;
   const char* out;
+  const char* act_key = nullptr;  ///< what config.json calls the activation, where it says one
 };
 inline constexpr ClassifierHead kClassifierHeads[] = {
     {"bert", nullptr, Activation::tanh, "classifier"},  // its pooler is the first layer
@@ -52,18 +54,20 @@ inline constexpr ClassifierHead kClassifierHeads[] = {
     {"camembert", "classifier.dense", Activation::tanh, "classifier.out_proj"},
     {"mpnet", "classifier.dense", Activation::tanh, "classifier.out_proj"},
     {"electra", "classifier.dense", Activation::gelu_erf, "classifier.out_proj"},
-    {"distilbert", "pre_classifier", Activation::relu, "classifier"}};
+    {"distilbert", "pre_classifier", Activation::relu, "classifier"},
+    {"deberta-v2", "pooler.dense", Activation::gelu_erf, "classifier", "pooler_hidden_act"}};
 
 /// Whether the model is given token types: what tokenizer_config.json says, or the tokenizer class of transformers, of
-/// which BERT's and ELECTRA's alone give them.
+/// which BERT's, ELECTRA's and DeBERTa's alone give them.
 inline bool gives_token_types(const io::Json& says, const std::string& family) {
   if (const io::Json& names = io::member(says, "model_input_names"); names.is_array())
     return std::find(names.begin(), names.end(), "token_type_ids") != names.end();
   const std::string type = io::get_string(says, "tokenizer_class",
-                                          family == "electra" ? "Electra"
-                                          : family == "bert"  ? "Bert"
-                                                              : "");
-  return type.starts_with("Bert") || type.starts_with("Electra");
+                                          family == "electra"      ? "Electra"
+                                          : family == "bert"       ? "Bert"
+                                          : family == "deberta-v2" ? "Deberta"
+                                                                   : "");
+  return type.starts_with("Bert") || type.starts_with("Electra") || type.starts_with("Deberta");
 }
 
 /// Refuses a modules.json with more than the one Transformer that classifies. \returns where that lies.
@@ -98,7 +102,7 @@ inline void CrossEncoder::read(Context& ctx, const io::ModelFolder& folder, cons
   static constexpr detail::Family<TextModel> kFamilies[] = {{"bert", load_bert_or_jina},   {"roberta", load_roberta},
                                                             {"xlm-roberta", load_roberta}, {"camembert", load_roberta},
                                                             {"electra", load_electra},     {"distilbert", load_distilbert},
-                                                            {"mpnet", load_mpnet}};
+                                                            {"mpnet", load_mpnet},         {"deberta-v2", load_deberta}};
   model_ = detail::load_family<TextModel>(ctx, inner, options, " for pairs of texts", kFamilies);
   const io::Json config = inner.config();
   const auto* head = detail::kClassifierHeads;
@@ -109,7 +113,8 @@ inline void CrossEncoder::read(Context& ctx, const io::ModelFolder& folder, cons
   if (head->dense) model_.pooler = read_dense(ctx, source, head->dense, channels, channels);
   if (!model_.pooler)
     throw Error(Code::kNotFound, "checkpoint: tensor pooler.dense.weight is missing, which the classifier reads");
-  model_.pooler->act = head->act;
+  model_.pooler->act =
+      head->act_key && io::has(config, head->act_key) ? activation_of(config, head->act_key, "") : head->act;
   classifier_ = read_dense(ctx, source, head->out, labels, channels);
   sigmoid_ = detail::scores_are_sigmoids(saved, config, labels);
   if (const std::string name = io::get_string(saved, "default_prompt_name", ""); !name.empty())

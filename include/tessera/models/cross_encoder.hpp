@@ -26,10 +26,10 @@ struct ScoreOptions {
 
 /// A loaded model of pairs: const after load(), shared by any number of threads, each with its own Context.
 /// score = act(C pool(P h + p) + c), h the last hidden state of the first token of [CLS] first [SEP] second [SEP], the
-/// longer text cut first; pool is tanh, ELECTRA's GELU, DistilBERT's ReLU. act is what sentence-transformers takes:
-/// activation_fn of config_sentence_transformers.json, then of config.json, sbert_ce_default_activation_function there, or
-/// the sigmoid for one label and the identity for more. Source: Nogueira, Cho, arXiv:1901.04085, section 3; transformers'
-/// BertForSequenceClassification and its like; sentence-transformers 6.2.0, cross_encoder/model.py,
+/// longer text cut first; pool is tanh, ELECTRA's and DeBERTa's GELU, DistilBERT's ReLU. act is what sentence-transformers
+/// takes: activation_fn of config_sentence_transformers.json, then of config.json, sbert_ce_default_activation_function
+/// there, or the sigmoid for one label and the identity for more. Source: Nogueira, Cho, arXiv:1901.04085, section 3;
+/// transformers' BertForSequenceClassification and its like; sentence-transformers 6.2.0, cross_encoder/model.py,
 /// get_default_activation_fn.
 class CrossEncoder {
  public:

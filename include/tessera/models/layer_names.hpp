@@ -52,6 +52,16 @@ inline constexpr LayerNames kDistilbertLayer{.q = "attention.q_lin",
                                              .mlp_in = "ffn.lin1",
                                              .mlp_out = "ffn.lin2",
                                              .biased = true};
+/// transformers' DeBERTa, from version 2 on.
+inline constexpr LayerNames kDebertaLayer{.q = "attention.self.query_proj",
+                                          .k = "attention.self.key_proj",
+                                          .v = "attention.self.value_proj",
+                                          .attention_out = "attention.output.dense",
+                                          .attention_norm = "attention.output.LayerNorm",
+                                          .mlp_norm = "output.LayerNorm",
+                                          .mlp_in = "intermediate.dense",
+                                          .mlp_out = "output.dense",
+                                          .biased = true};
 /// transformers' T5; its gated MLP has wi_0, the gate, and wi_1 in place of wi.
 inline constexpr LayerNames kT5Layer{.q = "layer.0.SelfAttention.q",
                                      .k = "layer.0.SelfAttention.k",
