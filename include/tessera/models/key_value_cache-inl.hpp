@@ -8,7 +8,8 @@ inline KeyValueCache::KeyValueCache(const Transformer& stack)
     : layers_(static_cast<std::size_t>(stack.config().layers)),
       kv_heads_(stack.config().block.kv_heads),
       head_dim_(stack.config().block.head_dim) {
-  if (!stack.config().block.attention.causal || stack.config().relative_buckets > 0)
+  const TransformerConfig& c = stack.config();
+  if (!c.block.attention.causal || c.relative_buckets > 0 || c.alibi || c.block.position_rows > 0)
     throw Error(Code::kUnsupported,
                 "key-value cache: for stacks whose tokens see only those before them, by rotary or learned positions");
 }
