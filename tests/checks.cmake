@@ -28,9 +28,10 @@ endforeach()
 # The bits promise over compilers, optimisation levels and instruction sets; threads and batches are unit tests.
 add_test(NAME bits.native COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/bits/compare.sh native)
 set_tests_properties(bits.native PROPERTIES LABELS check TIMEOUT 1200 PROCESSORS 2)
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")  # on an ARM machine bits.native has NEON
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")  # an ARM machine has bits.native and the unit tests
   add_test(NAME bits.neon COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/bits/compare.sh neon)
-  set_tests_properties(bits.neon PROPERTIES LABELS check TIMEOUT 1200)
+  add_test(NAME bits.neon_fast COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/bits/neon_fast.sh)
+  set_tests_properties(bits.neon bits.neon_fast PROPERTIES LABELS check TIMEOUT 1200)
 endif()
 
 add_test(NAME format COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/structure/format.sh WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")

@@ -17,8 +17,10 @@ from mutations_retrieval import RETRIEVAL_MUTATIONS
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COPY = ROOT / "build/mutations"
 CPU = "kernels/tessera/cpu/"
+NEON_BF16 = CPU + "neon_bf16.hpp"
 NO_BUILD = "DOES NOT COMPILE"
 PROGRAMS = ("test_ops", "test_models", "test_retrieval", "test_capi", "test_cuda")
+EMULATED = "tests/bits/neon_fast.sh"
 MUTATIONS = [  # file, text, what it becomes
     (CPU + "tile.inl", "k0 == 0 ? set1(0.0f) : load(from + 16 * j)", "set1(0.0f)"),
     (CPU + "tile.inl", "a3[(i - 3) * lda + p]", "a3[(i - 3) * lda + p + (i == 3)]"),
@@ -348,6 +350,15 @@ MUTATIONS = [  # file, text, what it becomes
     ("include/tessera/ops/pairwise-inl.hpp", "a.slice(row, row + to.extent[0])", "a.slice(0, to.extent[0])"),
     (CPU + "norm.inl", "return fma(d, d, sums);", "return add(mul(d, d), sums);"),
     (CPU + "gemm.inl", "to.ids ? index_t{to.ids[column + j]} : column + j", "column + j"),
+    (NEON_BF16, "vld1q_f32(second + 2 * j)", "vld1q_f32(w + 2 * j)"),
+    (NEON_BF16, "g.lda, w, kNothing)", "g.lda, w, w + kSlice)"),
+    (NEON_BF16, "row % 2 * kAlign", "row % 2 * 2 * kAlign"),
+    (NEON_BF16, "half % 2 == 0 ? kHalf : g.stride - kHalf", "kHalf"),
+    (NEON_BF16, "vcombine_f32(vget_high_f32(a), vget_high_f32(b))", "vcombine_f32(vget_high_f32(b), vget_high_f32(a))"),
+    (NEON_BF16, "from_zero = g.k0 == 0", "from_zero = true"),
+    (NEON_BF16, "g.a + 2 * g.k0", "g.a + g.k0"),
+    (NEON_BF16, ".balanced = false", ".balanced = true"),
+    (NEON_BF16, ".align = kAlign", ".align = 1"),
 ]  # fmt: skip
 MUTATIONS += RETRIEVAL_MUTATIONS + CUDA_MUTATIONS
 
@@ -356,16 +367,26 @@ def run(*command):
     return subprocess.run(command, cwd=COPY, capture_output=True, text=True)
 
 
-def seen(programs=PROGRAMS):
+def tests_of(name):
+    """What runs where this file is broken: programs, or a script."""
+    return EMULATED if name == NEON_BF16 else ("test_cuda",) if name.startswith(CUDA) else PROGRAMS
+
+
+def failure_of(done):
+    """Which test of a program fails, or None."""
+    failed = [line.split("]")[1].split("(")[0].strip() for line in done.stdout.splitlines() if "FAILED  ]" in line]
+    return None if done.returncode == 0 else failed[0] if failed else f"signal {-done.returncode}"
+
+
+def seen(tests):
     """Which test fails, NO_BUILD, or None."""
-    if run("cmake", "--build", "build", "--target", *programs).returncode:
+    if tests == EMULATED:
+        done = run("bash", EMULATED)
+        return failure_of(done) if "[ RUN      ]" in done.stdout else NO_BUILD
+    if run("cmake", "--build", "build", "--target", *tests).returncode:
         return NO_BUILD
-    for program in programs:
-        done = run(f"build/tests/{program}", "--gtest_brief=1", "--gtest_filter=-MiniLM*")
-        if done.returncode:
-            failed = [line.split("]")[1].split("(")[0].strip() for line in done.stdout.splitlines() if "FAILED  ]" in line]
-            return failed[0] if failed else f"signal {-done.returncode}"
-    return None
+    results = (failure_of(run(f"build/tests/{program}", "--gtest_brief=1", "--gtest_filter=-MiniLM*")) for program in tests)
+    return next((why for why in results if why), None)
 
 
 def main():
@@ -379,8 +400,9 @@ def main():
     done = run("cmake", "-S", ".", "-B", "build", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DTESSERA_BUILD_BENCH=OFF", "-DTESSERA_BUILD_EXAMPLES=OFF")
     if done.returncode:
         sys.exit(done.stderr)
-    if why := seen(["test_cuda"] if all(m[0].startswith(CUDA) for m in chosen) else PROGRAMS):
-        sys.exit(f"without any mutation: {why}")
+    for tests in {tests_of(m[0]) for m in chosen}:
+        if why := seen(tests):
+            sys.exit(f"without any mutation: {why}")
     survivors = 0
     for number, (name, old, new) in enumerate(chosen, 1):
         path = COPY / name
@@ -388,7 +410,7 @@ def main():
         if text.count(old) == 0:
             sys.exit(f"{name} has no '{old}'")
         path.write_text(text.replace(old, new))
-        why = seen(["test_cuda"] if name.startswith(CUDA) else PROGRAMS)
+        why = seen(tests_of(name))
         path.write_text(text)
         survivors += why in (None, NO_BUILD)  # what does not compile shows nothing about the tests
         print(f"{number}/{len(chosen)} {name.split('/')[-1]}: {old}  ->  {new or 'nothing'}: {why or 'SURVIVES'}", flush=True)

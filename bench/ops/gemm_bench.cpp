@@ -74,7 +74,7 @@ constexpr struct {
 
 void add_rows_of(const Rows& rows, const char* dtype, DType weights, bool fast = false) {
   for_machines("linear", dtype, [&](Isa isa, int threads, const std::string& prefix) {
-    if (fast && isa != Isa::amx) return;
+    if (fast && !has_matrix_unit(isa)) return;
     for (const auto& s : kEpilogues)
       rows.add(prefix + "197x768x3072/" + s.name, weights == DType::f32 && isa != Isa::generic,
                [=](benchmark::State& state) {

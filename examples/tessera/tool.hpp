@@ -118,7 +118,11 @@ struct RunOptions {
   tessera::Context context() const {
     if (device != "cpu")
       throw Failure{kOther, "--device " + device + ": this build has no cuda; leave the option out to use the cpu"};
-    return or_exit(kOther, [&] { return tessera::Context(tessera::ContextOptions{.threads = threads, .fast = fast}); });
+    auto made = or_exit(kOther, [&] { return tessera::Context(tessera::ContextOptions{.threads = threads, .fast = fast}); });
+    if (fast && !tessera::has_matrix_unit(made.isa()))
+      say(std::string("note: --fast: no matrix unit here (instruction set ") + isa_name(made.isa()) +
+          "): results are the usual ones");
+    return made;
   }
   /// f(options of the load), with its errors as a refused model.
   template <class F>

@@ -43,6 +43,7 @@ case "$mode" in
     elif [ "$(uname -m)" = aarch64 ]; then
       isas+=" neon"
       if grep -qw asimddp /proc/cpuinfo; then isas+=" neon_dotprod"; fi
+      if grep -qw asimddp /proc/cpuinfo && grep -qw bf16 /proc/cpuinfo; then isas+=" neon_bf16"; fi
     fi
     build clang-O2 clang++ -O2 &
     build g++-O0 g++ -O0
@@ -59,10 +60,10 @@ case "$mode" in
   neon)
     qemu=$(command -v qemu-aarch64 || command -v qemu-aarch64-static)
     build arm-O2 aarch64-linux-gnu-g++ -O2 -static
-    for isa in generic neon neon_dotprod; do check "aarch64 g++ -O2, $isa" env TESSERA_ISA=$isa "$qemu" "$out/arm-O2" 2; done
+    for isa in generic neon neon_dotprod neon_bf16; do check "aarch64 g++ -O2, $isa" env TESSERA_ISA=$isa "$qemu" "$out/arm-O2" 2; done
     check "aarch64 g++ -O2, neon, the caller in flush-to-zero and round-up mode" env TESSERA_ISA=neon "$qemu" "$out/arm-O2" 2 other-mode
     build arm-O0 aarch64-linux-gnu-g++ -O0 -static
-    for isa in neon neon_dotprod; do check "aarch64 g++ -O0, $isa" env TESSERA_ISA=$isa "$qemu" "$out/arm-O0" 1; done
+    for isa in neon neon_dotprod neon_bf16; do check "aarch64 g++ -O0, $isa" env TESSERA_ISA=$isa "$qemu" "$out/arm-O0" 1; done
     ;;
   *)
     echo "usage: compare.sh native|neon" >&2

@@ -27,7 +27,7 @@ using namespace tessera::test;
 
 std::vector<Job> jobs() {
   std::vector<Job> all;
-  for (const std::uint64_t seed : {1, 2})
+  for (const std::uint64_t seed : {1U, 2U})
     for (Job& job : drawn_jobs(seed)) all.push_back(std::move(job));
   for (const SmallStack& s : small_stacks()) {
     const auto few = std::make_shared<Texts>(std::vector<index_t>{1, 17, 0, 33, 8}, s.config.vocab_size, 5);

@@ -24,7 +24,7 @@ import tempfile
 from tree import INCLUDE_ROOTS, ROOT, finish
 
 # Units that use what another one has too may emit the weak symbols of that one, which mean the same code in both.
-UNITS = {"x86_64": {"avx2": [], "avx512": [], "avx512_vnni": ["avx512"], "avx512_bf16_vnni": ["avx512"], "amx": ["avx512"]}, "aarch64": {"neon_dotprod": ["neon"]}}.get(platform.machine(), {})  # NEON is every aarch64's baseline
+UNITS = {"x86_64": {"avx2": [], "avx512": [], "avx512_vnni": ["avx512"], "avx512_bf16_vnni": ["avx512"], "amx": ["avx512"]}, "aarch64": {"neon_dotprod": ["neon"], "neon_bf16": ["neon"]}}.get(platform.machine(), {})  # NEON is every aarch64's baseline
 
 # Product, the instruction of a multiply-add, rows and f32x16 columns of the full tile, registers of one f32x16. NEON is not among
 # them: of its 24 accumulators g++ 12 keeps three on the stack, and whether a lower tile would be faster has to be measured on such

@@ -205,5 +205,24 @@ class Options(ToolTest):
         self.assertEqual(self.names(), ["out.npy"])
 
 
+class Fast(ToolTest):
+    def test_says_once_that_there_is_no_matrix_unit(self):
+        """And gives the usual numbers then."""
+        text = self.file("in.txt", "a cat\n" * 50)
+        sets = self.tool("inspect", "--machine").stdout.splitlines()[0].removeprefix("instruction sets: ").split()
+        self.assertIn("generic", sets)
+        for isa in sets:
+            with self.subTest(isa):
+                args = ("embed", "--model", PLAIN, "--text", text, "--dtype", "bf16", "--batch-tokens", 8, "-o")
+                env = {"TESSERA_ISA": isa}
+                said = self.tool(*args, "fast.npy", "--fast", env=env).stderr
+                self.assertEqual(self.tool(*args, "usual.npy", env=env).stderr, "")
+                if isa in ("amx", "neon_bf16"):
+                    self.assertEqual(said, "")
+                    continue
+                self.assertEqual(said, f"tessera: note: --fast: no matrix unit here (instruction set {isa}): results are the usual ones\n")
+                self.assertEqual((self.dir / "fast.npy").read_bytes(), (self.dir / "usual.npy").read_bytes())
+
+
 if __name__ == "__main__":
     unittest.main()

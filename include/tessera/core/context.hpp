@@ -27,7 +27,7 @@ struct ContextOptions {
   int threads = 0;           ///< 0: as many as the processors that this process may use
   const Isa* isa = nullptr;  ///< null: default_isa(), which TESSERA_ISA overrides
   Executor executor = {};    ///< used instead of own threads when parallel_for is set
-  bool fast = false;         ///< weights of bf16 may be multiplied in another order where the ISA is then faster: amx is
+  bool fast = false;         ///< weights of bf16 may be multiplied in another order: by the ISA's matrix unit, if it has one
 };
 
 class Context {

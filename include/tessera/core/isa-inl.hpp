@@ -34,7 +34,15 @@ inline bool machine_has_dotprod() noexcept {
   constexpr unsigned long kAsimdDp = 1UL << 20;  // HWCAP_ASIMDDP
   return (getauxval(AT_HWCAP) & kAsimdDp) != 0;
 #else
-  return true;  // every Apple processor of this architecture
+  return true;   // every Apple processor of this architecture
+#endif
+}
+inline bool machine_has_bf16() noexcept {
+#if defined(__linux__)
+  constexpr unsigned long kBf16 = 1UL << 14;  // HWCAP2_BF16: BFMMLA among them
+  return (getauxval(AT_HWCAP2) & kBf16) != 0;
+#else
+  return false;  // Apple's have it from the M2 on, and another way to ask
 #endif
 }
 #endif
@@ -63,6 +71,8 @@ inline IsaList available_isas() noexcept {
 #endif
 #elif defined(TESSERA_STATIC_ISA) && defined(__AVX2__) && defined(__FMA__)
   return {{Isa::avx2}, 1};
+#elif defined(TESSERA_STATIC_ISA) && defined(__ARM_FEATURE_DOTPROD) && defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+  return {{Isa::neon_bf16}, 1};
 #elif defined(TESSERA_STATIC_ISA) && defined(__ARM_FEATURE_DOTPROD)
   return {{Isa::neon_dotprod}, 1};
 #elif defined(TESSERA_STATIC_ISA) && defined(__aarch64__)
@@ -90,8 +100,8 @@ inline IsaList available_isas() noexcept {
   if (bf16 && detail::machine_has_amx()) add(Isa::amx);
   return list;
 #elif defined(__aarch64__)
-  const bool dotprod = detail::machine_has_dotprod();
-  return {{Isa::generic, Isa::neon, Isa::neon_dotprod}, dotprod ? 3 : 2};
+  const bool dotprod = detail::machine_has_dotprod(), bf16 = dotprod && detail::machine_has_bf16();
+  return {{Isa::generic, Isa::neon, Isa::neon_dotprod, Isa::neon_bf16}, bf16 ? 4 : dotprod ? 3 : 2};
 #else
   return {{Isa::generic}, 1};
 #endif
@@ -106,6 +116,8 @@ inline Isa isa_from_name(const char* name) {
   }
   throw Error(Code::kUnsupported, {"instruction set '", name, "': this build on this machine has ", known});
 }
+
+inline bool has_matrix_unit(Isa isa) noexcept { return isa == Isa::neon_bf16 || (isa == Isa::amx && detail::permit_amx()); }
 
 inline Isa default_isa() {
   const char* forced = std::getenv("TESSERA_ISA");  // NOLINT(concurrency-mt-unsafe): read once per Context, before threads

@@ -35,13 +35,18 @@ class FlushSubnormals {
 #endif
 };
 
+// To nearest even, as vcvtneps2bf16 does, and f32 again.
+TESSERA_INLINE f32x16 rounded_to_bf16(f32x16 v) {
+  const f32x16 least = set1(0x1p-126f), zero = set1(0.0f);
+  return round_bf16(if_less(abs(v), least, mul(v, zero), v));
+}
+
 // A row of A, rounded, and f32 again: nothing of that is left to the tiles.
 template <bool Swapped>
 RowRounding round_to_bf16(const float* from, index_t k, float* rows, index_t row) {
   float* const to = rows + row * row_words(k, 1);
-  const f32x16 least = set1(0x1p-126f), zero = set1(0.0f);
   by_sixteens(k, [&](index_t i, auto how) {
-    const f32x16 v = how.get(from + i, 0.0f), rounded = round_bf16(if_less(abs(v), least, mul(v, zero), v));
+    const f32x16 rounded = rounded_to_bf16(how.get(from + i, 0.0f));
     store(to + i, Swapped ? swap_pairs(rounded) : rounded);
   });
   return {};

@@ -29,6 +29,9 @@
 #if TESSERA_BUILT_NEON_DOTPROD
 #include <tessera/cpu/neon_dotprod.hpp>
 #endif
+#if TESSERA_BUILT_NEON_BF16
+#include <tessera/cpu/neon_bf16.hpp>
+#endif
 #else
 namespace tessera::kernels {
 template <class Table>
@@ -47,5 +50,7 @@ template <class Table>
 const Table& neon_table() noexcept;
 template <class Table>
 const Table& neon_dotprod_table() noexcept;
+template <class Table>
+const Table& neon_bf16_table() noexcept;
 }  // namespace tessera::kernels
 #endif

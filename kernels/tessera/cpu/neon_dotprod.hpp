@@ -51,8 +51,9 @@ template <class Table>
 struct Family : neon::Family<Table> {};
 template <>
 struct Family<Int8GemmTable> {
-  static constexpr Int8GemmTable kTable{{neon::gemm<Int8ByInstruction>, neon::pack_int8, Int8ByInstruction::row_ld},
-                                        neon::int8_rounding};
+  static constexpr Int8GemmTable kTable{
+      {neon::gemm<Int8ByInstruction>, neon::pack_int8, Int8ByInstruction::row_ld, kPeak<Int8ByInstruction>},
+      neon::int8_rounding};
 };
 TESSERA_POP_BITS
 }  // namespace tessera::kernels::inline TESSERA_BASE::neon_dotprod

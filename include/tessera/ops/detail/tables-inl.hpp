@@ -31,6 +31,9 @@ const Table& table(Context& ctx) noexcept {
 #if TESSERA_BUILT_AVX2
     case Isa::avx2: return kernels::avx2_table<Table>();
 #endif
+#if TESSERA_BUILT_NEON_BF16
+    case Isa::neon_bf16: return kernels::neon_bf16_table<Table>();
+#endif
 #if TESSERA_BUILT_NEON_DOTPROD
     case Isa::neon_dotprod: return kernels::neon_dotprod_table<Table>();
 #endif
