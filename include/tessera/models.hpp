@@ -17,6 +17,7 @@
 #include <tessera/models/key_value_cache.hpp>
 #include <tessera/models/multi_vector_encoder.hpp>
 #include <tessera/models/padded.hpp>
+#include <tessera/models/pickled_layer.hpp>
 #include <tessera/models/sparse_encoder.hpp>
 #include <tessera/models/text_encoder.hpp>
 #include <tessera/models/text_model.hpp>

@@ -5,9 +5,10 @@
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/io/json.hpp>
 #include <tessera/models/multi_vector_encoder.hpp>
-#include <tessera/models/sentence_folder-inl.hpp>  // modules of tokens, likewise
-#include <tessera/models/sparse_encoder-inl.hpp>   // layers of pickles, which compiled builds do not declare elsewhere
+#include <tessera/models/pickled_layer.hpp>
+#include <tessera/models/sentence_folder-inl.hpp>  // modules of tokens, which compiled builds do not declare elsewhere
 #include <tessera/ops/norm.hpp>
+#include <tessera/text/tokenizer_config-inl.hpp>  // special tokens, likewise
 
 namespace tessera::models {
 

@@ -70,9 +70,6 @@ class SparseEncoder {
   index_t vocabulary_ = 0;
 };
 
-/// One line of Python that makes stem.safetensors of stem.pt in that folder.
-std::string pickle_conversion(const io::ModelFolder& folder, const std::string& stem);
-
 }  // namespace tessera::models
 
 #ifndef TESSERA_COMPILED
