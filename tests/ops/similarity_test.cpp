@@ -159,7 +159,7 @@ TEST_P(Similarity, DistancesOfWhatWasFound) {
   Matrix q = filled(batch, dim, {.seed = 1, .pad = 3}), rows = filled(n, dim, {.seed = 2, .pad = 1});
   for (index_t c = 0; c < dim; ++c) q(1, c) = 1000.f + rows(5, c), rows(6, c) = q(1, c), rows(7, c) = q(1, c) + 0x1p-10f;
   Matrix bias = poisoned(1, n);
-  ops::distance_bias(ctx, rows.in(), View<float, 1>(bias.data(), n));
+  ops::negative_half_squared_norms(ctx, rows.in(), View<float, 1>(bias.data(), n));
   for (index_t r = 0; r < n; ++r) {
     float square = 0;
     for (index_t c = 0; c < dim; ++c) square = std::fma(rows(r, c), rows(r, c), square);

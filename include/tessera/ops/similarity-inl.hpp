@@ -71,9 +71,9 @@ inline void squared_distances(Context& ctx, View<const float, 2> queries, View<c
   });
 }
 
-inline void distance_bias(Context& ctx, View<const float, 2> rows, View<float, 1> out) {
+inline void negative_half_squared_norms(Context& ctx, View<const float, 2> rows, View<float, 1> out) {
   using namespace detail;
-  constexpr const char* kOp = "distance_bias";
+  constexpr const char* kOp = "negative_half_squared_norms";
   expect(kOp, "numbers of out", out.extent[0], rows.extent[0]);
   expect_rows(kOp, rows), expect_rows(kOp, out);
   const auto chains = table<kernels::NormTable>(ctx).chains;

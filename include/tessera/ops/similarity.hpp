@@ -31,7 +31,7 @@ void squared_distances(Context& ctx, View<const float, 2> queries, View<const fl
 /// out[r] = -|rows[r]|^2 / 2, the bias by which a search has the order of the Euclidean distance, but for rows whose
 /// distances differ by less than that sum rounds.  \param rows [N, E] f32.  \param out [N] f32.  \throws Error
 /// kShapeMismatch, kBadStride. Numerics: one f32 FMA chain.
-void distance_bias(Context& ctx, View<const float, 2> rows, View<float, 1> out);
+void negative_half_squared_norms(Context& ctx, View<const float, 2> rows, View<float, 1> out);
 
 }  // namespace tessera::ops
 

@@ -13,7 +13,7 @@ struct TopK {
 };
 
 /// score = (query . row + bias[row]) * scale[row]: with scale = 1 / |row| and queries of length 1 the cosine, with the bias
-/// of distance_bias() the order of the Euclidean distance, which squared_distances() has for what was found.
+/// of negative_half_squared_norms() the order of the Euclidean distance, which squared_distances() has for what was found.
 struct TopKOptions {
   View<const float, 1> scale = {}, bias = {};  ///< [N], or empty
   /// [ceil(N / 64)], or empty: bit r % 64 of word r / 64 says whether row r may be found (row_filter.hpp makes them of

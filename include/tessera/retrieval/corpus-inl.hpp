@@ -225,7 +225,7 @@ inline Corpus Corpus::prefix(Context& ctx, index_t dims) const {
       if (s->scale.empty()) return;
       const FpModeScope mode;
       const View<float, 1> scale(s->scale.data() + first, rows.extent[0]);
-      ops::distance_bias(ctx, rows, scale);
+      ops::negative_half_squared_norms(ctx, rows, scale);
       for (index_t r = 0; r < rows.extent[0]; ++r) scale(r) = scale(r) < 0 ? 1.0f / std::sqrt(-2.0f * scale(r)) : 0.0f;
     };
     if (format_.dtype == DType::f32) {
