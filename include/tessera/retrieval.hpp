@@ -15,3 +15,4 @@
 #include <tessera/retrieval/qrels.hpp>
 #include <tessera/retrieval/ranking.hpp>
 #include <tessera/retrieval/stages.hpp>
+#include <tessera/retrieval/word_list.hpp>

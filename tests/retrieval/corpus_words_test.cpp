@@ -111,16 +111,16 @@ TEST_F(WordsTest, DamagedOnesAreRefused) {
   const Postings good = Postings::from(file, "words.");
   const auto refused = [&](const char* says, auto change) {
     std::vector<index_t> offsets(good.offsets.begin(), good.offsets.end());
-    std::vector<index_t> word_offsets(good.word_offsets.begin(), good.word_offsets.end());
+    std::vector<index_t> word_offsets(good.words.offsets.begin(), good.words.offsets.end());
     std::vector<std::uint32_t> having(good.documents.begin(), good.documents.end());
     std::vector<std::uint32_t> counts(good.counts.begin(), good.counts.end());
     std::vector<std::uint32_t> lengths(good.lengths.begin(), good.lengths.end());
-    std::string all_words(good.words);
+    std::string all_words(good.words.text);
     change(offsets, word_offsets, having, counts, lengths, all_words);
     std::vector<io::NamedTensor> all;
     for (const std::string& name : file.names())
       if (!name.starts_with("words.")) all.push_back({name, file.at(name)});
-    const Postings bad{offsets, having, counts, lengths, word_offsets, all_words, nullptr, ""};
+    const Postings bad{offsets, having, counts, lengths, {word_offsets, all_words}, nullptr, ""};
     for (auto& tensor : bad.tensors("words.")) all.push_back(std::move(tensor));
     const std::string other = (folder / "bad.safetensors").string();
     io::write_safetensors(other, all, metadata);

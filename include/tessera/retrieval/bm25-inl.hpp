@@ -7,7 +7,8 @@
 
 #include <tessera/core/fp_mode.hpp>
 #include <tessera/retrieval/bm25.hpp>
-#include <tessera/retrieval/postings-inl.hpp>  // lists of files, which compiled builds do not declare elsewhere
+#include <tessera/retrieval/detail/list_tensors.hpp>
+#include <tessera/retrieval/postings-inl.hpp>  // memory of lists, which compiled builds do not declare elsewhere
 #include <tessera/text/words.hpp>
 
 namespace tessera::retrieval {
@@ -21,8 +22,9 @@ inline Bm25 Bm25::open(const std::string& path) {
 
 inline Bm25 Bm25::from(const io::SafeTensors& file, const std::string& prefix) {
   using detail::list_of;
+  constexpr const char* kDamaged = "not a BM25 index";
   const auto expect = [&](bool sound, const char* what) {
-    if (!sound) throw Error(Code::kFormat, {file.name(), ": not a BM25 index: ", what});
+    if (!sound) throw Error(Code::kFormat, {file.name(), ": ", kDamaged, ": ", what});
   };
   Bm25 index;
   index.offsets_ = list_of<index_t>(file, prefix + "offsets");
@@ -40,13 +42,7 @@ inline Bm25 Bm25::from(const io::SafeTensors& file, const std::string& prefix) {
   }
   for (const float w : index.weights_) expect(w >= 0 && std::isfinite(w), "a weight is negative or not finite");
   if (!file.find(prefix + "words")) return index;
-  const auto words = list_of<std::uint8_t>(file, prefix + "words");
-  index.word_offsets_ = list_of<index_t>(file, prefix + "word_offsets");
-  index.words_ = {reinterpret_cast<const char*>(words.data()), words.size()};
-  expect(detail::parts(index.word_offsets_, words.size()), "the offsets do not part the words");
-  expect(index.word_offsets_.size() == index.offsets_.size(), "as many words as terms are expected");
-  for (std::size_t t = 1; t + 1 < index.offsets_.size(); ++t)
-    expect(index.word(t - 1) < index.word(t), "the words are not in ascending order");
+  index.words_ = WordList::from(file, prefix, static_cast<std::size_t>(index.vocabulary()), kDamaged);
   return index;
 }
 
@@ -56,26 +52,16 @@ inline std::vector<io::NamedTensor> Bm25::tensors(const std::string& prefix) con
                                       list_tensor(prefix + "documents", documents_.data(), documents_.size()),
                                       list_tensor(prefix + "weights", weights_.data(), weights_.size()),
                                       list_tensor(prefix + "lengths", lengths_.data(), lengths_.size())};
-  if (word_offsets_.empty()) return all;
-  all.push_back(list_tensor(prefix + "words", reinterpret_cast<const std::uint8_t*>(words_.data()), words_.size()));
-  all.push_back(list_tensor(prefix + "word_offsets", word_offsets_.data(), word_offsets_.size()));
+  words_.add_tensors(prefix, all);
   return all;
 }
 
 inline std::vector<Term> Bm25::terms(std::string_view text) const {
-  if (word_offsets_.empty())
+  if (words_.empty())
     throw Error(Code::kBadArgument, "bm25: an index of terms that are not words; make a query's terms as the documents'");
   std::vector<Term> found;
   text::each_word(text, [&](std::string_view wanted) {
-    std::size_t low = 0, high = offsets_.size() - 1;
-    while (low < high) {
-      const std::size_t middle = (low + high) / 2;
-      if (word(middle) < wanted)
-        low = middle + 1;
-      else
-        high = middle;
-    }
-    if (low + 1 < offsets_.size() && word(low) == wanted) found.push_back(static_cast<Term>(low));
+    if (const std::size_t at = words_.find(wanted); at + 1 < offsets_.size()) found.push_back(static_cast<Term>(at));
   });
   return found;
 }
@@ -269,7 +255,7 @@ inline Bm25 Bm25::weigh(const Postings& counted, const Bm25Options& o) {
     }
   }
   Bm25 index;
-  index.offsets_ = counted.offsets, index.word_offsets_ = counted.word_offsets;
+  index.offsets_ = counted.offsets;
   index.documents_ = counted.documents, index.lengths_ = lengths;
   index.weights_ = made->weights, index.words_ = counted.words;
   index.memory_ = made;

@@ -76,10 +76,6 @@ class Bm25 {
   friend class Bm25Builder;
   Bm25() = default;
   static Bm25 weigh(const Postings& counted, const Bm25Options& options);
-  std::string_view word(std::size_t term) const noexcept {
-    return words_.substr(static_cast<std::size_t>(word_offsets_[term]),
-                         static_cast<std::size_t>(word_offsets_[term + 1] - word_offsets_[term]));
-  }
   std::span<const std::uint32_t> documents_of(Term t) const noexcept {
     return documents_.subspan(static_cast<std::size_t>(offsets_[t]),
                               static_cast<std::size_t>(offsets_[t + 1] - offsets_[t]));
@@ -87,10 +83,10 @@ class Bm25 {
   void expect_allowed(View<const std::uint64_t, 1> allowed) const;
   Ranking best_of(std::span<const Term> query, std::size_t k, const std::uint64_t* allowed) const;
 
-  std::span<const index_t> offsets_, word_offsets_;
+  std::span<const index_t> offsets_;
   std::span<const std::uint32_t> documents_, lengths_;
   std::span<const float> weights_;
-  std::string_view words_;
+  WordList words_;
   std::shared_ptr<const void> memory_;  // of all these, where it is not the caller's
 };
 

@@ -12,7 +12,7 @@
 #include <tessera/retrieval/corpus_compaction.hpp>
 #include <tessera/retrieval/corpus_words.hpp>
 #include <tessera/retrieval/detail/corpus_files.hpp>
-#include <tessera/retrieval/postings-inl.hpp>  // as above
+#include <tessera/retrieval/detail/list_tensors.hpp>
 
 namespace tessera::retrieval {
 

@@ -3,33 +3,12 @@
 #include <limits>
 
 #include <tessera/core/host_memory.hpp>
+#include <tessera/retrieval/detail/list_tensors.hpp>
 #include <tessera/retrieval/postings.hpp>
 
 namespace tessera::retrieval {
 
 namespace detail {
-
-/// Tensor `name` of a file: numbers of type T, one after the other.
-template <class T>
-std::span<const T> list_of(const io::SafeTensors& file, const std::string& name) {
-  const AnyView& v = file.at(name);
-  if (v.dtype != dtype_of<T> || v.rank != 1 || !v.aligned_for<T>())
-    throw Error(Code::kFormat, {file.name(), ": tensor '", name, "' is ", dtype_name(v.dtype), " of rank ",
-                                std::to_string(v.rank), ", expected ", dtype_name(dtype_of<T>), " of rank 1, aligned"});
-  return {reinterpret_cast<const T*>(v.data), static_cast<std::size_t>(v.size())};
-}
-
-/// Whether they part a list of n: from 0 to n, never descending.
-inline bool parts(std::span<const index_t> offsets, std::size_t n) {
-  return !offsets.empty() && offsets.front() == 0 && std::is_sorted(offsets.begin(), offsets.end()) &&
-         offsets.back() == static_cast<index_t>(n);
-}
-
-/// A list as a tensor of that name.
-template <class T>
-io::NamedTensor list_tensor(const std::string& name, const T* data, std::size_t n) {
-  return {name, io::any_view(View<const T, 1>(data, static_cast<index_t>(n)))};
-}
 
 /// The memory of postings that were made here.
 struct MadePostings {
@@ -38,8 +17,8 @@ struct MadePostings {
   std::string words;
 
   static Postings view(const std::shared_ptr<const MadePostings>& made) {
-    return {made->offsets,      made->documents, made->counts, made->lengths,
-            made->word_offsets, made->words,     made,         "words that were counted"};
+    return {made->offsets, made->documents,          made->counts, made->lengths, {made->word_offsets, made->words},
+            made,          "words that were counted"};
   }
 };
 
@@ -47,8 +26,9 @@ struct MadePostings {
 
 inline Postings Postings::from(const io::SafeTensors& file, const std::string& prefix) {
   using detail::list_of;
+  constexpr const char* kDamaged = "damaged words";
   const auto expect = [&](bool sound, const char* what) {
-    if (!sound) throw Error(Code::kFormat, {file.name(), ": damaged words: ", what});
+    if (!sound) throw Error(Code::kFormat, {file.name(), ": ", kDamaged, ": ", what});
   };
   Postings p;
   p.name = file.name();
@@ -56,15 +36,9 @@ inline Postings Postings::from(const io::SafeTensors& file, const std::string& p
   p.documents = list_of<std::uint32_t>(file, prefix + "documents");
   p.counts = list_of<std::uint32_t>(file, prefix + "counts");
   p.lengths = list_of<std::uint32_t>(file, prefix + "lengths");
-  p.word_offsets = list_of<index_t>(file, prefix + "word_offsets");
-  const auto words = list_of<std::uint8_t>(file, prefix + "words");
-  p.words = {reinterpret_cast<const char*>(words.data()), words.size()};
   expect(detail::parts(p.offsets, p.documents.size()), "the offsets do not part the documents of the words");
   expect(p.counts.size() == p.documents.size(), "as many counts as documents of words are expected");
-  expect(detail::parts(p.word_offsets, words.size()), "the offsets do not part the words");
-  expect(p.word_offsets.size() == p.offsets.size(), "as many words as lists of documents are expected");
-  for (std::size_t t = 1; t + 1 < p.offsets.size(); ++t)
-    expect(p.word(t - 1) < p.word(t), "the words are not in ascending order");
+  p.words = WordList::from(file, prefix, static_cast<std::size_t>(p.vocabulary()), kDamaged);
   return p;
 }
 
@@ -74,23 +48,8 @@ inline std::vector<io::NamedTensor> Postings::tensors(const std::string& prefix)
                                       list_tensor(prefix + "documents", documents.data(), documents.size()),
                                       list_tensor(prefix + "counts", counts.data(), counts.size()),
                                       list_tensor(prefix + "lengths", lengths.data(), lengths.size())};
-  if (word_offsets.empty()) return all;
-  all.push_back(list_tensor(prefix + "words", reinterpret_cast<const std::uint8_t*>(words.data()), words.size()));
-  all.push_back(list_tensor(prefix + "word_offsets", word_offsets.data(), word_offsets.size()));
+  words.add_tensors(prefix, all);
   return all;
-}
-
-inline std::size_t Postings::find(std::string_view wanted) const noexcept {
-  const std::size_t end = offsets.size() - 1;
-  std::size_t low = 0, high = end;
-  while (low < high) {
-    const std::size_t middle = (low + high) / 2;
-    if (word(middle) < wanted)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low < end && word(low) == wanted ? low : end;
 }
 
 inline void Postings::expect_sound(std::size_t term) const {
@@ -108,7 +67,7 @@ inline void Postings::expect_sound(std::size_t term) const {
 inline std::vector<std::string> Postings::words_of(std::span<const Postings> parts) {
   std::vector<std::string> words;
   for (const Postings& p : parts)
-    for (std::size_t t = 0; t + 1 < p.offsets.size(); ++t) words.emplace_back(p.word(t));
+    for (std::size_t t = 0; t + 1 < p.offsets.size(); ++t) words.emplace_back(p.words[t]);
   std::sort(words.begin(), words.end());
   words.erase(std::unique(words.begin(), words.end()), words.end());
   return words;
@@ -128,7 +87,7 @@ inline Postings Postings::joined(std::span<const Postings> parts, std::span<cons
   for (const std::string& word : words) {
     std::size_t first = 0;  // document of the part
     for (const Postings& p : parts) {
-      if (const std::size_t t = p.find(word); t + 1 < p.offsets.size()) {
+      if (const std::size_t t = p.words.find(word); t + 1 < p.offsets.size()) {
         p.expect_sound(t);
         for (auto i = static_cast<std::size_t>(p.offsets[t]); i < static_cast<std::size_t>(p.offsets[t + 1]); ++i) {
           const std::size_t d = first + p.documents[i];

@@ -4,10 +4,10 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <tessera/io/safetensors.hpp>
+#include <tessera/retrieval/word_list.hpp>
 
 namespace tessera::retrieval {
 
@@ -21,8 +21,7 @@ struct Postings {
   std::span<const std::uint32_t> documents;  ///< [P], ascending for each term
   std::span<const std::uint32_t> counts;     ///< [P]: how often the document has the term
   std::span<const std::uint32_t> lengths;    ///< [N]: how many terms each document has
-  std::span<const index_t> word_offsets;     ///< [V + 1], or empty where terms are not words: where each begins in `words`
-  std::string_view words;                    ///< in ascending order, UTF-8
+  WordList words;                            ///< V, or empty where terms are not words
   std::shared_ptr<const void> memory;        ///< of all these, where it is not the caller's
   std::string name;                          ///< what errors call it
 
@@ -36,17 +35,11 @@ struct Postings {
                          std::span<const std::uint64_t> gone = {});
   /// The words of all parts, ascending, each once.
   static std::vector<std::string> words_of(std::span<const Postings> parts);
-  /// Its tensors, to write into any file, by the names of the members; views.
+  /// Its tensors, to write into any file, by the names of the members, and those of WordList; views.
   std::vector<io::NamedTensor> tensors(const std::string& prefix) const;
 
   index_t size() const noexcept { return static_cast<index_t>(lengths.size()); }            ///< N
   index_t vocabulary() const noexcept { return static_cast<index_t>(offsets.size()) - 1; }  ///< V
-  std::string_view word(std::size_t term) const noexcept {
-    return words.substr(static_cast<std::size_t>(word_offsets[term]),
-                        static_cast<std::size_t>(word_offsets[term + 1] - word_offsets[term]));
-  }
-  /// The term of a word, or V where none is.
-  std::size_t find(std::string_view wanted) const noexcept;
   /// \throws Error kFormat unless the documents of a term are ascending ones of the N, and counts from 1 to their lengths.
   void expect_sound(std::size_t term) const;
 };
