@@ -47,7 +47,7 @@ CUDA_MUTATIONS = [
     (CUDA + "attention.cuh", "mul(g.scale, 1.44269504088896341f)", "g.scale"),
     (CUDA + "tiles.hpp", "ldmatrix_b_transposed(int lane) noexcept { return {lane % 16, lane / 16}; }", "ldmatrix_b_transposed(int lane) noexcept { return {lane / 16 * 8 + lane % 8, lane / 8 % 2}; }"),
     (CUDA + "epilogue.hpp", "repeats > 0 ? row % repeats : row", "row"),
-    (CUDA + "sm90_gemm.cuh", "residual_row(to.row, g.residual_rows)", "to.row"),
+    (CUDA + "sm90_gemm.cuh", "residual_row(first + wgmma_sum(thread, 2).row, g.residual_rows)", "first + wgmma_sum(thread, 2).row"),
     (CUDA + "embed.cuh", "g.segments ? load_global(g.segments + t) * c : 0", "0"),
     (CUDA + "embed.cuh", "g.scale, x); });", "1.0f, x); });"),
     (CUDA + "embed.cuh", "column += 256", "column += 512"),

@@ -67,6 +67,7 @@ struct PatchProblem {
     return simt::to_host_float(simt::host_bf16(values.at(channel, byte)));
   }
   void expect_right(std::uint64_t seed) {
+    EXPECT_EQ(out.columns(), (args().k() + 7) / 8 * 8);
     EXPECT_EQ(run(seed), "");
     EXPECT_TRUE(out.written_exactly());
     for (index_t r = 0; r < out.rows(); ++r)

@@ -157,13 +157,12 @@ TESSERA_DEVICE void multiply(const Sm90GemmBlock<Tile, kGated, Out>& block, int 
 
 /// The epilogue of two neighbouring columns of one row; 0 where C has none.
 template <bool kGated, Activation kAct, class Out>
-TESSERA_DEVICE void finish_two(const Sm90GemmArgs<Out>& g, Place to, const float* sum, const float* up, float (&result)[2]) {
+TESSERA_DEVICE void finish_two(const Sm90GemmArgs<Out>& g, Place to, int row_of_residual, const float* sum, const float* up,
+                               float (&result)[2]) {
   const Epilogue e = {g.epilogue.bias, g.epilogue.channel_scale, kAct};
   const int left = to.row < g.m ? g.n - to.column : 0;
   float residual[2] = {};
-  if (g.residual && left > 0) {
-    load_numbers(g.residual + residual_row(to.row, g.residual_rows) * g.ldr + to.column, left, true, residual);
-  }
+  if (g.residual && left > 0) load_numbers(g.residual + row_of_residual * g.ldr + to.column, left, true, residual);
   TESSERA_UNROLLED
   for (int i = 0; i < 2; ++i) {
     EpilogueColumn at;
@@ -177,10 +176,22 @@ TESSERA_DEVICE void finish_two(const Sm90GemmArgs<Out>& g, Place to, const float
   }
 }
 
+/// The residual's rows for the two rows that a thread has of 64: found once, as a remainder takes long.
+struct ResidualRows {
+  int of[2];
+};
+template <class Out>
+TESSERA_DEVICE ResidualRows residual_rows_of(const Sm90GemmArgs<Out>& g, int first) {
+  const int thread = thread_index() % 128;
+  return {{residual_row(first + wgmma_sum(thread, 0).row, g.residual_rows),
+           residual_row(first + wgmma_sum(thread, 2).row, g.residual_rows)}};
+}
+
 /// What a thread of a warpgroup holds of 64 rows, straight to C.
 template <class Tile, bool kGated, Activation kAct, class Out>
 TESSERA_DEVICE void store_directly(const Sm90GemmArgs<Out>& g, Place first, const float (&sums)[Tile::kColumns / 2]) {
   constexpr int kStep = kGated ? 8 : 4;  // gated, the sums of up follow the gate's
+  const ResidualRows rows = residual_rows_of(g, first.row);
   TESSERA_UNROLLED
   for (int r = 0; r < Tile::kColumns / 2; r += kStep) {
     TESSERA_UNROLLED
@@ -189,7 +200,7 @@ TESSERA_DEVICE void store_directly(const Sm90GemmArgs<Out>& g, Place first, cons
       const Place to = {first.row + in_tile.row, first.column + (kGated ? in_tile.column % 8 + r : in_tile.column)};
       if (to.row >= g.m || to.column >= g.n) continue;
       float result[2];
-      finish_two<kGated, kAct>(g, to, sums + r + half, sums + r + half + (kGated ? 4 : 0), result);
+      finish_two<kGated, kAct>(g, to, rows.of[half / 2], sums + r + half, sums + r + half + (kGated ? 4 : 0), result);
       store_numbers(g.c + to.row * g.ldc + to.column, g.n - to.column, true, result);
     }
   }
@@ -204,6 +215,7 @@ TESSERA_DEVICE void store_by_map(const Sm90GemmArgs<bf16>& g, Place first, const
   constexpr int kStep = kGated ? 8 : 4, kChunkSums = kStep * kSm90StoreColumns / 8;
   const int thread = thread_index() % 128, lane = thread % 32;
   const Place lane_row = stmatrix_sums(lane);
+  const ResidualRows rows = residual_rows_of(g, first.row);
   TESSERA_UNROLLED
   for (int chunk = 0; chunk < Tile::columns_of_c(kGated) / kSm90StoreColumns; ++chunk, ++stored) {
     const shared_t buffer = buffers + static_cast<shared_t>(stored % 2 * kSm90StoreBytes);
@@ -216,8 +228,8 @@ TESSERA_DEVICE void store_by_map(const Sm90GemmArgs<bf16>& g, Place first, const
         const Place in_tile = wgmma_sum(thread, i % 2 * 2);
         const int column = chunk * kSm90StoreColumns + (2 * two + i / 2) * 8 + in_tile.column;
         float result[2];
-        finish_two<kGated, kAct>(g, {first.row + in_tile.row, first.column + column}, sums + r, sums + r + (kGated ? 4 : 0),
-                                 result);
+        finish_two<kGated, kAct>(g, {first.row + in_tile.row, first.column + column}, rows.of[i % 2], sums + r,
+                                 sums + r + (kGated ? 4 : 0), result);
         pairs[i] = to_bf16_pair(result[0], result[1]);
       }
       stmatrix(buffer + static_cast<shared_t>(Buffer::offset(thread / 32 * 16 + lane_row.row, 2 * two + lane_row.column)),
