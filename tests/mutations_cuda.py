@@ -98,7 +98,6 @@ CUDA_MUTATIONS = [
     (CUDA + "topk.cuh", "open && score >= g.least", "open"),
     (CUDA + "maxsim.cuh", "at < of_document && ", ""),
     (CUDA + "maxsim.cuh", "    sync_threads();  // the maxima have been read\n", ""),
-    (CUDA + "maxsim.cuh", "row + i < of_query", "row + i < of_query + 1"),
     (CUDA + "maxsim.cuh", "left > right ? left : right", "left"),
     (CUDA + "maxsim.cuh", "int mask = 1; mask <= 2; mask *= 2", "int mask = 1; mask <= 1; mask *= 2"),
     (CUDA + "sm90_gemm.cuh", "wgmma_wait<1>();", "wgmma_wait<2>();"),

@@ -158,6 +158,20 @@ TEST_P(Bf16, PatchesToo) {
   ops::linear(ctx, rows.in(), packed_bf16(ctx, w), {.bias = bias.row()}, want.out());
   EXPECT_EQ(out.bits(), want.bits());
 }
+TEST_P(Bf16, GatedOnesFitIntoTheScratchThatTheyName) {
+  const Matrix x = filled(40, 66, {.seed = 8}), gate = filled(70, 66, {.seed = 9}), up = filled(70, 66, {.seed = 10});
+  WeightView parts[] = {gate.in(), up.in()};
+  parts[0].packed = parts[1].packed = DType::bf16;
+  const PackedWeight w = ops::pack_weight_glu(ctx, parts[0], parts[1]);
+  Matrix out = poisoned(40, 70), want = poisoned(40, 70);
+  ops::linear(ctx, x.in(), w, {.act = Activation::silu, .glu = true}, want.out());
+  Context other(GetParam(), 3);
+  other.arena().reserve(64 + ops::linear_scratch(other, 40, 66, DType::bf16, true));
+  const ArenaScope scope(other.arena());
+  (void)other.arena().carve<char>(1);  // now it cannot grow
+  ops::linear(other, x.in(), w, {.act = Activation::silu, .glu = true}, out.out());
+  EXPECT_EQ(out.bits(), want.bits());
+}
 TEST_P(Bf16, RefusesPartsOfTwoTypes) {
   const Matrix a = filled(4, 8), b = filled(4, 8);
   WeightView parts[] = {a.in(), b.in()};

@@ -131,12 +131,12 @@ inline std::size_t block_scratch(Context& ctx, const BlockConfig& c, index_t tok
   (void)detail::AttentionHalfScratch(first, c, tokens);
   (void)detail::MlpHalfScratch(second, c, tokens);
   const auto larger = [](std::size_t a, std::size_t b) { return a > b ? a : b; };
-  const auto product = [&](index_t k) { return linear_scratch(ctx, tokens, k, weights); };
+  const auto product = [&](index_t k, bool glu = false) { return linear_scratch(ctx, tokens, k, weights, glu); };
   const std::size_t in = product(c.channels),
                     attention = first.peak() + larger(larger(in, product(c.heads * c.head_dim)),
                                                       attention_scratch(ctx, max_length, c.head_dim, c.head_dim,
                                                                         c.attention.compute, c.position_rows));
-  const std::size_t mlp = second.peak() + larger(in, product(c.mlp_width));
+  const std::size_t mlp = second.peak() + larger(product(c.channels, c.glu), product(c.mlp_width));
   return larger(attention, mlp) + kAlignment;
 }
 

@@ -80,8 +80,8 @@ inline std::size_t product_scratch(Context& ctx, index_t rows, index_t k, DType 
 }
 }  // namespace detail
 
-inline std::size_t linear_scratch(Context& ctx, index_t rows, index_t k, DType weight) {
-  return detail::product_scratch(ctx, rows, k, weight, false);
+inline std::size_t linear_scratch(Context& ctx, index_t rows, index_t k, DType weight, bool glu) {
+  return detail::product_scratch(ctx, rows, k, weight, glu);
 }
 
 inline std::size_t packed_bytes(index_t n, index_t k, DType packed) {

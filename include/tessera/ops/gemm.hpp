@@ -55,8 +55,9 @@ struct Epilogue {
 /// Scratch: linear_scratch() bytes of the context's arena, which grows to them if nothing is carved from it. Where those for
 /// long K do not fit, K stays whole: slower, the same bits.
 void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, const Epilogue& e, View<float, 2> out);
-/// Bytes that linear() makes use of for x [rows, k]: for f32 weights 0 for short k or few rows.
-std::size_t linear_scratch(Context& ctx, index_t rows, index_t k, DType weight = DType::f32);
+/// Bytes that linear() makes use of for x [rows, k]: for f32 weights 0 for short k or few rows. \param glu of a gated
+/// weight.
+std::size_t linear_scratch(Context& ctx, index_t rows, index_t k, DType weight = DType::f32, bool glu = false);
 
 }  // namespace tessera::ops
 
