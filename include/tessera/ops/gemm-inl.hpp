@@ -231,9 +231,12 @@ inline void linear(Context& ctx, View<const float, 2> x, const PackedWeight& w, 
   // in blocks; few in one part a lane, its panels in two halves, so that a lane which is held up leaves the second one to
   // others. Else panels, each with all rows, halved while a core could be left without work at the end. No choice here can
   // change a bit.
-  constexpr index_t kTaskRows = 120, kLeastRows = 96;
+  // Rows that a lane has are rounded once, by it; panels would have every lane round all: to bytes, that is a third of the
+  // time.
+  constexpr index_t kTaskRows = 120;
+  const index_t least_rows = w.dtype() == DType::i8 ? 32 : 96;
   const index_t blocks = (m + kTaskRows - 1) / kTaskRows;
-  if (lanes == 1 || m >= kLeastRows * lanes) {
+  if (lanes == 1 || m >= least_rows * lanes) {
     const bool many = lanes > 1 && blocks >= 4 * lanes;
     const index_t parts = many ? blocks : lanes, cuts = many || lanes == 1 || panels < 8 ? 1 : 2;
     // Of many blocks all but the last are whole tiles; few parts are of one size, to a row.
