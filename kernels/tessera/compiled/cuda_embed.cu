@@ -6,11 +6,6 @@
 namespace tessera::kernels::cuda {
 namespace {
 
-template <int kPieces, class W, class Y>
-int launch_pieces(const EmbedArgs<W, Y>& g, unsigned blocks, cudaStream_t stream) {
-  embed_norm_kernel<kPieces, W, Y><<<blocks, kNormRows * 32, 0, stream>>>(g);
-  return cudaGetLastError();
-}
 template <class W, class Y>
 int launch(const EmbedArgs<W, Y>& g, bool normalise, void* stream) {
   const auto s = static_cast<cudaStream_t>(stream);
@@ -19,12 +14,9 @@ int launch(const EmbedArgs<W, Y>& g, bool normalise, void* stream) {
     embed_kernel<W, Y><<<blocks, kNormRows * 32, 0, s>>>(g);
     return cudaGetLastError();
   }
-  switch (norm_pieces(g.c)) {
-    case 2: return launch_pieces<2>(g, blocks, s);
-    case 4: return launch_pieces<4>(g, blocks, s);
-    case 8: return launch_pieces<8>(g, blocks, s);
-    default: return cudaErrorInvalidValue;
-  }
+  const bool fits = with_norm_pieces(
+      g.c, [&](auto pieces) { embed_norm_kernel<decltype(pieces)::value, W, Y><<<blocks, kNormRows * 32, 0, s>>>(g); });
+  return fits ? cudaGetLastError() : cudaErrorInvalidValue;
 }
 
 }  // namespace

@@ -7,19 +7,12 @@ namespace {
 
 unsigned blocks_of(int rows, int of_block) { return static_cast<unsigned>((rows + of_block - 1) / of_block); }
 
-template <Norm kNorm, int kPieces, class X, class Y>
-int launch_pieces(const MergeArgs<X, Y>& g, cudaStream_t stream) {
-  merge_kernel<kNorm, kPieces, X, Y><<<blocks_of(g.rows, kNormRows), kNormRows * 32, 0, stream>>>(g);
-  return cudaGetLastError();
-}
 template <Norm kNorm, class X, class Y>
 int launch_merge_of(const MergeArgs<X, Y>& g, cudaStream_t stream) {
-  switch (norm_pieces(g.c)) {
-    case 2: return launch_pieces<kNorm, 2>(g, stream);
-    case 4: return launch_pieces<kNorm, 4>(g, stream);
-    case 8: return launch_pieces<kNorm, 8>(g, stream);
-    default: return cudaErrorInvalidValue;
-  }
+  const bool fits = with_norm_pieces(g.c, [&](auto pieces) {
+    merge_kernel<kNorm, decltype(pieces)::value, X, Y><<<blocks_of(g.rows, kNormRows), kNormRows * 32, 0, stream>>>(g);
+  });
+  return fits ? cudaGetLastError() : cudaErrorInvalidValue;
 }
 template <class X, class Y>
 int launch(Norm norm, const MergeArgs<X, Y>& g, void* stream) {

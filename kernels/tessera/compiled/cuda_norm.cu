@@ -5,20 +5,13 @@
 namespace tessera::kernels::cuda {
 namespace {
 
-template <Norm kNorm, int kPieces, class X, class Y>
-int launch_pieces(const NormArgs<X, Y>& g, cudaStream_t stream) {
-  const int blocks = (g.rows + kNormRows - 1) / kNormRows;
-  norm_kernel<kNorm, kPieces, X, Y><<<static_cast<unsigned>(blocks), kNormRows * 32, 0, stream>>>(g);
-  return cudaGetLastError();
-}
 template <Norm kNorm, class X, class Y>
 int launch_norm_of(const NormArgs<X, Y>& g, cudaStream_t stream) {
-  switch (norm_pieces(g.c)) {
-    case 2: return launch_pieces<kNorm, 2>(g, stream);
-    case 4: return launch_pieces<kNorm, 4>(g, stream);
-    case 8: return launch_pieces<kNorm, 8>(g, stream);
-    default: return cudaErrorInvalidValue;
-  }
+  const auto blocks = static_cast<unsigned>((g.rows + kNormRows - 1) / kNormRows);
+  const bool fits = with_norm_pieces(g.c, [&](auto pieces) {
+    norm_kernel<kNorm, decltype(pieces)::value, X, Y><<<blocks, kNormRows * 32, 0, stream>>>(g);
+  });
+  return fits ? cudaGetLastError() : cudaErrorInvalidValue;
 }
 template <class X, class Y>
 int launch(Norm norm, const NormArgs<X, Y>& g, void* stream) {

@@ -1,5 +1,7 @@
 // What a kernel of row normalisations is asked: plain C++.
 #pragma once
+#include <type_traits>
+
 #include <tessera/core/dtype.hpp>
 #include <tessera/cuda/host_device.hpp>
 
@@ -38,6 +40,16 @@ constexpr int norm_pieces(int c) noexcept {
   for (int pieces = 2; pieces <= kNormMostPieces; pieces *= 2)
     if (c <= pieces * 256) return pieces;
   return 0;
+}
+/// f(std::integral_constant) of these pieces. False, and f is not called, where none has room.
+template <class F>
+constexpr bool with_norm_pieces(int c, const F& f) {
+  switch (norm_pieces(c)) {
+    case 2: return f(std::integral_constant<int, 2>{}), true;
+    case 4: return f(std::integral_constant<int, 4>{}), true;
+    case 8: return f(std::integral_constant<int, 8>{}), true;
+    default: return false;
+  }
 }
 
 }  // namespace tessera::kernels::cuda
