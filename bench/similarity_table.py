@@ -3,16 +3,14 @@
 
     python bench/similarity_table.py --tessera PATH [--n 100000] [--d 384] [--threads 1,2] [--rounds 9] [--quick]
 
-Runs search_peers.py and corpus_peers.py, which compare every result with float64 before they time, and reads their reports; the
-rows of late interaction are those of maxsim_peers.table_rows(), where that script has it. A goal holds where the ratio of medians
-reaches it in every batch and thread count of its row; where the 95 % interval reaches below it, the table says so. What nobody
-measured is a row too.
+Runs search_peers.py, corpus_peers.py and, where its program was built, maxsim_peers.py, which compare every result with float64
+before they time, and reads their reports. A goal holds where the ratio of medians reaches it in every batch and thread count of its
+row; where the 95 % interval reaches below it, the table says so. What nobody measured is a row too.
 
 Needs: what those scripts need; writes results/<cpu>/<date>-<commit>-similarity.md and .json beside theirs.
 """
 import argparse
 import datetime
-import importlib.util
 import json
 import os
 import pathlib
@@ -41,7 +39,7 @@ GOALS = [
     ("bits beside faiss' binary index", "corpus", "corpus bits", "faiss binary", CORPUS_BATCHES, 1.1),
 ]
 BANDWIDTH_SHARE, SCRATCH_SHARE = 0.85, 0.01
-MAXSIM_GOALS = [("late interaction in fp32 beside maxsim-cpu", 2.0), ("late interaction in bf16 beside maxsim-cpu", 3.0), ("late interaction in int8 beside maxsim-cpu", 4.0)]
+MAXSIM_GOALS = [(f"late interaction in {name} beside maxsim-cpu", f"tessera {dtype}", least) for name, dtype, least in (("fp32", "f32", 2.0), ("bf16", "bf16", 3.0), ("int8", "int8", 4.0))]
 
 
 def report_of(script, a, batches, folder):
@@ -54,6 +52,10 @@ def report_of(script, a, batches, folder):
     return json.loads(path.read_text())
 
 
+def judged(what, cells, least):
+    return dict(what=what, target=f">= {least:g}x", cells=cells, held=bool(cells) and all(c["ratio"] >= least for c in cells), sure=bool(cells) and all(c["low"] >= least for c in cells))
+
+
 def ratio_row(goal, reports):
     what, report, ours, theirs, batches, least = goal
     cells = []
@@ -62,7 +64,7 @@ def ratio_row(goal, reports):
         if cell["batch"] in batches and ours in seconds and len(seconds.get(theirs, ())) > 0:
             ratio = peer_stats.ratio_to_best({ours: seconds[ours], theirs: seconds[theirs]}, ours)
             cells.append(dict(threads=cell["threads"], batch=cell["batch"], rounds=min(len(seconds[ours]), len(seconds[theirs])), **ratio))
-    return dict(what=what, target=f">= {least:g}x", cells=cells, held=bool(cells) and all(c["ratio"] >= least for c in cells), sure=bool(cells) and all(c["low"] >= least for c in cells))
+    return judged(what, cells, least)
 
 
 def read_bandwidth(n, d, threads, rounds=9):
@@ -132,19 +134,25 @@ def scratch_row(a):
 
 
 def maxsim_rows(a):
-    """maxsim_peers.table_rows(a) -> rows as ratio_row() makes them; goals without a figure where there is no such script."""
-    path = HERE / "maxsim_peers.py"
-    if path.exists():
-        spec = importlib.util.spec_from_file_location("maxsim_peers", path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        if hasattr(module, "table_rows"):
-            return module.table_rows(a)
-    return [dict(what=what, target=f">= {least:g}x", cells=[], held=False, sure=False) for what, least in MAXSIM_GOALS]
+    """Rows of late interaction, documents of equal and of other lengths together; without figures where maxsim_rate was not built."""
+    rate, cells = a.tessera.parent.parent / "bench" / "maxsim_rate", []
+    if rate.exists():
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, HERE / "maxsim_peers.py", "--rate", rate, "--n", a.n // 100, "--threads", a.threads, "--rounds", a.rounds, "--results", folder]
+            subprocess.run([str(c) for c in command], check=True)
+            for path in sorted(pathlib.Path(folder).glob("*/*-maxsim-*.json")):
+                report = json.loads(path.read_text())
+                cells += [dict(cell, threads=report["threads"]) for cell in report["cells"]]
+    rows = []
+    for what, ours, least in MAXSIM_GOALS:
+        there = [dict(threads=c["threads"], batch=c["batch"], documents=c["what"], **c["ratios"][f"{ours} / maxsim-cpu"]) for c in cells]
+        rows.append(judged(what, there, least))
+    return rows
 
 
 def shown(cell):
-    where = f"B {cell['batch']}, {cell['threads']} thread{'s' * (cell['threads'] > 1)}: "
+    documents = f", {cell['documents']} lengths" if "documents" in cell else ""
+    where = f"B {cell['batch']}, {cell['threads']} thread{'s' * (cell['threads'] > 1)}{documents}: "
     if "ratio" in cell:
         return where + f"{cell['ratio']:.2f} [{cell['low']:.2f}, {cell['high']:.2f}]"
     if "kib" in cell:
