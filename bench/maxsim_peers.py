@@ -141,7 +141,7 @@ def main():
                 ratios = {}
                 for ours in OURS:
                     for theirs in ("maxsim-cpu", "all"):
-                        there = {t: times[t] for t in times if t not in OURS and len(times[t]) == a.rounds and (theirs == "all" or t.startswith("maxsim-cpu"))}
+                        there = peer_stats.comparable(times, [t for t in times if t not in OURS and (theirs == "all" or t.startswith("maxsim-cpu"))])
                         if there:
                             ratios[f"{ours} / {theirs}"] = peer_stats.ratio_to_best({ours: times[ours], **there}, ours)
                 report["cells"].append({"what": kind, "batch": batch, "tokens": sum(lengths), "seconds": times, "errors": errors, "ratios": ratios})

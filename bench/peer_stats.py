@@ -45,6 +45,14 @@ class CpuClock:
         return steal / total, max(0, busy - own) / total
 
 
+def comparable(times, names):
+    """Of these contenders' rounds, those that may hold the best: who was given up for slowness, after a few rounds, does not
+    beat one who was timed in all of them, and counts only where all were given up."""
+    there = {n: times[n] for n in names if times.get(n)}
+    most = max(map(len, there.values()), default=0)
+    return {n: t for n, t in there.items() if len(t) == most}
+
+
 def ratio_to_best(rounds, ours, resamples=4000, seed=1):
     """Best peer's median time over ours, with a 95 % bootstrap interval over rounds.
 

@@ -33,6 +33,8 @@ CLASSES = {
     "tessera bf16": ("faiss bf16",),
     "tessera int8": ("faiss sq8",),
 }
+# Before each call: threads of the one before spin for a while (OpenBLAS' do so whatever it is told), on the processors of the next.
+PAUSE = 0.1
 
 
 class Tool:
@@ -153,6 +155,7 @@ def measure(a, contenders, batch):
             slow = len(times[name]) >= 3 and statistics.median(times[name]) > 8 * min(statistics.median(t) for t in times.values() if t)
             if slow:
                 continue
+            time.sleep(PAUSE)
             seconds = contenders[name].seconds(batch)
             if round_number:
                 times[name].append(seconds)
@@ -214,7 +217,7 @@ def main():
                     times = measure(a, contenders, batch)
                     ratios = {}
                     for ours, theirs in CLASSES.items():
-                        there = {t: times[t] for t in theirs if t in times and len(times[t]) == a.rounds}
+                        there = peer_stats.comparable(times, theirs)
                         if there:
                             ratios[ours] = peer_stats.ratio_to_best({ours: times[ours], **there}, ours)
                     report["cells"].append({"threads": count, "batch": batch, "seconds": times, "right": right, "ratios": ratios})

@@ -198,12 +198,13 @@ def main():
     a.tessera = a.tessera.resolve()
     commit = subprocess.run(["git", "-C", HERE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     clock = Quiet()
+    late = maxsim_rows(a)
     with tempfile.TemporaryDirectory() as folder:
         reports = {script.split("_")[0]: report_of(script, a, batches, folder) for script, batches in (("search_peers.py", SEARCH_BATCHES), ("corpus_peers.py", CORPUS_BATCHES))}
     rows = [ratio_row(goal, reports) for goal in GOALS]
     rows.insert(2, bandwidth_row(a, reports["search"]))
     rows.insert(next(i for i, r in enumerate(rows) if "usearch" in r["what"]) + 1, scratch_row(a))
-    rows += maxsim_rows(a)
+    rows += late
     steal, others = clock.shares()
     report = {"date": datetime.date.today().isoformat(), "commit": commit, "cpu": peer_stats.cpu_model(), "n": a.n, "d": a.d, "k": a.k, "rounds": a.rounds, "versions": reports["search"]["versions"], "steal": steal, "others": others, "rows": rows, "reports": reports}
     place = a.results / peer_stats.slug(report["cpu"])
