@@ -41,9 +41,11 @@ def main():
     os.environ["TESSERA_LIBRARY"] = str(a.library or a.tessera.resolve().parents[1] / "capi/libtessera.so")
     os.environ["OMP_NUM_THREADS"], os.environ["OMP_WAIT_POLICY"] = str(max(threads)), "PASSIVE"
     sys.path.insert(0, str(HERE.parent / "examples/python"))
+    import peer_stats
+
+    peer_stats.name_openblas_kernels()
     import faiss
     import numpy as np
-    import peer_stats
     import tessera
 
     draw = np.random.default_rng(0)

@@ -105,10 +105,11 @@ def main():
             if subprocess.run(again, env={**os.environ, **places}, check=False).returncode:
                 sys.exit(1)
         return
+    import peer_stats
+
+    peer_stats.name_openblas_kernels()
     import numpy as np
     from threadpoolctl import threadpool_limits
-
-    import peer_stats
 
     (count,) = threads
     draw = np.random.default_rng(0)

@@ -178,10 +178,11 @@ def main():
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(max(threads))
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    import peer_stats
+
+    versions = {"OpenBLAS kernels": peer_stats.name_openblas_kernels()}
     import numpy as np
     from threadpoolctl import threadpool_limits
-
-    import peer_stats
 
     draw = np.random.default_rng(0)
     unit = lambda x: x / np.linalg.norm(x, axis=1, keepdims=True)
@@ -189,7 +190,6 @@ def main():
     checked = min(64, max(batches))
     oracle = queries[:checked].astype(np.float64) @ rows.T.astype(np.float64)
     commit = subprocess.run(["git", "-C", HERE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    versions = {}
     for package in ("numpy", "faiss-cpu", "usearch", "sentence-transformers", "torch"):
         try:
             versions[package] = importlib.metadata.version(package)
