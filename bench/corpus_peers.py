@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 
+import peer_stats
 from search_peers import HERE, Call, faiss_flat, measure, wrong
 
 CELLS = {"all rows": ("corpus f32", "faiss flat"), "a tenth of the rows": ("corpus f32, filtered", "faiss selector"), "bits": ("corpus bits", "faiss binary")}
@@ -41,8 +42,6 @@ def main():
     os.environ["TESSERA_LIBRARY"] = str(a.library or a.tessera.resolve().parents[1] / "capi/libtessera.so")
     os.environ["OMP_NUM_THREADS"], os.environ["OMP_WAIT_POLICY"] = str(max(threads)), "PASSIVE"
     sys.path.insert(0, str(HERE.parent / "examples/python"))
-    import peer_stats
-
     peer_stats.name_openblas_kernels()
     import faiss
     import numpy as np

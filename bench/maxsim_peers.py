@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 
+import peer_stats
 from search_peers import HERE, Call, measure
 
 QUERY_TOKENS, DOCUMENT_TOKENS = 32, 180
@@ -105,8 +106,6 @@ def main():
             if subprocess.run(again, env={**os.environ, **places}, check=False).returncode:
                 sys.exit(1)
         return
-    import peer_stats
-
     peer_stats.name_openblas_kernels()
     import numpy as np
     from threadpoolctl import threadpool_limits

@@ -23,8 +23,8 @@ def slug(text):
 def name_openblas_kernels():
     """OPENBLAS_CORETYPE for this processor, unless it is set; call it before OpenBLAS is loaded. Returns what holds.
 
-    Wheels bring an OpenBLAS of some years ago that knows no later processor and then takes SSE kernels: faiss-cpu 1.15's a
-    fifth of what its AVX-512 kernels do on an Emerald Rapids. Whoever compares himself with that compares with nobody.
+    Wheels bring an OpenBLAS of some years ago that knows no later processor and then takes SSE kernels: on an
+    Emerald Rapids faiss-cpu 1.15's gave a fifth of what its AVX-512 kernels give.
     """
     flags = (re.search(r"^flags\s*:\s*(.+)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M) or [None, ""])[1].split()
     if {"avx512f", "avx512dq", "avx512bw", "avx512vl"} <= set(flags):
@@ -61,11 +61,10 @@ class CpuClock:
 
 
 def comparable(times, names):
-    """Of these contenders' rounds, those that may hold the best: who was given up for slowness, after a few rounds, does not
-    beat one who was timed in all of them, and counts only where all were given up."""
-    there = {n: times[n] for n in names if times.get(n)}
-    most = max(map(len, there.values()), default=0)
-    return {n: t for n, t in there.items() if len(t) == most}
+    """Rounds of those of these contenders that may be the best: whose median is within twice the least one. A slow one, given
+    up after a few rounds, would else cost all others the rounds that it has not."""
+    middle = {n: statistics.median(times[n]) for n in names if times.get(n)}
+    return {n: times[n] for n in middle if middle[n] <= 2 * min(middle.values())}
 
 
 def ratio_to_best(rounds, ours, resamples=4000, seed=1):

@@ -23,6 +23,8 @@ import sys
 import tempfile
 import time
 
+import peer_stats
+
 HERE = pathlib.Path(__file__).resolve().parent
 EXACT_PEERS = ("faiss flat", "usearch exact", "numpy", "semantic_search")
 # Who is compared with whom: the best of the latter.
@@ -33,7 +35,7 @@ CLASSES = {
     "tessera bf16": ("faiss bf16",),
     "tessera int8": ("faiss sq8",),
 }
-# Before each call: threads of the one before spin for a while (OpenBLAS' do so whatever it is told), on the processors of the next.
+# Seconds before each call: a contender's threads may spin for a while after their work, on the processors of the next one.
 PAUSE = 0.1
 
 
@@ -178,8 +180,6 @@ def main():
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(max(threads))
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    import peer_stats
-
     versions = {"OpenBLAS kernels": peer_stats.name_openblas_kernels()}
     import numpy as np
     from threadpoolctl import threadpool_limits
