@@ -2,6 +2,7 @@
 #include <tessera/retrieval/corpus_compaction.hpp>
 
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cstring>
@@ -172,6 +173,46 @@ TEST_F(CompactionTest, LeftoversOfTheKilledGoAndNothingElse) {
   EXPECT_EQ(living.commit(ctx), 201);
   EXPECT_EQ(Corpus::open(path).rows(), 261);
   close(held);
+}
+
+TEST_F(CompactionTest, ANameThatADeadAndALivingWriterListIsTheLivingOnes) {
+  write(rows, {24}, {100, 100}, 1000);
+  const auto named = files();
+  auto living = CorpusWriter::append(path, 50 * 24 * sizeof(float));
+  living.add(ctx, rows.in().slice(0, 60));
+  std::string part;
+  for (const std::string& name : files())
+    if (name.ends_with(".safetensors") && std::count(named.begin(), named.end(), name) == 0) part = name;
+  // Whoever removed what a killed writer of the same rows left was killed itself, with the list still there.
+  put(folder / "c-00000000000000dd.writing", part.substr(2, 16) + "\n");
+  compact(path);
+  EXPECT_FALSE(fs::exists(folder / "c-00000000000000dd.writing"));
+  EXPECT_EQ(living.commit(ctx), 200);
+  EXPECT_EQ(Corpus::open(path).rows(), 260);
+}
+
+TEST_F(CompactionTest, WhatWasLinkedAndNotNamedGoes) {
+  write(rows, {24}, {200}, 1000);  // a corpus of one file
+  const auto alone = files();
+  const pid_t child = fork();
+  if (child == 0) {
+    Context own(1);
+    auto writer = CorpusWriter::append(path, 60 * 24 * sizeof(float));
+    writer.add(own, rows.in().slice(0, 60));
+    const struct rlimit most = {40, 40};  // two names in a list; SIGXFSZ at the small file that would name the parts
+    setrlimit(RLIMIT_FSIZE, &most);
+    writer.commit(own);
+    _exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  ASSERT_EQ(files().size(), alone.size() + 4);  // a part, the link, the list, the small file begun
+  auto writer = CorpusWriter::create(path, {24});
+  writer.add(ctx, rows.in().slice(0, 7));
+  writer.commit(ctx);
+  EXPECT_EQ(files(), alone);
+  EXPECT_EQ(Corpus::open(path).rows(), 7);
 }
 
 }  // namespace

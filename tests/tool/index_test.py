@@ -298,8 +298,11 @@ class Killed(IndexTest):
             names = [n for n in self.names() if n.startswith("c")]
             self.assertFalse([n for n in names if not n.endswith(".safetensors")], names)
             self.index("--compact")
+            names = [n for n in self.names() if n.startswith("c")]
+            self.assertEqual(len(names), 2, names)  # the small file and one part: nothing that no file names
             self.assertEqual(len(self.search("--npy", "queries.npy", k=2000000)[0]["ids"]), len(rows) + len(self.rows))
             self.index("--npy", "rows.npy")  # a new one, so that it stays small
+            self.assertEqual([n for n in self.names() if n.startswith("c")], ["c.safetensors"])
         self.assertGreater(appends, 0, "no append came through")
 
 

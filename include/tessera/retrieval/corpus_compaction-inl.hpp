@@ -151,9 +151,9 @@ inline index_t compact(const std::string& path, std::size_t part_bytes) {
   parts.insert(parts.end(), now.parts.begin() + static_cast<std::ptrdiff_t>(before.parts.size()), now.parts.end());
   if (!gone.empty()) {
     now.parts = parts;
+    for (const std::string& name : gone) unnamed.replaces(name, lock);
     now.write(path);
     unnamed.keep();
-    for (const std::string& name : gone) (void)std::remove(detail::part_path(path, name).c_str());
   }
   detail::remove_leftovers(path, lock);
   return static_cast<index_t>(parts.size());

@@ -25,19 +25,19 @@ namespace tessera::retrieval {
 namespace detail {
 
 /// The file of a corpus of one part gets a name beside it too, so that the small file can take its place.
-inline void name_alone(const std::string& path, Root& root, UnnamedParts& unnamed) {
+inline void name_alone(const std::string& path, Root& root, UnnamedParts& unnamed, const FolderLock& lock) {
   if (!root.alone) return;
   const MappedFile& file = root.alone->file->file();
   std::string& name = root.parts[0].name;
   io::Digest digest;
   for (name = root.alone->id;; digest.add(name), name = digest.hex()) {
     const std::string part = part_path(path, name);
-    if (::link(path.c_str(), part.c_str()) == 0) return;
+    if (unnamed.link(name, lock)) return;
     if (errno != EEXIST) break;
     struct stat st {};  // of a writer that was killed here before?
     if (::stat(part.c_str(), &st) == 0 && st.st_ino == file.identity().inode && st.st_dev == file.identity().device) return;
   }
-  name = unnamed.reserve(digest);  // no links here: a copy
+  name = unnamed.reserve(digest, lock);  // no links here: a copy
   io::AtomicFile copy(part_path(path, name));
   copy.write(file.data(), file.bytes());
   copy.commit();
@@ -176,13 +176,13 @@ inline index_t CorpusWriter::commit(Context& ctx) {
   if (!ends_.empty()) write_part(ctx);
   const detail::FolderLock lock(path_);
   detail::Root root{format_, {}, {}, nullptr};
-  std::vector<detail::Root::Part> replaced;
   if (appends_) {
     root = detail::Root::read(path_);  // others may have added to it meanwhile
     if (!(root.format == format_)) throw Error(Code::kFormat, {path_, ": has become a corpus of another format"});
   } else if (std::error_code error; std::filesystem::exists(path_, error)) {
     const detail::Root old = detail::Root::read(path_);
-    if (!old.alone) replaced = old.parts;
+    if (!old.alone)
+      for (const auto& part : old.parts) unnamed_.replaces(part.name, lock);
   }
   const index_t first = root.rows();
   if (written_.empty() && appends_) return first;
@@ -190,12 +190,11 @@ inline index_t CorpusWriter::commit(Context& ctx) {
     if (::rename(detail::part_path(path_, written_[0].id).c_str(), path_.c_str()) != 0) detail::io_error(path_, "rename");
     io::sync_folder_of(path_);
   } else {
-    detail::name_alone(path_, root, unnamed_);
+    detail::name_alone(path_, root, unnamed_, lock);
     for (const Written& part : written_) root.parts.push_back({part.id, part.id, part.rows});
     if (!root.removed.empty()) root.removed.resize(static_cast<std::size_t>((root.rows() + 63) / 64));
     root.write(path_);
   }
-  for (const auto& part : replaced) (void)std::remove(detail::part_path(path_, part.name).c_str());
   written_.clear(), unnamed_.keep();
   detail::remove_leftovers(path_, lock);
   return first;
@@ -212,7 +211,7 @@ inline void remove_rows(const std::string& path, std::span<const index_t> ids) {
   root.removed.resize(static_cast<std::size_t>((rows + 63) / 64));
   for (const index_t id : ids) root.removed[static_cast<std::size_t>(id / 64)] |= std::uint64_t{1} << (id % 64);
   detail::UnnamedParts unnamed(path);
-  detail::name_alone(path, root, unnamed);
+  detail::name_alone(path, root, unnamed, lock);
   root.write(path);
   unnamed.keep();
 }

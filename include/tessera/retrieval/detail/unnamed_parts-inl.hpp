@@ -55,7 +55,8 @@ inline UnnamedParts::UnnamedParts(UnnamedParts&& o) noexcept
     : path_(std::move(o.path_)),
       list_(std::move(o.list_)),
       fd_(std::exchange(o.fd_, -1)),
-      names_(std::exchange(o.names_, {})) {}
+      names_(std::exchange(o.names_, {})),
+      replaced_(std::exchange(o.replaced_, {})) {}
 
 inline UnnamedParts::~UnnamedParts() {
   for (const std::string& name : names_) (void)std::remove(part_path(path_, name).c_str());
@@ -64,6 +65,8 @@ inline UnnamedParts::~UnnamedParts() {
 
 inline void UnnamedParts::keep() noexcept {
   names_.clear();
+  for (const std::string& part : replaced_) (void)std::remove(part.c_str());
+  replaced_.clear();
   close_list();
 }
 
@@ -74,32 +77,69 @@ inline void UnnamedParts::close_list() noexcept {
 }
 
 inline std::string UnnamedParts::reserve(io::Digest digest) {
+  const FolderLock lock(path_);
+  return reserve(std::move(digest), lock);
+}
+
+inline std::string UnnamedParts::reserve(io::Digest digest, const FolderLock& lock) {
   for (;; digest.add("again")) {
     const std::string part = part_path(path_, digest.hex());
+    list(digest.hex(), lock);
     const int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd >= 0) {
       ::close(fd);
-      names_.push_back(digest.hex());
-      list(names_.back());
-      return names_.back();
+      return names_.emplace_back(digest.hex());
     }
     if (errno != EEXIST && errno != EINTR) io_error(part, "write");
+    unlist_last();
   }
 }
 
-inline void UnnamedParts::list(const std::string& name) {
+inline bool UnnamedParts::link(const std::string& name, const FolderLock& lock) {
+  list(name, lock);
+  if (::link(path_.c_str(), part_path(path_, name).c_str()) == 0) {
+    names_.push_back(name);
+    return true;
+  }
+  const int why = errno;
+  unlist_last();
+  errno = why;
+  return false;
+}
+
+inline void UnnamedParts::replaces(const std::string& name, const FolderLock& lock) {
+  list(name, lock);
+  replaced_.push_back(part_path(path_, name));
+}
+
+inline void UnnamedParts::list(const std::string& name, const FolderLock&) {
   io::Digest digest;
   for (digest.add(name); fd_ < 0; digest.add("again")) {
     list_ = list_path(path_, digest.hex());
     fd_ = ::open(list_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd_ < 0 && errno != EEXIST && errno != EINTR) io_error(list_, "write");
-    struct stat st {};
-    if (fd_ < 0) continue;
-    while (::flock(fd_, LOCK_EX) != 0 && errno == EINTR) {}
-    if (::fstat(fd_, &st) == 0 && st.st_nlink == 0) ::close(std::exchange(fd_, -1));  // taken for a leftover before its lock
   }
+  while (::flock(fd_, LOCK_EX) != 0 && errno == EINTR) {}
   const std::string line = name + '\n';
   if (::write(fd_, line.data(), line.size()) != static_cast<ssize_t>(line.size())) io_error(list_, "write");
+}
+
+inline void UnnamedParts::unlist_last() {
+  const off_t end = ::lseek(fd_, -static_cast<off_t>(kNameDigits + 1), SEEK_CUR);
+  if (end < 0 || ::ftruncate(fd_, end) != 0) io_error(list_, "write");
+}
+
+struct Leftover {
+  std::string list;
+  std::vector<std::string> ids;
+};
+
+inline std::vector<std::string> read_list(int fd) {
+  std::vector<std::string> ids;
+  std::string line(kNameDigits + 1, '\0');
+  while (::read(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()))
+    if (const std::string id = line.substr(0, kNameDigits); is_name(id) && line.back() == '\n') ids.push_back(id);
+  return ids;
 }
 
 inline void remove_leftovers(const std::string& path, const FolderLock& lock) {
@@ -129,22 +169,29 @@ inline void remove_leftovers(const std::string& path, const FolderLock& lock) {
   } catch (const Error&) {
     return;  // nobody knows what is whose
   }
+  std::set<std::string> living;
+  std::vector<Leftover> leftovers;
   for (const std::string& list : lists) {
     const int fd = ::open((folder / list).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) continue;
-    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) {
-      std::string line(kNameDigits + 1, '\0');
-      while (::read(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size())) {
-        const std::string id = line.substr(0, kNameDigits);
-        if (!is_name(id) || line.back() != '\n' || named.contains(id)) continue;
-        const std::string part = stem + '-' + id + std::string(kPartEnding);
-        remove(part);
-        for (const std::string& name : names)
-          if (is_beginning_of(name, part)) remove(name);
-      }
-      remove(list);
-    }
+    const bool left = ::flock(fd, LOCK_EX | LOCK_NB) == 0;
+    std::vector<std::string> ids = read_list(fd);
     ::close(fd);
+    if (left)
+      leftovers.push_back({list, std::move(ids)});
+    else
+      living.insert(ids.begin(), ids.end());
+  }
+  for (const Leftover& leftover : leftovers) {
+    for (const std::string& id : leftover.ids) {
+      if (living.contains(id) || named.contains(id)) continue;
+      // The part goes last of its files and the list after them: whoever is killed here leaves no file that no list names.
+      const std::string part = stem + '-' + id + std::string(kPartEnding);
+      for (const std::string& name : names)
+        if (is_beginning_of(name, part)) remove(name);
+      remove(part);
+    }
+    remove(leftover.list);
   }
 }
 

@@ -34,16 +34,24 @@ class UnnamedParts {
 
   /// A name whose file did not exist and now does, empty. \throws Error kIo.
   std::string reserve(io::Digest digest);
+  std::string reserve(io::Digest digest, const FolderLock& lock);
+  /// Gives the corpus' own file that name too. False, with errno, where that is not possible. \throws Error kIo.
+  bool link(const std::string& name, const FolderLock& lock);
+  /// What a file names until it names these: keep() removes it, or whoever finds that this writer was killed before.
+  void replaces(const std::string& name, const FolderLock& lock);
   /// A file names them now.
   void keep() noexcept;
 
  private:
-  void list(const std::string& name);
+  // Before the file is made, or a killed writer's would stay; under the lock, or who removes leftovers could take it for
+  // one.
+  void list(const std::string& name, const FolderLock& lock);
+  void unlist_last();
   void close_list() noexcept;
 
   std::string path_, list_;
   int fd_ = -1;
-  std::vector<std::string> names_;
+  std::vector<std::string> names_, replaced_;
 };
 
 /// Removes what killed writers of the corpus at `path` left: parts that they listed and that no corpus names, and beginnings
