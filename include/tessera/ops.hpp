@@ -11,6 +11,7 @@
 #include <tessera/ops/kmeans.hpp>
 #include <tessera/ops/maxsim.hpp>
 #include <tessera/ops/merge.hpp>
+#include <tessera/ops/neighbor_rows.hpp>
 #include <tessera/ops/norm.hpp>
 #include <tessera/ops/pairwise.hpp>
 #include <tessera/ops/patch.hpp>

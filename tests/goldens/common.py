@@ -63,3 +63,10 @@ def randomise(model, seed):
             p.copy_(noise)
         else:
             p.copy_(noise / math.sqrt((p.shape or (1,))[-1]))
+
+
+def softmax_in_f64():
+    """Has eager attention take its softmax in the type of its scores: in f32 the f64 mask of a query that sees nothing is -inf
+    throughout, which makes NaN, and that spreads to all of its row."""
+    softmax = torch.nn.functional.softmax
+    torch.nn.functional.softmax = lambda x, dim=None, dtype=None: softmax(x, dim=dim)

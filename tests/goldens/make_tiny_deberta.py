@@ -1,6 +1,6 @@
 """Write tiny random folders of DeBERTa, versions 2 and 3, with what transformers computes for them.
 
-    python make_tiny_deberta.py [--out FOLDER]          # default: tiny_deberta/ beside this script
+    python make_tiny_deberta.py [--out FOLDER] [WORD...]       # default: tiny_deberta/ beside this script
 
 As make_tiny_text.py: every parameter is random, each folder is loaded again by AutoModel, in float64. Rows are longer than
 the places that have rows of their own in the tables, padded on both sides, and have holes. position_rows.json has, for
@@ -44,6 +44,11 @@ MODELS = [
     ("places_of_queries", lambda: tf.DebertaV2Model(config(
         18, 3, 23, 2, 53, max_position_embeddings=30, relative_attention=True, pos_att_type=["p2c"], norm_rel_ebd="layer_norm", type_vocab_size=3)), 19, F32),
     ("without_relative_attention", lambda: tf.DebertaV2Model(config(20, 4, 19, 1, 47, max_position_embeddings=20, pos_att_type=["p2c"])), 12, F32),
+    ("convolution", lambda: tf.DebertaV2Model(config(
+        20, 2, 27, 2, 47, max_position_embeddings=24, relative_attention=True, position_buckets=6, pos_att_type="p2c|c2p", share_att_key=True, norm_rel_ebd="layer_norm",
+        position_biased_input=False, conv_kernel_size=3, conv_act="gelu")), 15, F32),
+    ("wide_convolution_classifier", lambda: tf.DebertaV2ForSequenceClassification(config(
+        16, 2, 21, 1, 43, max_position_embeddings=20, relative_attention=True, pos_att_type="c2p", type_vocab_size=2, conv_kernel_size=5)), 14, F16),
 ]
 ROWS = [(8, 40), (6, 16), (256, 512), (128, 512), (32, 128), (8, 33), (7, 0), (300, 0)]  # buckets, the largest distance; 0: no logarithms
 
@@ -60,6 +65,7 @@ def golden_forward(model, x):
 
 def write_folder(out, number, name, make, seq, dtype):
     folder = out / name
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     model = make()
     seed = 9000 + 10 * number
@@ -103,12 +109,13 @@ def write_rows(path):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--out", default=pathlib.Path(__file__).resolve().parent / "tiny_deberta", type=pathlib.Path)
+    p.add_argument("words", nargs="*")
     a = p.parse_args()
     torch.set_num_threads(1)
     tf.logging.set_verbosity_error()
-    shutil.rmtree(a.out, ignore_errors=True)
     for i, (name, make, seq, dtype) in enumerate(MODELS):
-        write_folder(a.out, i, name, make, seq, dtype)
+        if not a.words or any(w in name for w in a.words):
+            write_folder(a.out, i, name, make, seq, dtype)
     write_rows(a.out / "position_rows.json")
 
 

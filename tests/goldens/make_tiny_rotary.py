@@ -20,7 +20,7 @@ import torch
 import transformers as tf
 from safetensors.torch import load_file, save_file
 
-from common import randomise, versions
+from common import randomise, softmax_in_f64, versions
 from make_tiny_bert import make_inputs
 
 F32, F16, BF16 = torch.float32, torch.float16, torch.bfloat16
@@ -130,13 +130,14 @@ MODELS = [
     ("opt", lambda: tf.OPTModel(tf.OPTConfig(hidden_size=24, num_attention_heads=3, ffn_dim=29, num_hidden_layers=2, vocab_size=61, max_position_embeddings=40)), 15, F32, None, 0),
     ("opt_post_norm", lambda: tf.OPTForCausalLM(tf.OPTConfig(hidden_size=20, num_attention_heads=2, ffn_dim=19, num_hidden_layers=2, vocab_size=47, max_position_embeddings=20,
                                                              do_layer_norm_before=False, enable_bias=False)), 12, F16, None, None),
+    ("eurobert_bare", lambda: tf.EuroBertModel(tf.EuroBertConfig(**sizes(30, 5, 5, 19, 3, 47), mask_token_id=3, rms_norm_eps=1e-6, **rope(90.0))), 18, BF16, None, 40),
+    ("gemma3_with_images", lambda: tf.Gemma3ForConditionalGeneration(tf.Gemma3Config(
+        text_config=dict(**sizes(20, 2, 1, 18, 2, 47), head_dim=8, sliding_window=3, layer_types=["sliding_attention", "full_attention"]),
+        vision_config=dict(hidden_size=8, intermediate_size=9, num_hidden_layers=1, num_attention_heads=1, image_size=8, patch_size=4), mm_tokens_per_image=1, image_token_index=46)), 12, BF16, None, None),
 ]
 
 
-# Eager attention takes its softmax in f32, where the f64 mask of a query that sees nothing is -inf throughout: NaN, which
-# spreads to all of its row. In f64 it stays finite.
-f64_softmax = torch.nn.functional.softmax
-torch.nn.functional.softmax = lambda x, dim=None, dtype=None: f64_softmax(x, dim=dim)
+softmax_in_f64()
 
 
 def golden_forward(model, x):
@@ -172,7 +173,7 @@ def write_folder(out, number, name, make, seq, dtype, edit, first_position):
     loaded.eval()
     g = torch.Generator().manual_seed(seed + 1)
     types = getattr(model.config, "type_vocab_size", 0)
-    x = make_inputs(type("Sizes", (), dict(vocab_size=model.config.vocab_size, type_vocab_size=max(types, 1))), seq, g)
+    x = make_inputs(type("Sizes", (), dict(vocab_size=model.config.get_text_config().vocab_size, type_vocab_size=max(types, 1))), seq, g)
     if types < 2:
         del x["token_type_ids"]
     meta = {"format": "pt"}

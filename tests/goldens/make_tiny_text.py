@@ -1,6 +1,6 @@
 """Write tiny random folders of the text families beside BERT, with what transformers computes for them.
 
-    python make_tiny_text.py [--out FOLDER]          # default: tiny_text/ beside this script
+    python make_tiny_text.py [--out FOLDER] [WORD...]          # default: tiny_text/ beside this script
 
 As make_tiny_bert.py: every parameter randomised, saved by save_pretrained, run in float64 with eager attention, five rows
 (full, padded right and left, holes, a lone token) whose ids may hold the padding token; results as float32, 0 where padded.
@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 from transformers.models.t5.modeling_t5 import T5Attention
 
-from common import randomise, versions
+from common import randomise, softmax_in_f64, versions
 from make_tiny_bert import make_inputs
 
 SMALL = dict(hidden_size=20, num_attention_heads=4, intermediate_size=37, num_hidden_layers=2, vocab_size=61, max_position_embeddings=44)
@@ -43,8 +43,16 @@ MODELS = [
     ("t5_gated", lambda: tf.T5EncoderModel(tf.T5Config(vocab_size=61, d_model=24, d_kv=9, d_ff=30, num_layers=2, num_heads=3, feed_forward_proj="gated-gelu", relative_attention_num_buckets=8, relative_attention_max_distance=20, layer_norm_epsilon=1e-5)), 27, torch.float32),
     ("t5_with_decoder", lambda: tf.T5ForConditionalGeneration(tf.T5Config(vocab_size=43, d_model=20, d_kv=5, d_ff=24, num_layers=1, num_decoder_layers=1, num_heads=2, feed_forward_proj="gated-silu")), 9, torch.float32),
     ("mt5", lambda: tf.MT5EncoderModel(tf.MT5Config(vocab_size=61, d_model=24, d_kv=8, d_ff=27, num_layers=2, num_heads=3)), 15, torch.float32),
+    ("clip_text", lambda: tf.CLIPTextModel(tf.CLIPTextConfig(**SMALL)), 21, torch.float32),
+    ("clip_text_gelu_bf16", lambda: tf.CLIPTextModelWithProjection(tf.CLIPTextConfig(**WIDE, hidden_act="gelu", eos_token_id=7, projection_dim=12)), 14, torch.bfloat16),
+    ("siglip_text", lambda: tf.SiglipTextModel(tf.SiglipTextConfig(**SMALL)), 18, torch.float32),
+    ("siglip2_text_f16", lambda: tf.Siglip2TextModel(tf.Siglip2TextConfig(**WIDE)), 13, torch.float16),
 ]
+TOWERS = (tf.CLIPPreTrainedModel, tf.SiglipPreTrainedModel, tf.Siglip2PreTrainedModel)  # which do not pool the first token
 BUCKETS = [(32, 128), (8, 20), (64, 256), (12, 40), (32, 9), (16, 1000)]
+
+
+softmax_in_f64()
 
 
 def encoder_of(model):
@@ -61,9 +69,10 @@ def golden_forward(model, x):
     out = {"last_hidden_state": put(y.last_hidden_state)}
     states = y.hidden_states[:-1] if isinstance(model, (tf.T5PreTrainedModel, tf.MT5PreTrainedModel)) else y.hidden_states  # T5's last one is normalised
     out |= {f"hidden_states.{i}": put(h) for i, h in enumerate(states)}
-    if getattr(y, "pooler_output", None) is not None:
+    if getattr(y, "pooler_output", None) is not None and not isinstance(model, TOWERS):
         first = x["attention_mask"][:, :1].bool()
         out["pooler_output"] = torch.where(first, y.pooler_output, torch.zeros_like(y.pooler_output)).float().contiguous()
+    assert all(t.isfinite().all() for t in out.values())
     return out
 
 
@@ -76,6 +85,7 @@ class WithTypes:
 
 def write_folder(out, number, name, make, seq, dtype):
     folder = out / name
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     model = make()
     seed = 3000 + 10 * number
@@ -119,12 +129,13 @@ def write_buckets(path):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--out", default=pathlib.Path(__file__).resolve().parent / "tiny_text", type=pathlib.Path)
+    p.add_argument("words", nargs="*")
     a = p.parse_args()
     torch.set_num_threads(1)
     tf.logging.set_verbosity_error()
-    shutil.rmtree(a.out, ignore_errors=True)
     for i, (name, make, seq, dtype) in enumerate(MODELS):
-        write_folder(a.out, i, name, make, seq, dtype)
+        if not a.words or any(w in name for w in a.words):
+            write_folder(a.out, i, name, make, seq, dtype)
     write_buckets(a.out / "relative_buckets.json")
 
 

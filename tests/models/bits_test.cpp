@@ -37,7 +37,10 @@ TransformerConfig config(Kind kind) {
     c.first_position = 3, c.uncounted_token = 2;
   }
   if (kind == Kind::alibi) c.alibi = c.block.glu = c.block.outer_norm = true, c.max_positions = 0;
-  if (kind == Kind::places) c.max_positions = 0, c.block.position_rows = 16, c.position_log_distance = 30;
+  if (kind == Kind::places) {
+    c.max_positions = 0, c.block.position_rows = 16, c.position_log_distance = 30;
+    c.convolution = 3;
+  }
   if (kind == Kind::decoder) {  // layers of two kinds that turn by two sets of angles, all norms, capped scores
     c.block.heads = 6, c.block.kv_heads = 2, c.block.head_dim = 6, c.block.pre_norm = c.block.glu = c.final_norm = true;
     c.block.norm = ops::NormKind::rms_norm, c.block.act = Activation::silu;

@@ -42,8 +42,15 @@ TEST(DebertaConfig, TablesOfPositionsAndTypes) {
   EXPECT_EQ(read("").segment_types, 0);
   EXPECT_EQ(read(R"("type_vocab_size": 2)").segment_types, 2);
 }
+TEST(DebertaConfig, AConvolutionIsOneOfTanhUnlessSaid) {
+  EXPECT_EQ(read("").convolution, 0);
+  EXPECT_EQ(read(R"("conv_kernel_size": 3)").convolution, 3);
+  EXPECT_EQ(read(R"("conv_kernel_size": 3)").convolution_act, Activation::tanh);
+  EXPECT_EQ(read(R"("conv_kernel_size": 3, "conv_act": "gelu")").convolution_act, Activation::gelu_erf);
+}
 TEST(DebertaConfig, RefusesWhatItHasNot) {
-  refused("conv_kernel_size", R"("conv_kernel_size": 3)");
+  refused("even conv_kernel_size", R"("conv_kernel_size": 2)");
+  refused("conv_groups", R"("conv_kernel_size": 3, "conv_groups": 2)");
   refused("embedding_size", R"("embedding_size": 12)");
   refused("attention_head_size", R"("attention_head_size": 6)");
   refused("p2p", R"("pos_att_type": "c2p|p2p")");

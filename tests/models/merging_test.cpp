@@ -242,6 +242,10 @@ TEST_P(StackMerging, RefusesWhatCannotWork) {
   placed.block.position_rows = 8;
   const StackData places(placed, {.scales = true}, 3);
   TESSERA_EXPECT_ERROR(Code::kUnsupported, "places of all tokens", with(places.model(ctx), nine, 0));
+  models::TransformerConfig convolved = vit();
+  convolved.convolution = 3;
+  const StackData neighbours(convolved, {.scales = true}, 3);
+  TESSERA_EXPECT_ERROR(Code::kUnsupported, "places of all tokens", with(neighbours.model(ctx), nine, 0));
   TESSERA_EXPECT_ERROR(Code::kBadArgument, "another number", with(model, ops::MergePlan::identity(8), 0));
   auto none = nine;
   none.rows.clear(), none.into.assign(9, ops::kDropped);

@@ -21,13 +21,16 @@ class StackData {
         beta_(filled(1, c.block.channels, {.seed = seed + 4, .scale = 0.5f})),
         projection_(filled(c.block.channels, width(), {.seed = seed + 5})),
         relative_(filled(c.relative_buckets, c.block.heads, {.seed = seed + 6, .scale = 2.f})),
-        places_(filled(c.block.position_rows, c.block.channels, {.seed = seed + 7})) {
+        places_(filled(c.block.position_rows, c.block.channels, {.seed = seed + 7})),
+        convolution_(
+            filled(c.convolution > 0 ? c.block.channels : 0, c.block.channels * c.convolution, {.seed = seed + 8})) {
     for (index_t i = 0; i < c.layers; ++i) layers_.emplace_back(c.block, parts, seed + 10 + static_cast<std::uint64_t>(i));
   }
   Matrix& word() { return word_; }
   /// Whether it matters how far apart tokens stand.
   bool has_distances() const {
-    return config_.relative_buckets > 0 || config_.alibi || config_.block.position_rows > 0 || !config_.kinds.empty();
+    return config_.relative_buckets > 0 || config_.alibi || config_.block.position_rows > 0 || !config_.kinds.empty() ||
+           config_.convolution > 0;
   }
 
   models::TransformerTensors tensors() const {
@@ -46,6 +49,11 @@ class StackData {
     if (config_.relative_buckets > 0) t.relative_bias = relative_.in();
     if (config_.block.position_rows > 0)
       t.relative_positions = places_.in(), t.relative_norm = gamma_.row(), t.relative_norm_bias = beta();
+    if (config_.convolution > 0) {
+      t.convolution = WeightView(convolution_.in());
+      t.convolution.packed = weights_;
+      t.convolution_bias = beta(), t.convolution_norm = gamma_.row(), t.convolution_norm_bias = beta();
+    }
     t.layer = [this](index_t layer) {
       models::LayerTensors l = layers_[static_cast<std::size_t>(layer)].tensors();
       for (WeightView* w : {&l.q, &l.k, &l.v, &l.attention_out, &l.mlp_gate, &l.mlp_in, &l.mlp_out}) w->packed = weights_;
@@ -91,7 +99,7 @@ class StackData {
   }
   models::TransformerConfig config_;
   DType weights_;
-  Matrix word_, position_, segment_, gamma_, beta_, projection_, relative_, places_;
+  Matrix word_, position_, segment_, gamma_, beta_, projection_, relative_, places_, convolution_;
   std::vector<LayerData> layers_;
 };
 

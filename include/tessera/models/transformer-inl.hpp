@@ -6,6 +6,7 @@
 #include <tessera/models/transformer.hpp>
 #include <tessera/ops/distance_bias.hpp>
 #include <tessera/ops/embed-inl.hpp>  // its check, which compiled builds do not declare elsewhere
+#include <tessera/ops/neighbor_rows.hpp>
 #include <tessera/ops/position_rows.hpp>
 
 namespace tessera::models {
@@ -23,6 +24,7 @@ inline std::size_t Transformer::bytes() const noexcept {
   for (const auto& v : vectors_) n += v.size() * sizeof(float);
   for_matrices([&](index_t, const char*, const PackedWeight& w) { n += w.bytes(); });
   if (config_.embedding_width > 0) n += embedding_projection_.weight.bytes();
+  if (config_.convolution > 0) n += convolution_.weight.bytes();
   return n;
 }
 
@@ -36,6 +38,13 @@ inline std::size_t Transformer::scratch(Context& ctx, index_t tokens, index_t ma
     const ArenaScope product(a);
     (void)a.carve<char>(static_cast<index_t>(
         ops::linear_scratch(ctx, tokens, config_.embedding_width, embedding_projection_.weight.dtype())));
+  }
+  if (config_.convolution > 0) {
+    const index_t c = config_.block.channels, k = c * config_.convolution;
+    a.carve2<float>(tokens, c);
+    const ArenaScope product(a);
+    a.carve2<float>(tokens, k);
+    (void)a.carve<char>(static_cast<index_t>(ops::linear_scratch(ctx, tokens, k, convolution_.weight.dtype())));
   }
   if (merging) (void)detail::MergingGroup(a, config_.block, tokens);
   std::size_t largest = 0;
@@ -57,9 +66,10 @@ inline MergedTokens Transformer::forward_merged(Context& ctx, const TokenInputs&
   const bool windows = std::any_of(config_.kinds.begin(), config_.kinds.end(),
                                    [](const LayerKind& k) { return k.window_left >= 0 || k.window_right >= 0; });
   if (a.causal || a.window_left >= 0 || a.window_right >= 0 || windows || config_.relative_buckets > 0 || config_.alibi ||
-      config_.block.position_rows > 0)
-    throw Error(Code::kUnsupported,
-                "token merging: causal and windowed attention and biases by distance need the places of all tokens");
+      config_.block.position_rows > 0 || config_.convolution > 0)
+    throw Error(
+        Code::kUnsupported,
+        "token merging: causal and windowed attention, biases by distance and convolutions need the places of all tokens");
   in.batch.check();
   const index_t sequences = in.batch.sequences(), c = config_.block.channels;
   const auto tokens = static_cast<std::size_t>(in.batch.tokens());
@@ -203,6 +213,11 @@ inline void Transformer::run_group(Context& ctx, const Pass& pass, index_t b0, i
   if (config_.embedding_norm) ops::block_norm(ctx, config_.block, embedding_norm_, embedded, embedded);
   if (projects) ops::linear(ctx, embedded, embedding_projection_.weight, {.bias = embedding_projection_.bias}, x);
   ops::tap(o.taps, -1, "embeddings", x);
+  View<float, 2> convolved;
+  if (config_.convolution > 0) {
+    convolved = arena.carve2<float>(tokens, config_.block.channels);
+    std::copy_n(x.data, x.size(), convolved.data);
+  }
   // From here on positions are for turning alone.
   if (!rotary.empty()) std::copy_n(rotary.rows().begin() + t0, tokens, positions);
   const index_t layers = o.layers < 0 || o.layers > config_.layers ? config_.layers : o.layers;
@@ -230,6 +245,8 @@ inline void Transformer::run_group(Context& ctx, const Pass& pass, index_t b0, i
     if (o.between) o.between(o.between_state, ctx, layer, batch, x);
     if (merger) x = ((*merger).*merge->step)(ctx, layer, batch, cu, positions, x);
     ops::mlp_half(ctx, block, w, batch, x, options);
+    if (layer == 0 && convolved.data) convolve(ctx, convolved, batch, x);
+    ops::tap(o.taps, layer, "output", x);
   }
   if (config_.final_norm) ops::block_norm(ctx, config_.block, final_norm_, x, x);
   ops::tap(o.taps, -1, "last_hidden_state", x);
@@ -240,6 +257,16 @@ inline void Transformer::run_group(Context& ctx, const Pass& pass, index_t b0, i
     merge->begins[static_cast<std::size_t>(b0 + b)] = t0 + cu[b];
     merge->lengths[static_cast<std::size_t>(b0 + b)] = cu[b + 1] - cu[b];
   }
+}
+
+inline void Transformer::convolve(Context& ctx, View<const float, 2> embedded, const RaggedBatch& batch,
+                                  View<float, 2> x) const {
+  Arena& arena = ctx.arena();
+  const ArenaScope scope(arena);
+  const View<float, 2> rows = arena.carve2<float>(x.extent[0], x.extent[1] * config_.convolution);
+  ops::neighbor_rows(ctx, embedded, batch, config_.convolution, rows);
+  ops::linear(ctx, rows, convolution_.weight, {.bias = convolution_.bias, .act = config_.convolution_act, .residual = x}, x);
+  ops::block_norm(ctx, config_.block, convolution_norm_, x, x);
 }
 
 }  // namespace tessera::models

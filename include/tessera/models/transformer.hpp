@@ -38,8 +38,12 @@ struct TransformerConfig {
   std::vector<LayerKind> kinds = {};        ///< empty: all layers are as `block` says, and nothing turns
   std::vector<unsigned char> kind_of = {};  ///< [layers] which of the kinds a layer is; empty: the first
   bool norms_from_one = false;              ///< checkpoints hold the weights of norms less 1 (Gemma)
-  bool embedding_norm = false;              ///< normalises the sum of the embeddings (BERT)
-  bool final_norm = false;                  ///< normalises after the last layer (pre-norm stacks)
+  /// Tokens that a convolution sees: of the embeddings, added behind the first layer and normalised (DeBERTa-v2-xlarge). 0:
+  /// none.
+  index_t convolution = 0;
+  Activation convolution_act = Activation::tanh;
+  bool embedding_norm = false;  ///< normalises the sum of the embeddings (BERT)
+  bool final_norm = false;      ///< normalises after the last layer (pre-norm stacks)
 };
 
 /// Unpacked tensors of one layer, row-major (out, in) as in checkpoints; matrices f32, f16 or bf16, vectors f32. Borrowed
@@ -62,6 +66,8 @@ struct TransformerTensors {
   View<const float, 1> embedding_norm, embedding_norm_bias, final_norm, final_norm_bias;
   WeightView embedding_projection;  ///< [C, embedding_width]
   View<const float, 1> embedding_projection_bias;
+  WeightView convolution;  ///< [C, C convolution], or [C, C, convolution] of a checkpoint
+  View<const float, 1> convolution_bias, convolution_norm, convolution_norm_bias;
   View<const float, 2> relative_bias;                      ///< [relative_buckets, H], copied
   View<const float, 2> relative_positions;                 ///< [block.position_rows, C], read while layers are packed
   View<const float, 1> relative_norm, relative_norm_bias;  ///< [C] of them, or empty
@@ -127,7 +133,7 @@ class Transformer {
   void forward(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& options = {}) const;
   /// The same with tokens merged or dropped on the way: out begins with the rows that are left, packed end to end; the rest
   /// of it is unspecified.
-  /// \throws Error kUnsupported for a stack whose attention depends on places: causal, windowed, by distance.
+  /// \throws Error kUnsupported for a stack to which places matter: causal, windowed, by distance, with a convolution.
   MergedTokens forward_merged(Context& ctx, const TokenInputs& in, View<float, 2> out, const TokenMerging& merging,
                               const ForwardOptions& options = {}) const;
 
@@ -161,6 +167,7 @@ class Transformer {
   };
   void run(Context& ctx, Pass pass) const;
   void run_group(Context& ctx, const Pass& pass, index_t b0, index_t b1) const;
+  void convolve(Context& ctx, View<const float, 2> embedded, const RaggedBatch& batch, View<float, 2> x) const;
   std::vector<float> distance_bias(const RaggedBatch& batch) const;
   std::vector<std::int32_t> position_row_of(const RaggedBatch& batch) const;
   std::vector<std::int32_t> positions(const TokenInputs& in) const;
@@ -168,8 +175,8 @@ class Transformer {
 
   TransformerConfig config_;
   ops::EmbeddingTables tables_;
-  ops::NormWeights embedding_norm_, final_norm_;
-  ops::LinearWeights embedding_projection_;
+  ops::NormWeights embedding_norm_, final_norm_, convolution_norm_;
+  ops::LinearWeights embedding_projection_, convolution_;
   View<const float, 2> relative_bias_;
   std::vector<ops::BlockWeights> blocks_;
   std::vector<std::vector<float>> vectors_;  // norms, biases, scales

@@ -111,6 +111,15 @@ inline Transformer::Transformer(Context& ctx, const TransformerConfig& config, c
                              keep("embedding projection bias", -1, t.embedding_projection_bias, c)};
     parameters_ += c * e;
   }
+  if (config_.convolution > 0) {
+    if (config_.convolution % 2 != 1)
+      throw Error(Code::kBadArgument, "transformer: a convolution of a width that is not odd");
+    detail::expect_matrix("convolution", -1, t.convolution, c, c * config_.convolution);
+    convolution_ = {ops::pack_weight(ctx, t.convolution), keep("convolution bias", -1, t.convolution_bias, c)};
+    convolution_norm_ = keep_norm("convolution norm", -1, t.convolution_norm, t.convolution_norm_bias, c);
+    if (!convolution_norm_.gamma.data) throw Error(Code::kShapeMismatch, "transformer: convolution norm is absent");
+    parameters_ += c * c * config_.convolution;
+  }
   if (config_.relative_buckets > 0) {
     detail::expect_matrix("relative attention bias", -1, t.relative_bias, config_.relative_buckets, b.heads);
     const View<const float, 1> flat(t.relative_bias.data, config_.relative_buckets * b.heads);

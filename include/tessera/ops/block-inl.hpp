@@ -123,7 +123,6 @@ inline void mlp_half(Context& ctx, const BlockConfig& c, const BlockWeights& w, 
   linear(ctx, in, w.mlp_in.weight, {.bias = w.mlp_in.bias, .act = c.act, .glu = c.glu}, s.hidden);
   tap(o.taps, o.layer, "mlp.hidden", s.hidden);
   detail::residual_linear(ctx, c, w.mlp_out, w.mlp_scale, w.mlp_norm, w.mlp_post_norm, s.hidden, s.normed, x);
-  tap(o.taps, o.layer, "output", x);
 }
 
 inline std::size_t block_scratch(Context& ctx, const BlockConfig& c, index_t tokens, index_t max_length, DType weights) {

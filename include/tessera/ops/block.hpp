@@ -84,7 +84,7 @@ struct BlockOptions {
 void attention_half(Context& ctx, const BlockConfig& config, const BlockWeights& w, const RaggedBatch& batch,
                     View<float, 2> x, const BlockOptions& options = {});
 
-/// x becomes x + s * out(act(in(norm(x)))), or norm(x + ...) when post-norm. Taps: mlp.hidden, output (x after the layer).
+/// x becomes x + s * out(act(in(norm(x)))), or norm(x + ...) when post-norm. Taps: mlp.hidden.
 void mlp_half(Context& ctx, const BlockConfig& config, const BlockWeights& w, const RaggedBatch& batch, View<float, 2> x,
               const BlockOptions& options = {});
 

@@ -66,19 +66,22 @@ inline DebertaPlaces deberta_places(const io::Json& json) {
 /// config.json of a DebertaV2Model as a stack. \throws Error kFormat, kUnsupported.
 inline TransformerConfig deberta_config(const io::Json& json) {
   TransformerConfig c = stack_config(json, {"gelu", 1e-7, 1536, 24, 6144, 24});
+  const index_t convolution = io::get_int(json, "conv_kernel_size", 0, 1 << 10, 0);
   const index_t head_dim = io::get_int(json, "attention_head_size", 1, 1 << 20, c.block.head_dim);
   for (const auto& [supported, what] :
        {std::pair(head_dim == c.block.head_dim, "an attention_head_size that is not hidden_size / num_attention_heads"),
         {io::get_int(json, "embedding_size", 1, 1 << 20, c.block.channels) == c.block.channels,
          "an embedding_size that is not hidden_size"},
-        {io::get_int(json, "conv_kernel_size", 0, 1 << 20, 0) == 0,
-         "a convolution behind the first layer (conv_kernel_size)"}})
+        {io::get_int(json, "conv_groups", 1, 1 << 20, 1) == 1, "a convolution in conv_groups"},
+        {convolution == 0 || convolution % 2 == 1, "an even conv_kernel_size"}})
     if (!supported) throw Error(Code::kUnsupported, {"config.json: ", what, " is not supported for this model_type"});
   c.vocab_size = io::get_int(json, "vocab_size", 1, std::int64_t{1} << 31, 128100);
   c.segment_types = io::get_int(json, "type_vocab_size", 0, 1 << 20, 0);
   const index_t positions = io::get_int(json, "max_position_embeddings", 1, 1 << 24, 512);
   if (io::get_bool(json, "position_biased_input", true)) c.max_positions = positions;
   c.embedding_norm = true;
+  c.convolution = convolution;
+  c.convolution_act = activation_of(json, "conv_act", "tanh");
 
   const DebertaPlaces places = deberta_places(json);
   const FpModeScope mode;
@@ -107,6 +110,12 @@ inline TextModel load_deberta(Context& ctx, const io::ModelFolder& folder, const
   if (config.segment_types > 0) t.tables.segment = source.table({"embeddings.token_type_embeddings.weight"});
   t.embedding_norm = norm_weight(source, "embeddings.LayerNorm", true);
   t.embedding_norm_bias = norm_bias(source, "embeddings.LayerNorm", true);
+  if (config.convolution > 0) {
+    t.convolution = source.by_first({"encoder.conv.conv.weight"});
+    t.convolution_bias = source.vector({"encoder.conv.conv.bias"});
+    t.convolution_norm = norm_weight(source, "encoder.conv.LayerNorm", true);
+    t.convolution_norm_bias = norm_bias(source, "encoder.conv.LayerNorm", true);
+  }
   const bool relative = config.block.position_rows > 0;
   if (relative) t.relative_positions = source.table({"encoder.rel_embeddings.weight"});
   if (relative && places.normed) {
