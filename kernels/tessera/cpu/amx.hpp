@@ -126,7 +126,8 @@ struct ByMatrix {
   }
 
   // Rows beyond the last one hold anything, and come out as anything.
-  static void tiles(index_t rows, index_t slices, TileArgs g) {
+  static void tiles(index_t rows, index_t slices, const TileArgs& args) {
+    TileArgs g = args;
     all_stored();
     const char* ahead = g.ahead;
     for (index_t s = 0; s < slices; s += 2, g.w += 2 * g.stride, g.t += 2 * kSlice) {

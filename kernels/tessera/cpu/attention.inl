@@ -237,7 +237,7 @@ TESSERA_NOINLINE void keep_probabilities(const float* s, index_t lo, index_t hi,
 // where it shares a word with one inside: an infinity there must not become a NaN here.
 struct RowTimesValues {
   const Tiling& how;
-  TileArgs args;  // of the row, by whole words
+  const TileArgs& args;  // of the row, by whole words
   index_t slices, tk;
   float* word;  // [slices][16]: a word of V one half of which is 0
 

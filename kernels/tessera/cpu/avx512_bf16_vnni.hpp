@@ -34,7 +34,7 @@ struct Bf16ByInstruction {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(to(i)), reinterpret_cast<__m256i>(pairs));
     });
   }
-  static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Bf16ByInstruction>(rows, slices, g); }
+  static void tiles(index_t rows, index_t slices, const TileArgs& g) { run_tile<Bf16ByInstruction>(rows, slices, g); }
   static constexpr Tiling kTiling{.numbers = 2, .rows = kTileRows, .tiles = tiles, .round_row = round_row, .row_ld = row_ld};
 };
 

@@ -23,7 +23,7 @@ struct Int8ByInstruction {
     float* const to = rows + row * row_ld(k);
     return round_row_to(from, k, [&](index_t i, f32x16 v) { store_low_bytes(to + i / 4, v); });
   }
-  static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Int8ByInstruction>(rows, slices, g); }
+  static void tiles(index_t rows, index_t slices, const TileArgs& g) { run_tile<Int8ByInstruction>(rows, slices, g); }
   static constexpr Tiling kTiling{.numbers = 4,
                                   .rows = kTileRows,
                                   .head = kInt8Head,

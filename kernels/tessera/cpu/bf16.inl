@@ -63,7 +63,7 @@ struct Bf16Widened {
       store(to + kSlice, first_of_pairs(word));
     }
   }
-  static void tiles(index_t rows, index_t slices, TileArgs g) {
+  static void tiles(index_t rows, index_t slices, const TileArgs& g) {
     const FlushSubnormals mode;
     run_tile<Float32>(rows, slices, g);
   }
@@ -84,7 +84,7 @@ struct Bf16ByFma {
     return i == 1 ? second_of_pairs(load(p)) : first_of_pairs(load(p));
   }
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) { return fma(a, w, c); }
-  static void tiles(index_t rows, index_t slices, TileArgs g) {
+  static void tiles(index_t rows, index_t slices, const TileArgs& g) {
     const FlushSubnormals mode;
     run_tile<Bf16ByFma>(rows, slices, g);
   }

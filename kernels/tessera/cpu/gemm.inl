@@ -7,7 +7,7 @@ struct Float32 {
   static constexpr bool kEveryWidth = true;
   TESSERA_INLINE static f32x16 part(const float* p, int) { return load(p); }
   TESSERA_INLINE static f32x16 madd(f32x16 a, f32x16 w, f32x16 c) { return fma(a, w, c); }
-  static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Float32>(rows, slices, g); }
+  static void tiles(index_t rows, index_t slices, const TileArgs& g) { run_tile<Float32>(rows, slices, g); }
   static constexpr Tiling kTiling{.numbers = 1, .rows = kTileRows, .tiles = tiles};
 };
 
@@ -139,9 +139,10 @@ TESSERA_NOINLINE void take_maxima(const GemmArgs& g, const float* t, index_t row
 }
 
 // The epilogue's lines arrive while the tile is computed.
+template <bool ToWrite>
 TESSERA_INLINE void fetch_rows(const float* p, index_t ld, index_t rows) {
   for (index_t i = 0; i < rows; ++i)
-    for (index_t j = 0; j < kPanel; j += 16) prefetch(p + i * ld + j);
+    for (index_t j = 0; j < kPanel; j += 16) ToWrite ? prefetch_to_write(p + i * ld + j) : prefetch(p + i * ld + j);
 }
 
 // Columns of a panel of int8 that have an outlier. The panel may come from a file: no number of it makes this read
@@ -225,8 +226,8 @@ inline void gemm_pass(const Tiling& how, const GemmArgs& g, const Pass& pass) no
     args.ahead =
         reinterpret_cast<const char*>(fetches ? pass.next + slice * stride : t) + (fetches ? from % (depth * 64) : 0);
     if (last && g.c) {
-      fetch_rows(g.c + row * g.ldc + column, g.ldc, rows);
-      if (g.residual) fetch_rows(g.residual + row * g.ldr + column, g.ldr, rows);
+      fetch_rows<true>(g.c + row * g.ldc + column, g.ldc, rows);
+      if (g.residual && g.residual != g.c) fetch_rows<false>(g.residual + row * g.ldr + column, g.ldr, rows);
     }
     how.tiles(rows, slices, args);
     if (!last) continue;

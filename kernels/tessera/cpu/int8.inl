@@ -155,7 +155,7 @@ struct Int8ByParts {
     __builtin_memcpy(quad, from + k / 4 * 2, sizeof quad);
     return quad[(k % 2 * 2 + k / 2 % 2) % 4];
   }
-  static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Int8ByParts>(rows, slices, g); }
+  static void tiles(index_t rows, index_t slices, const TileArgs& g) { run_tile<Int8ByParts>(rows, slices, g); }
   static constexpr Tiling kTiling{.numbers = 4,
                                   .rows = kTileRows,
                                   .head = kInt8Head,

@@ -105,7 +105,8 @@ struct Bf16ByMatrix {
       }
     }
   }
-  static void tiles(index_t rows, index_t slices, TileArgs g) {
+  static void tiles(index_t rows, index_t slices, const TileArgs& args) {
+    TileArgs g = args;
     static constexpr void (*kTile[kPairs])(const TileArgs&, index_t, const char*&) noexcept = {tile<1>, tile<2>, tile<3>,
                                                                                                tile<4>};
     const char* ahead = g.ahead;

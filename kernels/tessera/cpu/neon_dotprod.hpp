@@ -35,7 +35,7 @@ struct Int8ByInstruction {
     r.zero -= 128;
     return r;
   }
-  static void tiles(index_t rows, index_t slices, TileArgs g) { run_tile<Int8ByInstruction>(rows, slices, g); }
+  static void tiles(index_t rows, index_t slices, const TileArgs& g) { run_tile<Int8ByInstruction>(rows, slices, g); }
   static constexpr Tiling kTiling{.numbers = 4,
                                   .rows = kTileRows,
                                   .head = kInt8Head,

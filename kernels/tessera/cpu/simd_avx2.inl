@@ -141,6 +141,11 @@ TESSERA_INLINE float reduce_max(f32x16 a) {
 TESSERA_INLINE void opaque(f32x16& x) { __asm__ volatile("" : "+x"(x.lo), "+x"(x.hi)); }
 TESSERA_INLINE void pin(f32x16& sum, f32x16) { __asm__("" : "+x"(sum.lo), "+x"(sum.hi)); }
 TESSERA_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+// A line that will be written: other cores give theirs up meanwhile. The instruction does nothing where a processor has not
+// got it.
+TESSERA_INLINE void prefetch_to_write(const void* p) {
+  __asm__ volatile("prefetchw %0" : : "m"(*static_cast<const char*>(p)));
+}
 TESSERA_INLINE void prefetch_l2(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 TESSERA_INLINE void transpose8(const float* src, index_t ld, float* dst) {  // dst rows are 16 apart
   __m256 r[8], t[8];

@@ -109,6 +109,11 @@ TESSERA_INLINE void opaque(f32x16& x) { __asm__ volatile("" : "+v"(x.v)); }
 // differs.
 TESSERA_INLINE void pin(f32x16&, f32x16 factor) { __asm__ volatile("" : : "v"(factor.v)); }
 TESSERA_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+// A line that will be written: other cores give theirs up meanwhile. The instruction does nothing where a processor has not
+// got it.
+TESSERA_INLINE void prefetch_to_write(const void* p) {
+  __asm__ volatile("prefetchw %0" : : "m"(*static_cast<const char*>(p)));
+}
 TESSERA_INLINE void prefetch_l2(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 // dst[j][i] = src[i][j] for 16 x 16 numbers.
 TESSERA_INLINE void transpose16(const float* src, index_t ld, float* dst) {

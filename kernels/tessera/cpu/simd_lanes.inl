@@ -110,6 +110,7 @@ TESSERA_INLINE void opaque(f32x16& x) {
 }
 TESSERA_INLINE void pin(f32x16&, f32x16) {}
 TESSERA_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
+TESSERA_INLINE void prefetch_to_write(const void* p) { __builtin_prefetch(p, 1); }
 TESSERA_INLINE void prefetch_l2(const void* p) { __builtin_prefetch(p, 0, 2); }
 TESSERA_INLINE void transpose16(const float* src, index_t ld, float* dst) {
   for (int j = 0; j < 16; ++j)

@@ -11,7 +11,8 @@ struct TileRows {
   const RowRounding* rounding;
 };
 
-/// Words [k0, k1) of rows of A by slices of W, `stride` words apart, into t.
+/// Words [k0, k1) of rows of A by slices of W, `stride` words apart, into t. Handed on by reference: a copy would be read in
+/// wider parts than it was just written in, and wait until all stores before it, those of the last tile of C, have left.
 struct TileArgs {
   const float* a;
   index_t lda;
@@ -32,7 +33,7 @@ struct Tiling {
   bool balanced = true;  ///< the rows of a block are shared out evenly
   index_t align = 1;     ///< a part of k is a multiple of so many words
   index_t head = 0;
-  void (*tiles)(index_t rows, index_t slices, TileArgs args);
+  void (*tiles)(index_t rows, index_t slices, const TileArgs& args);
   /// Row `row` of rows that tiles take, row_ld(k) words for each, from one of A. Null where they take those of A.
   RowRounding (*round_row)(const float* from, index_t k, float* rows, index_t row) = nullptr;
   index_t (*row_ld)(index_t k) = nullptr;
