@@ -19,6 +19,9 @@ ENCODERS = {
     "bert_large": dict(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096),
 }
 LARGE = dict(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096)
+DECODERS = {
+    "qwen2_05b": lambda: tf.Qwen2Model(tf.Qwen2Config(hidden_size=896, num_hidden_layers=24, num_attention_heads=14, num_key_value_heads=2, intermediate_size=4864, vocab_size=151936)),
+}
 VISION = {
     "vit_b16": lambda: tf.ViTModel(tf.ViTConfig()),
     "vit_l16_384": lambda: tf.ViTModel(tf.ViTConfig(**LARGE, image_size=384)),
@@ -34,13 +37,14 @@ def main():
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
     out = pathlib.Path(sys.argv[1])
-    names = sys.argv[2:] or [*ENCODERS, *VISION]
-    unknown = [n for n in names if n not in ENCODERS and n not in VISION]
+    models = {n: lambda sizes=sizes: tf.BertModel(tf.BertConfig(**sizes)) for n, sizes in ENCODERS.items()} | DECODERS | VISION
+    names = sys.argv[2:] or list(models)
+    unknown = [n for n in names if n not in models]
     if unknown:
-        sys.exit(f"unknown model {unknown[0]}; one of: {', '.join([*ENCODERS, *VISION])}")
+        sys.exit(f"unknown model {unknown[0]}; one of: {', '.join(models)}")
     for name in names:
         torch.manual_seed(0)
-        model = VISION[name]() if name in VISION else tf.BertModel(tf.BertConfig(**ENCODERS[name]))
+        model = models[name]()
         model.eval().save_pretrained(out / name)
         print(out / name)
 

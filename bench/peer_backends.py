@@ -22,6 +22,8 @@ import time
 
 import numpy as np
 
+import peer_stats
+
 BACKENDS = ("torch", "torch-compile", "torch-compile-autotune", "ort", "ort-fused", "openvino", "openvino-static", "openvino-onnx", "ctranslate2", "ctranslate2-mkl")
 
 
@@ -70,15 +72,16 @@ def packed(calls, results, lengths):
 def torch_module(model, attention):
     import torch
     import transformers as tf
-    bert = tf.AutoModel.from_pretrained(model, dtype=torch.float32, attn_implementation=attention).eval()
+    encoder = tf.AutoModel.from_pretrained(model, dtype=torch.float32, attn_implementation=attention).eval()
+    more = dict(use_cache=False) if peer_stats.is_decoder(encoder.config.to_dict()) else {}
 
     class LastHidden(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.bert = bert
+            self.encoder = encoder
 
         def forward(self, input_ids, attention_mask=None):
-            return self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            return self.encoder(input_ids=input_ids, attention_mask=attention_mask, **more).last_hidden_state
 
     return LastHidden().eval()
 
@@ -175,6 +178,11 @@ def export(model, work, dtype):
         texts = [rng.integers(5, config["vocab_size"], (1, 64)) for _ in range(32)]
         small = openvino_in_int8(ov.Core().read_model(str(work / "m.xml")), [{"input_ids": x, "attention_mask": np.ones_like(x)} for x in texts])
         ov.save_model(small, str(work / "m-int8.xml"), compress_to_fp16=False)
+    if config["model_type"] != "bert":
+        if dtype == "int8":
+            onnx_in_int8(plain, work / "m-int8.onnx")
+        (work / "export.json").write_text(json.dumps({"fused": {}, "not_fused": {}}))
+        return
     fused = optimizer.optimize_model(plain, model_type="bert", num_heads=config["num_attention_heads"], hidden_size=config["hidden_size"], opt_level=0)
     counts = {k: v for k, v in fused.get_fused_operator_statistics().items() if v}
     layers = config["num_hidden_layers"]
@@ -246,6 +254,8 @@ class CTranslate2:
             raise Absent(e) from e
         if self.TYPES[dtype] not in have:
             raise Absent(f"computes in {', '.join(sorted(have))} here")
+        if not (work / "ctranslate2").exists():
+            raise Absent("gives no hidden states of this family")
         self.float32 = ctranslate2.DataType.float32
         self.encoder = ctranslate2.Encoder(str(work / "ctranslate2"), device="cpu", compute_type=self.TYPES[dtype], inter_threads=1, intra_threads=threads)
         self.notes = {"ctranslate2": ctranslate2.__version__, "compute_type": self.encoder.compute_type}
@@ -271,6 +281,8 @@ class Ort:
         options.inter_op_num_threads = 1
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         ending = "-int8.onnx" if dtype == "int8" else ".onnx"
+        if backend == "ort-fused" and not (work / "fused.onnx").exists():
+            raise Absent("its optimiser has no fused attention for this family")
         load = lambda name: ort.InferenceSession(str(work / (name + ending)), options, providers=["CPUExecutionProvider"])
         self.masked = load("fused" if backend == "ort-fused" else "m")
         self.plain = load("fused-nomask") if backend == "ort-fused" else self.masked

@@ -21,17 +21,18 @@ def slug(text):
 
 
 def name_openblas_kernels():
-    """OPENBLAS_CORETYPE for this processor, unless it is set; call it before OpenBLAS is loaded. Returns what holds.
+    """Has OpenBLAS take this processor's best kernels; call it before OpenBLAS is loaded. Returns their name.
 
     Wheels bring an OpenBLAS of some years ago that knows no later processor and then takes SSE kernels: on an
-    Emerald Rapids faiss-cpu 1.15's gave a fifth of what its AVX-512 kernels give.
+    Emerald Rapids faiss-cpu 1.15's gave a fifth of what its AVX-512 kernels give. Nor may the environment ask for older ones.
     """
     flags = (re.search(r"^flags\s*:\s*(.+)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M) or [None, ""])[1].split()
-    if {"avx512f", "avx512dq", "avx512bw", "avx512vl"} <= set(flags):
-        os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
-    elif {"avx2", "fma"} <= set(flags):
-        os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
-    return os.environ.get("OPENBLAS_CORETYPE", "its own choice")
+    kernels = "SkylakeX" if {"avx512f", "avx512dq", "avx512bw", "avx512vl"} <= set(flags) else "Haswell" if {"avx2", "fma"} <= set(flags) else None
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        os.environ.pop(name, None)
+    if kernels:
+        os.environ["OPENBLAS_CORETYPE"] = kernels
+    return kernels or "its own choice"
 
 
 class CpuClock:
@@ -87,8 +88,14 @@ def ratio_to_best(rounds, ours, resamples=4000, seed=1):
     return dict(ratio=value, low=drawn[int(0.025 * resamples)], high=drawn[int(0.975 * resamples)])
 
 
+def is_decoder(config):
+    """Whether tokens see only those before them, and layers are Llama's: gated, with fewer heads of keys and values."""
+    return config.get("model_type") in ("llama", "mistral", "qwen2", "qwen3")
+
+
 def attention_flops(config, lengths, causal=False):
     """Multiply-adds counted as two, of attention alone: of the pairs that a causal mask leaves, where there is one."""
+    causal = causal or is_decoder(config)
     return 4 * config["num_hidden_layers"] * config["hidden_size"] * sum(t * (t + 1) / 2 if causal else t * t for t in lengths)
 
 
@@ -96,7 +103,8 @@ def flops(config, lengths, padded=None, causal=False):
     """Multiply-adds counted as two, of the encoder's matrix products and attention over the given lengths."""
     c, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     sizes = lengths if padded is None else [padded] * len(lengths)
-    return layers * 2 * sum(sizes) * (4 * c * c + 2 * c * f) + attention_flops(config, sizes, causal)
+    heads = 2 * c + 2 * c * config["num_key_value_heads"] / config["num_attention_heads"] if is_decoder(config) else 4 * c
+    return layers * 2 * sum(sizes) * (heads * c + (2 + is_decoder(config)) * c * f) + attention_flops(config, sizes, causal)
 
 
 def limit_ms(cell):

@@ -95,38 +95,49 @@ def bind(backend, tower, model, work, threads, x, dtype):
             with torch.inference_mode():
                 return module(x).float().numpy()
         return run
-    path = work / "m.onnx"
-    if not path.exists():
-        with torch.no_grad():
-            torch.onnx.export(module_of(model, tower, "sdpa"), (torch.from_numpy(x[:1]),), str(path), input_names=[NAMES[tower]], output_names=["y"], opset_version=18,
-                              dynamo=False, dynamic_axes={NAMES[tower]: {0: "batch"}, "y": {0: "batch"}})
     if backend == "ort":
         import onnxruntime as ort
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        if dtype == "int8":
-            peer_backends.onnx_in_int8(path, work / "m-int8.onnx")
-            path = work / "m-int8.onnx"
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(str(exported(tower, model, work, ".onnx", dtype)), options, providers=["CPUExecutionProvider"])
         return lambda: session.run(None, {NAMES[tower]: x})[0]
     import openvino as ov
     core = ov.Core()
-    read = core.read_model(path)
+    read = core.read_model(exported(tower, model, work, ".xml", dtype))
     read.reshape({read.inputs[0]: ov.PartialShape(list(x.shape))})
-    if dtype == "int8":
-        config, _ = tower_config(model, tower)
-        read = peer_backends.openvino_in_int8(read, [inputs(tower, config, len(x), 100 + i) for i in range(max(1, 32 // len(x)))])
     request = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32" if dtype == "int8" else dtype, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}).create_infer_request()
     return lambda: request.infer([x], share_inputs=True, share_outputs=True)[0]
 
 
-def child(backend, tower, model, work, threads, dtype):
+def exported(tower, model, work, ending, dtype):
+    """The tower as ONNX or for OpenVINO, for any batch, in int8 if that is asked for; made once for all cells."""
+    name = f"{'m-int8' if dtype == 'int8' else 'm'}{ending}"
+    if (path := work / name).exists():
+        return path
+    config, _ = tower_config(model, tower)
+    if dtype != "int8" and ending == ".onnx":
+        import torch
+        with torch.no_grad():
+            torch.onnx.export(module_of(model, tower, "sdpa"), (torch.from_numpy(inputs(tower, config, 1, 1)),), str(path), input_names=[NAMES[tower]], output_names=["y"],
+                              opset_version=18, dynamo=False, dynamic_axes={NAMES[tower]: {0: "batch"}, "y": {0: "batch"}})
+    elif ending == ".onnx":
+        peer_backends.onnx_in_int8(exported(tower, model, work, ending, "f32"), path)
+    else:
+        import openvino as ov
+        read = ov.Core().read_model(exported(tower, model, work, ".onnx", "f32"))
+        if dtype == "int8":
+            read = peer_backends.openvino_in_int8(read, [inputs(tower, config, 1, 100 + i) for i in range(32)])
+        ov.save_model(read, str(path), compress_to_fp16=False)
+    return path
+
+
+def child(backend, tower, model, work, cell, threads, dtype):
     answer = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # exporters chatter on the standard output
-    run = bind(backend, tower, model, work, threads, np.load(work / "in.npy"), dtype)
+    run = bind(backend, tower, model, work, threads, np.load(work / f"{cell}.npy"), dtype)
     for _ in range(1 if backend == "reference" else 3):
         y = run()
-    np.save(work / f"{backend}.npy", np.asarray(y, np.float32))
+    np.save(work / f"{cell}-{backend}.npy", np.asarray(y, np.float32))
     print("ready", file=answer)
     for line in sys.stdin:
         start = time.perf_counter()
@@ -139,9 +150,9 @@ def unit(rows):
     return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
-def tessera_error(a, tower, model, work, reference, dual, cpus):
+def tessera_error(a, tower, model, work, cell, reference, dual, cpus):
     from safetensors.numpy import load_file, save_file
-    save_file({NAMES[tower]: np.load(work / "in.npy")}, str(work / "in.safetensors"))
+    save_file({NAMES[tower]: np.load(work / f"{cell}.npy")}, str(work / "in.safetensors"))
     out = work / "out.safetensors"
     subprocess.run([a.tessera, "forward", *a.precision, "--model", str(model), str(work / "in.safetensors"), str(out)], check=True, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
     tensors = load_file(str(out))
@@ -169,14 +180,15 @@ def run_cell(a, label, tower, model, batch, threads, cpus, root, log):
     config, dual = tower_config(model, tower)
     name = f"text-b{batch}" if tower == "text" else f"b{batch}"
     kind = f"clip-{tower}" if dual else tower
-    work = root / f"{label}-{name}"
+    work = root / f"{label}-{tower}"
     work.mkdir(parents=True, exist_ok=True)
-    np.save(work / "in.npy", inputs(tower, config, batch, 1))
-    command = lambda backend: [sys.executable, str(HERE / "vision_peers.py"), "--child", backend, tower, str(model), str(work), str(threads), a.dtype]
-    peers.Process(command("reference"), cpus, threads, log).close()
-    reference = np.load(work / "reference.npy")
+    command = lambda backend: [sys.executable, str(HERE / "vision_peers.py"), "--child", backend, tower, str(model), str(work), name, str(threads), a.dtype]
+    if not (work / f"{name}-reference.npy").exists():
+        np.save(work / f"{name}.npy", inputs(tower, config, batch, 1))
+        peers.Process(command("reference"), cpus, threads, log).close()
+    reference = np.load(work / f"{name}-reference.npy")
     rows, contenders = {}, {}
-    error = tessera_error(a, tower, model, work, reference, dual, cpus)
+    error = tessera_error(a, tower, model, work, name, reference, dual, cpus)
     if error > peers.TOLERANCE[a.dtype]:
         rows["tessera"] = dict(error=error, note="disagrees with fp32 eager PyTorch: not timed")
     else:
@@ -189,7 +201,7 @@ def run_cell(a, label, tower, model, batch, threads, cpus, root, log):
             rows[backend] = dict(note=f"failed: {e}")
             continue
         flat = lambda y: y.reshape(-1, y.shape[-1])
-        error = peers.row_error(flat(np.load(work / f"{backend}.npy")), flat(reference))
+        error = peers.row_error(flat(np.load(work / f"{name}-{backend}.npy")), flat(reference))
         if error > peers.TOLERANCE[a.dtype]:
             rows[backend] = dict(error=error, note="disagrees with fp32 eager PyTorch: not timed")
         else:
@@ -204,8 +216,8 @@ def run_cell(a, label, tower, model, batch, threads, cpus, root, log):
 
 
 def main():
-    if len(sys.argv) == 8 and sys.argv[1] == "--child":
-        return child(sys.argv[2], sys.argv[3], sys.argv[4], pathlib.Path(sys.argv[5]), int(sys.argv[6]), sys.argv[7])
+    if len(sys.argv) == 9 and sys.argv[1] == "--child":
+        return child(sys.argv[2], sys.argv[3], sys.argv[4], pathlib.Path(sys.argv[5]), sys.argv[6], int(sys.argv[7]), sys.argv[8])
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     split = lambda s: [x for x in s.split(",") if x]
     numbers = lambda s: [int(x) for x in split(s)]
@@ -220,6 +232,7 @@ def main():
     p.add_argument("--seconds", type=float, default=0.5, help="aimed length of one measurement")
     p.add_argument("--cpus", type=numbers, default=sorted(os.sched_getaffinity(0)), help="processors to pin to, one a thread")
     p.add_argument("--quick", action="store_true", help="3 rounds of 0.1 s: shows that everything runs")
+    p.add_argument("--work", type=pathlib.Path, help="folder for exported models and references, kept for the next run (default: a temporary one)")
     p.add_argument("--results", type=pathlib.Path, default=HERE / "results", help="where the dated report goes")
     a = p.parse_args()
     precision = peers.settle_precision(a, BACKENDS)
@@ -232,11 +245,13 @@ def main():
                   command=re.sub(r"(?<=[ =])/[^ =]*/", "", "bench/vision_peers.py " + shlex.join(sys.argv[1:])), machine=peers.machine(a.cpus),
                   versions=peers.versions(), precision=" ".join(a.precision[1:]), quick=a.quick, failed=[], absent=[], cells=[])
     with tempfile.TemporaryDirectory() as temporary:
-        with open(pathlib.Path(temporary) / "peers.log", "w") as log:
+        root = (a.work or pathlib.Path(temporary)).resolve()
+        root.mkdir(parents=True, exist_ok=True)
+        with open(root / "peers.log", "w") as log:
             for name, model in a.models:
                 towers = [t for t in a.towers if t == "image" or tower_config(model, "image")[1]]
                 for tower, threads, batch in itertools.product(towers, a.threads, a.batches):
-                    report["cells"].append(run_cell(a, name, tower, model, batch, threads, set(a.cpus[:threads]), pathlib.Path(temporary), log))
+                    report["cells"].append(run_cell(a, name, tower, model, batch, threads, set(a.cpus[:threads]), root, log))
     print(peer_stats.write(report, a.results))
 
 

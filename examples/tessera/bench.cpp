@@ -89,10 +89,10 @@ Pass text_pass(Context& ctx, const BenchOptions& o) {
   if (o.head() && !s->model.head)
     throw Failure{kUsage, "--kind " + o.kind + ": this model projects texts into no space of images"};
   const auto& config = s->model.transformer->config();
-  for (const long n : sequence_lengths(o, config.max_positions)) {
-    if (n > config.max_positions)
+  for (const long n : sequence_lengths(o, s->model.max_length)) {
+    if (n > s->model.max_length)
       throw Failure{kUsage, (o.lengths.empty() ? "--seq" : o.lengths) + " " + std::to_string(n) + ": the model has " +
-                                std::to_string(config.max_positions) + " positions"};
+                                std::to_string(s->model.max_length) + " positions"};
     s->cu.push_back(s->cu.back() + n);
   }
   const index_t tokens = s->cu.back(), c = config.block.channels, n = static_cast<index_t>(s->cu.size()) - 1;

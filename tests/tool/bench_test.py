@@ -40,6 +40,12 @@ class BenchTest(ToolTest):
         done = self.tool("bench", "--model", MODEL, "--lengths", "lengths", "--rounds", 1)
         self.assertIn(" 4 sequences, 16 tokens:", done.stdout)
 
+    def test_a_model_without_a_table_of_positions(self):
+        decoder = GOLDENS / "tiny_rotary" / "qwen2"
+        done = self.tool("bench", "--model", decoder, "--seq", 40, "--rounds", 1)
+        self.assertIn(" 1 sequences, 40 tokens:", done.stdout)
+        self.mistake(2, "bench", "--model", decoder, "--seq", 65, says=["--seq 65", "the model has 64 positions"])
+
     def test_more_passes_take_longer(self):
         process = self.bench("--batch", 8, "--seq", 32, "--threads", 1)
         process.stdout.readline()

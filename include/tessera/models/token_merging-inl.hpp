@@ -155,7 +155,7 @@ inline LayerFlops layer_flops(const ops::BlockConfig& b, index_t attention_token
              kv = static_cast<double>(b.kv_heads), f = static_cast<double>(b.mlp_width),
              t = static_cast<double>(attention_tokens), m = static_cast<double>(mlp_tokens);
   return {.qkv = 2 * t * c * d * (h + 2 * kv),
-          .attention = 4 * t * t * h * d,
+          .attention = (b.attention.causal ? 2 * t * (t + 1) : 4 * t * t) * h * d,
           .attention_out = 2 * t * c * h * d,
           .mlp_in = 2 * m * c * f * (b.glu ? 2 : 1),
           .mlp_out = 2 * m * c * f};
