@@ -51,4 +51,13 @@ MODEL_MUTATIONS = [
     ("include/tessera/models/packed_cache.hpp", "std::to_string(id.modified) + ' ' + std::to_string(id.changed)", "std::to_string(id.modified)"),
     ("include/tessera/models/cross_encoder-inl.hpp", "if (!segments_) std::fill(segments.begin(), segments.end(), 0);", ""),
     ("include/tessera/models/cross_encoder-inl.hpp", "first = prompted.append(prompt_).append(first)", "second = prompted.append(prompt_).append(second)"),
+    ("include/tessera/models/cross_encoder-inl.hpp", "if (pooling == \"mean\") pooling_ = ops::Pooling::mean;", ""),
+    ("include/tessera/models/cross_encoder-inl.hpp", "if (head->eps_key) head_.eps", "if (false) head_.eps"),
+    ("include/tessera/models/text_model-inl.hpp", "else if (const auto v = source.optional_vector({bias.c_str()}); v.data)\n    keep(head.beta, v);", ""),
+    ("include/tessera/models/masked_lm_head-inl.hpp", "if (bias.data) head.bias.assign", "if (names->biases) head.bias.assign"),
+    ("include/tessera/models/transformer-inl.hpp", "layer == 0 && convolved.data", "layer + 1 == layers && convolved.data"),
+    ("include/tessera/models/transformer-inl.hpp", ".act = config_.convolution_act, .residual = x}", ".act = config_.convolution_act}"),
+    ("include/tessera/ops/neighbor_rows-inl.hpp", "place(u) - place(t) + half", "u - t + half"),
+    ("include/tessera/ops/neighbor_rows-inl.hpp", "std::max(t - half, batch.begin(b))", "std::max<index_t>(t - half, 0)"),
+    ("include/tessera/ops/neighbor_rows-inl.hpp", "std::min(t + half + 1, batch.begin(b + 1))", "std::min(t + half, batch.begin(b + 1))"),
 ]  # fmt: skip

@@ -24,6 +24,7 @@ from make_sentence_transformers import chosen_texts, wordpiece, write_json
 from make_tiny_jina import JinaBert, save as save_jina, sizes as jina_sizes
 from texts import CODE, ENGLISH, LANGUAGES, long_texts
 
+MODERN = dict(pad_token_id=0, cls_token_id=2, sep_token_id=3, bos_token_id=2, eos_token_id=3)
 FOLDERS = [  # config, tokenizer_config.json beside the usual, arguments of CrossEncoder; BERT unless the name is a family's
     ("one_label", dict(hidden_size=24, num_attention_heads=3, intermediate_size=37, num_hidden_layers=2, max_position_embeddings=64, num_labels=1), dict(model_max_length=512), {}),
     ("three_labels", dict(hidden_size=20, num_attention_heads=2, intermediate_size=41, num_hidden_layers=1, max_position_embeddings=80, num_labels=3),
@@ -37,10 +38,14 @@ FOLDERS = [  # config, tokenizer_config.json beside the usual, arguments of Cros
     ("deberta-v2", dict(hidden_size=24, num_attention_heads=3, intermediate_size=23, num_hidden_layers=2, max_position_embeddings=50, num_labels=1, type_vocab_size=2, relative_attention=True,
                         position_buckets=8, max_relative_positions=-1, pos_att_type=["p2c", "c2p"], share_att_key=True, norm_rel_ebd="layer_norm", position_biased_input=False, pooler_hidden_act="gelu"),
      dict(model_max_length=45, model_input_names=["input_ids", "token_type_ids", "attention_mask"]), {}),
+    ("modernbert", dict(hidden_size=24, num_attention_heads=3, intermediate_size=23, num_hidden_layers=3, max_position_embeddings=60, num_labels=1, local_attention=8, **MODERN),
+     dict(model_max_length=45, model_input_names=["input_ids", "attention_mask"]), {}),
+    ("modernbert_mean", dict(hidden_size=20, num_attention_heads=2, intermediate_size=21, num_hidden_layers=2, max_position_embeddings=60, num_labels=3, local_attention=6, classifier_pooling="mean", classifier_bias=True,
+                             classifier_activation="silu", norm_bias=True, norm_eps=1e-3, **MODERN), dict(model_max_length=50, model_input_names=["input_ids", "attention_mask"]), {}),
 ]
 FAMILIES = {"roberta": (tf.RobertaConfig, tf.RobertaForSequenceClassification), "electra": (tf.ElectraConfig, tf.ElectraForSequenceClassification),
             "distilbert": (tf.DistilBertConfig, tf.DistilBertForSequenceClassification), "mpnet": (tf.MPNetConfig, tf.MPNetForSequenceClassification),
-            "deberta-v2": (tf.DebertaV2Config, tf.DebertaV2ForSequenceClassification)}
+            "deberta-v2": (tf.DebertaV2Config, tf.DebertaV2ForSequenceClassification), "modernbert": (tf.ModernBertConfig, tf.ModernBertForSequenceClassification)}
 
 
 def pairs():
@@ -55,7 +60,7 @@ def write_folder(folder, sizes, tokenizer_config, seed):
     folder.mkdir(parents=True)
     tok = wordpiece(True, LANGUAGES + ENGLISH + CODE)
     tok.save(str(folder / "tokenizer.json"))
-    family = FAMILIES.get(folder.name)
+    family = FAMILIES.get(folder.name.removesuffix("_mean"))
     tokenizer_class = "PreTrainedTokenizerFast" if family else "BertTokenizer"
     write_json(folder / "tokenizer_config.json", dict(tokenizer_class=tokenizer_class, do_lower_case=True, unk_token="[UNK]", sep_token="[SEP]", pad_token="[PAD]", cls_token="[CLS]", mask_token="[MASK]", **tokenizer_config))
     config, classifier = family or (tf.BertConfig, tf.BertForSequenceClassification)
@@ -65,7 +70,7 @@ def write_folder(folder, sizes, tokenizer_config, seed):
     randomise(model, seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if name.endswith("weight") and ("classifier" in name or "pooler" in name):
+            if name.endswith("weight") and ("classifier" in name or "pooler" in name or name.startswith("head.")):
                 parameter.mul_(3)
     model.save_pretrained(folder)
 

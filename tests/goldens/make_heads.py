@@ -246,9 +246,12 @@ def colbert_saved(folder, g):
     return ["multi"]
 
 
+MODERN = dict(pad_token_id=0, cls_token_id=2, sep_token_id=3, bos_token_id=2, eos_token_id=3)
 FOLDERS = dict(weighted_layers=weighted_layers, token_dense=token_dense, t5_layers=t5_layers, splade_bert=splade_bert, splade_distilbert=splade_distilbert,
                mlm_roberta=plain("Roberta", 43, roberta=True, pad_token_id=0, type_vocab_size=1), mlm_mpnet=plain("MPNet", 44, roberta=True, pad_token_id=0), mlm_electra=plain("Electra", 45, embedding_size=10),
-               bge_m3=bge_m3, colbert_stanford=colbert_stanford, colbert_pylate=colbert_pylate, colbert_saved=colbert_saved, mlm_jina=mlm_jina)
+               bge_m3=bge_m3, colbert_stanford=colbert_stanford, colbert_pylate=colbert_pylate, colbert_saved=colbert_saved, mlm_jina=mlm_jina,
+               mlm_modernbert=plain("ModernBert", 47, local_attention=8, **MODERN), mlm_modernbert_biased=plain(
+                   "ModernBert", 48, local_attention=4, norm_bias=True, classifier_bias=True, decoder_bias=False, tie_word_embeddings=False, classifier_activation="relu", norm_eps=1e-3, **MODERN))
 
 
 # ---- what is recorded ---------------------------------------------------------------------------------------------------

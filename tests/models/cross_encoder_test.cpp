@@ -51,7 +51,7 @@ std::vector<float> logits(const CrossEncoder& model, Context& ctx) {
 class TinyCrossEncoder : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Folders, TinyCrossEncoder,
                          testing::Values("one_label", "three_labels", "saved", "roberta", "electra", "distilbert", "mpnet",
-                                         "jina", "deberta-v2"),
+                                         "jina", "deberta-v2", "modernbert", "modernbert_mean"),
                          [](const auto& p) {
                            std::string name = p.param;
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -137,6 +137,18 @@ TEST_F(Changed, TheActivationThatTheFolderNames) {
   copy("saved");
   change("config.json", [&](io::Json& json) { json["sentence_transformers"] = {{"activation_fn", sigmoid}}; });
   EXPECT_EQ(CrossEncoder::load(ctx, root).score(ctx, pairs().views), logits(CrossEncoder::load(ctx, root), ctx));
+}
+
+TEST_F(Changed, WhatModernBertPools) {
+  copy("modernbert_mean");
+  const auto mean = logits(CrossEncoder::load(ctx, root), ctx);
+  change("config.json", [](io::Json& j) { j["classifier_pooling"] = "cls"; });
+  const auto first = logits(CrossEncoder::load(ctx, root), ctx);
+  EXPECT_NE(first, mean);
+  change("config.json", [](io::Json& j) { j.erase("classifier_pooling"); });
+  EXPECT_EQ(logits(CrossEncoder::load(ctx, root), ctx), first);
+  change("config.json", [](io::Json& j) { j["classifier_pooling"] = "max"; });
+  TESSERA_EXPECT_ERROR(Code::kUnsupported, "classifier_pooling 'max'", (void)CrossEncoder::load(ctx, root));
 }
 
 TEST_F(Changed, TheActivationOfDebertasPooler) {

@@ -176,7 +176,7 @@ TEST_P(Sparse, WeightsEqualTheRecordedOnes) {
 }
 INSTANTIATE_TEST_SUITE_P(Folders, Sparse,
                          ::testing::Values("splade_bert", "splade_distilbert", "mlm_roberta", "mlm_mpnet", "mlm_electra",
-                                           "mlm_jina", "bge_m3"),
+                                           "mlm_jina", "mlm_modernbert", "mlm_modernbert_biased", "bge_m3"),
                          [](const auto& p) { return std::string(p.param); });
 
 TEST(SparseDot, OfWhatBothHave) {

@@ -14,6 +14,7 @@ endfunction()
 
 structure_test(include_directions ${Python3_EXECUTABLE} ${structure}/include_directions.py)
 structure_test(file_sizes ${Python3_EXECUTABLE} ${structure}/file_sizes.py)
+structure_test(mutations_apply ${Python3_EXECUTABLE} ${structure}/mutations_apply.py)
 structure_test(fast_math ${Python3_EXECUTABLE} ${structure}/fast_math.py ${compilers})
 structure_test(isa_units ${Python3_EXECUTABLE} ${structure}/isa_units.py ${compilers})
 structure_test(headers_alone ${Python3_EXECUTABLE} ${structure}/headers_alone.py ${CMAKE_CXX_COMPILER})

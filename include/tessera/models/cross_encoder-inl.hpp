@@ -6,6 +6,7 @@
 #include <tessera/models/cross_encoder.hpp>
 #include <tessera/models/families/deberta.hpp>
 #include <tessera/models/families/jina_bert.hpp>
+#include <tessera/models/families/modern_bert.hpp>
 #include <tessera/models/family_table.hpp>
 // Limits of folders, class names and offsets, which compiled builds do not declare elsewhere.
 #include <tessera/models/sentence_folder-inl.hpp>
@@ -40,12 +41,15 @@ inline bool scores_are_sigmoids(const io::Json& saved, const io::Json& config, i
   return act == "Sigmoid";
 }
 
-/// What stands between the first token's last state and the scores: two layers, the first with an activation.
+/// What stands between a token's last state and the scores: two layers, the first with an activation.
 struct ClassifierHead {
   const char *type, *dense;
   Activation act;
   const char* out;
-  const char* act_key = nullptr;  ///< what config.json calls the activation, where it says one
+  const char* act_key = nullptr;   ///< what config.json calls the activation, where it says one
+  const char* norm = nullptr;      ///< behind the first layer
+  const char* eps_key = nullptr;   ///< of that, 1e-5 if config.json does not say
+  const char* pool_key = nullptr;  ///< where config.json says "cls" or "mean"; null: the first token
 };
 inline constexpr ClassifierHead kClassifierHeads[] = {
     {"bert", nullptr, Activation::tanh, "classifier"},  // its pooler is the first layer
@@ -55,7 +59,9 @@ inline constexpr ClassifierHead kClassifierHeads[] = {
     {"mpnet", "classifier.dense", Activation::tanh, "classifier.out_proj"},
     {"electra", "classifier.dense", Activation::gelu_erf, "classifier.out_proj"},
     {"distilbert", "pre_classifier", Activation::relu, "classifier"},
-    {"deberta-v2", "pooler.dense", Activation::gelu_erf, "classifier", "pooler_hidden_act"}};
+    {"deberta-v2", "pooler.dense", Activation::gelu_erf, "classifier", "pooler_hidden_act"},
+    {"modernbert", "head.dense", Activation::gelu_erf, "classifier", "classifier_activation", "head.norm", "norm_eps",
+     "classifier_pooling"}};
 
 /// Whether the model is given token types: what tokenizer_config.json says, or the tokenizer class of transformers, of
 /// which BERT's, ELECTRA's and DeBERTa's alone give them.
@@ -99,10 +105,10 @@ inline void CrossEncoder::read(Context& ctx, const io::ModelFolder& folder, cons
     if (folder.has("config_sentence_transformers.json")) saved = folder.json("config_sentence_transformers.json");
   }
   const io::ModelFolder inner = at.empty() ? folder : folder.sub(at);
-  static constexpr detail::Family<TextModel> kFamilies[] = {{"bert", load_bert_or_jina},   {"roberta", load_roberta},
-                                                            {"xlm-roberta", load_roberta}, {"camembert", load_roberta},
-                                                            {"electra", load_electra},     {"distilbert", load_distilbert},
-                                                            {"mpnet", load_mpnet},         {"deberta-v2", load_deberta}};
+  static constexpr detail::Family<TextModel> kFamilies[] = {
+      {"bert", load_bert_or_jina}, {"roberta", load_roberta},    {"xlm-roberta", load_roberta},
+      {"camembert", load_roberta}, {"electra", load_electra},    {"distilbert", load_distilbert},
+      {"mpnet", load_mpnet},       {"deberta-v2", load_deberta}, {"modernbert", load_modern_bert}};
   model_ = detail::load_family<TextModel>(ctx, inner, options, " for pairs of texts", kFamilies);
   const io::Json config = inner.config();
   const auto* head = detail::kClassifierHeads;
@@ -110,11 +116,23 @@ inline void CrossEncoder::read(Context& ctx, const io::ModelFolder& folder, cons
   const std::string out = std::string(head->out) + ".weight";
   TensorSource source(ctx, inner.checkpoint(), {""}, out.c_str(), options);
   const index_t labels = detail::label_count(config), channels = model_.transformer->config().block.channels;
-  if (head->dense) model_.pooler = read_dense(ctx, source, head->dense, channels, channels);
-  if (!model_.pooler)
+  if (head->dense) {
+    head_ = PredictionHead::read(ctx, source, head->dense, head->norm, channels, channels, false);
+  } else if (model_.pooler) {
+    head_.dense = *std::move(model_.pooler);
+    model_.pooler.reset();
+  } else {
     throw Error(Code::kNotFound, "checkpoint: tensor pooler.dense.weight is missing, which the classifier reads");
-  model_.pooler->act =
-      head->act_key && io::has(config, head->act_key) ? activation_of(config, head->act_key, "") : head->act;
+  }
+  head_.dense.act = head->act_key && io::has(config, head->act_key) ? activation_of(config, head->act_key, "") : head->act;
+  if (head->eps_key) head_.eps = static_cast<float>(io::get_number(config, head->eps_key, 1e-5));
+  if (head->pool_key) {
+    const std::string pooling = io::get_string(config, head->pool_key, "cls");
+    if (pooling != "cls" && pooling != "mean")
+      throw Error(Code::kUnsupported,
+                  {"config.json: ", head->pool_key, " '", pooling, "' is not supported; known: cls, mean"});
+    if (pooling == "mean") pooling_ = ops::Pooling::mean;
+  }
   classifier_ = read_dense(ctx, source, head->out, labels, channels);
   sigmoid_ = detail::scores_are_sigmoids(saved, config, labels);
   if (const std::string name = io::get_string(saved, "default_prompt_name", ""); !name.empty())
@@ -155,10 +173,11 @@ inline void CrossEncoder::classify(Context& ctx, const TokenInputs& in, View<flo
   const index_t c = model_.transformer->config().block.channels, tokens = in.batch.tokens(), n = in.batch.sequences();
   const Buffer hidden_memory(static_cast<std::size_t>(tokens * c) * sizeof(float));
   const View<float, 2> hidden(hidden_memory.as<float>(), tokens, c);
-  std::vector<float> pooled_memory(static_cast<std::size_t>(n * c));
-  const View<float, 2> pooled(pooled_memory.data(), n, c);
+  std::vector<float> memory(static_cast<std::size_t>(2 * n * c));
+  const View<float, 2> chosen(memory.data(), n, c), pooled(memory.data() + n * c, n, c);
   model_.transformer->forward(ctx, in, hidden);
-  model_.pool_first(ctx, hidden, in.batch.cu_seqlens, pooled);
+  ops::pool(ctx, pooling_, hidden, in.batch.cu_seqlens, {}, chosen);
+  head_.run(ctx, chosen, pooled);
   ops::linear(ctx, pooled, classifier_.linear.weight, {.bias = classifier_.linear.bias}, out);
 }
 

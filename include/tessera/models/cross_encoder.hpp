@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <tessera/models/text_model.hpp>
+#include <tessera/ops/pool.hpp>
 #include <tessera/text/tokenizer.hpp>
 
 namespace tessera::models {
@@ -25,11 +26,12 @@ struct ScoreOptions {
 };
 
 /// A loaded model of pairs: const after load(), shared by any number of threads, each with its own Context.
-/// score = act(C pool(P h + p) + c), h the last hidden state of the first token of [CLS] first [SEP] second [SEP], the
-/// longer text cut first; pool is tanh, ELECTRA's and DeBERTa's GELU, DistilBERT's ReLU. act is what sentence-transformers
-/// takes: activation_fn of config_sentence_transformers.json, then of config.json, sbert_ce_default_activation_function
-/// there, or the sigmoid for one label and the identity for more. Source: Nogueira, Cho, arXiv:1901.04085, section 3;
-/// transformers' BertForSequenceClassification and its like; sentence-transformers 6.2.0, cross_encoder/model.py,
+/// score = act(C pool(P h + p) + c), h the last hidden state of the first token of [CLS] first [SEP] second [SEP] (or, if a
+/// ModernBERT's classifier_pooling says so, the mean of all), the longer text cut first; pool is tanh, ELECTRA's and
+/// DeBERTa's GELU, DistilBERT's ReLU, ModernBERT's GELU and a norm. act is what sentence-transformers takes: activation_fn
+/// of config_sentence_transformers.json, then of config.json, sbert_ce_default_activation_function there, or the sigmoid for
+/// one label and the identity for more. Source: Nogueira, Cho, arXiv:1901.04085, section 3; transformers'
+/// BertForSequenceClassification and its like; sentence-transformers 6.2.0, cross_encoder/model.py,
 /// get_default_activation_fn.
 class CrossEncoder {
  public:
@@ -63,6 +65,8 @@ class CrossEncoder {
   void classify(Context& ctx, const TokenInputs& in, View<float, 2> out) const;
 
   TextModel model_;
+  ops::Pooling pooling_ = ops::Pooling::cls;
+  PredictionHead head_;
   DenseLayer classifier_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
   index_t max_length_ = 0;

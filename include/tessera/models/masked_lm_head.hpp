@@ -10,16 +10,13 @@ namespace tessera::models {
 /// logits = E LayerNorm(act(W h + b)) + c, E the table of words unless tie_word_embeddings is false.
 /// Source: Devlin et al., arXiv:1810.04805, section 3.1; transformers' BertForMaskedLM and its like.
 struct MaskedLmHead {
-  DenseLayer transform;
-  std::vector<float> gamma, beta, bias;  ///< bias [V]
-  float eps = 1e-12f;
+  PredictionHead transform;
+  std::vector<float> bias;       ///< [V]
   View<const float, 2> decoder;  ///< [V, width], read in place
   std::shared_ptr<const void> keep_alive;
 
   /// \param family as TextModel has it. \throws Error kUnsupported for one without such a head, kNotFound, kShapeMismatch.
   static MaskedLmHead read(Context& ctx, const io::ModelFolder& folder, const TextModel& model, const LoadOptions& options);
-  /// What the decoder multiplies. \param hidden [T, C].  \param out [T, width].
-  void transform_tokens(Context& ctx, View<const float, 2> hidden, View<float, 2> out) const;
   index_t width() const noexcept { return decoder.extent[1]; }
   index_t vocabulary() const noexcept { return decoder.extent[0]; }
 };

@@ -144,7 +144,7 @@ inline SparseRows SparseEncoder::encode_tokens(Context& ctx, const TokenizedText
   }
   const Buffer transformed(static_cast<std::size_t>(tokens * head_->width()) * sizeof(float));
   const View<float, 2> x(transformed.as<float>(), tokens, head_->width());
-  head_->transform_tokens(ctx, hidden, x);
+  head_->transform.run(ctx, hidden, x);
   // Not all texts at once: a row of the vocabulary is long, and a text may be short.
   const index_t most = std::max<index_t>(1, (index_t{1} << 24) / vocabulary_);
   std::vector<float> dense(static_cast<std::size_t>(std::min(most, t.texts()) * vocabulary_));

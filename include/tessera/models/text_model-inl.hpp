@@ -1,5 +1,6 @@
 #pragma once
 #include <tessera/models/text_model.hpp>
+#include <tessera/ops/norm.hpp>
 #include <tessera/ops/pool.hpp>
 
 namespace tessera::models {
@@ -22,6 +23,35 @@ inline DenseLayer dense_layer(Context& ctx, TensorSource& source, const std::str
     layer.linear.bias = View<const float, 1>(layer.bias_storage.data(), n);
   }
   return layer;
+}
+
+inline PredictionHead PredictionHead::read(Context& ctx, TensorSource& source, const char* dense, const char* norm,
+                                           index_t n, index_t k, bool shifts) {
+  PredictionHead head;
+  head.dense = read_dense(ctx, source, dense, n, k);
+  if (!norm) return head;
+  const std::string name = norm;
+  const auto keep = [&](std::vector<float>& into, View<const float, 1> v) {
+    if (v.extent[0] != head.width())
+      throw Error(Code::kShapeMismatch, {"checkpoint: tensor ", name, " has ", std::to_string(v.extent[0]),
+                                         " numbers, expected ", std::to_string(head.width())});
+    into.assign(v.data, v.data + v.extent[0]);
+  };
+  keep(head.gamma, source.vector({(name + ".weight").c_str(), (name + ".gamma").c_str()}));
+  head.beta.assign(head.gamma.size(), 0.f);
+  const std::string bias = name + ".bias", beta = name + ".beta";
+  if (shifts)
+    keep(head.beta, source.vector({bias.c_str(), beta.c_str()}));
+  else if (const auto v = source.optional_vector({bias.c_str()}); v.data)
+    keep(head.beta, v);
+  return head;
+}
+
+inline void PredictionHead::run(Context& ctx, View<const float, 2> x, View<float, 2> out) const {
+  ops::linear(ctx, x, dense.linear.weight, {.bias = dense.linear.bias, .act = dense.act}, out);
+  if (!gamma.empty())
+    ops::layer_norm(ctx, out, View<const float, 1>(gamma.data(), width()), View<const float, 1>(beta.data(), width()), eps,
+                    out);
 }
 
 inline void TextModel::pool_first(Context& ctx, View<const float, 2> hidden, View<const index_t, 1> cu,

@@ -23,6 +23,22 @@ DenseLayer read_dense(Context& ctx, TensorSource& source, const std::string& nam
 /// The same with its weight at hand.
 DenseLayer dense_layer(Context& ctx, TensorSource& source, const std::string& name, const WeightView& weight);
 
+/// LayerNorm(act(W x + b)), or without the norm: what stands between a stack and the words or labels that it tells apart.
+struct PredictionHead {
+  DenseLayer dense;
+  std::vector<float> gamma, beta;  ///< empty: no norm
+  float eps = 1e-12f;
+
+  /// The layer of dense.weight [n, k] (n < 0: of any height).
+  /// \param norm of its tensors; null: none.  \param shifts whether the norm must have a bias.
+  /// \throws Error kNotFound, kShapeMismatch.
+  static PredictionHead read(Context& ctx, TensorSource& source, const char* dense, const char* norm, index_t n, index_t k,
+                             bool shifts);
+  index_t width() const noexcept { return dense.linear.weight.n(); }
+  /// \param x [T, C].  \param out [T, width()].
+  void run(Context& ctx, View<const float, 2> x, View<float, 2> out) const;
+};
+
 /// How the text tower of an image-text model ends: one token stands for the text, and is projected into the common space.
 struct TextHead {
   /// Which token: the last; the first end token; the one with the highest id (CLIP folders from before 2023, whose
