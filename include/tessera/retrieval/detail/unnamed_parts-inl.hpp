@@ -78,7 +78,7 @@ inline void UnnamedParts::close_list() noexcept {
 
 inline std::string UnnamedParts::reserve(io::Digest digest) {
   const FolderLock lock(path_);
-  return reserve(std::move(digest), lock);
+  return reserve(digest, lock);
 }
 
 inline std::string UnnamedParts::reserve(io::Digest digest, const FolderLock& lock) {
