@@ -58,6 +58,7 @@ TEST(RotaryAngles, RefusesWhatIsNone) {
           R"({"rope_type": "longrope", "long_factor": [1, 1, 1], "short_factor": [1, 1, 1, 1]})");
   refused(Code::kFormat, "no factor", R"({"rope_type": "longrope", "long_factor": [1, 1, 1, 0]})");
   refused(Code::kFormat, "no factor", R"({"rope_type": "longrope", "long_factor": [1, 1, 1, "x"]})");
+  refused(Code::kFormat, "angles that are none", R"({"rope_type": "yarn", "rope_theta": 1, "factor": 2, "beta_fast": 1})");
   refused(Code::kUnsupported, "partial_rotary_factor", R"({"partial_rotary_factor": 0.5})");
   refused(Code::kFormat, "no pairs", "{}", {.head_dim = 7});
   refused(Code::kFormat, "no pairs", R"({"partial_rotary_factor": 0.4})", {.head_dim = 8, .share = 1.0});

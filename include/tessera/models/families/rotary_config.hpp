@@ -122,6 +122,9 @@ inline RotaryAngles rotary_angles(const io::Json& parameters, const RotaryBase& 
                                      "' is not supported; known: default, linear, ntk, dynamic, "
                                      "llama3, yarn, longrope"});
   }
+  for (const auto* const all : {&a.frequencies, &a.long_frequencies})
+    for (const float f : *all)  // yarn's logarithm of a rope_theta of 1 is a divisor
+      if (!(f >= 0.f && f < __builtin_inff())) bad_rotary("numbers of which " + kind + " makes angles that are none");
   return a;
 }
 
