@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include <csignal>
 #include <cstring>
 
 #include <tessera/ops/gemm.hpp>
@@ -200,7 +201,7 @@ TEST_F(CompactionTest, WhatWasLinkedAndNotNamedGoes) {
     auto writer = CorpusWriter::append(path, 60 * 24 * sizeof(float));
     writer.add(own, rows.in().slice(0, 60));
     const struct rlimit most = {40, 40};  // two names in a list; SIGXFSZ at the small file that would name the parts
-    setrlimit(RLIMIT_FSIZE, &most);
+    setrlimit(RLIMIT_FSIZE, &most), signal(SIGXFSZ, SIG_DFL);
     writer.commit(own);
     _exit(0);
   }
