@@ -11,9 +11,10 @@ namespace detail {
 struct MaskedLmNames {
   const char *type, *prefix, *dense, *norm, *decoder, *bias;
   const char* activation;  ///< the key of config.json; null: GELU
-  const char* eps;         ///< the same; null: 1e-12
+  const char* eps;         ///< the same; null: as if it were absent
   const char* words = "embeddings.word_embeddings.weight";
-  bool biases = true;  ///< of the norm and of the words; else they may be absent
+  bool biases = true;         ///< of the norm and of the words; else they may be absent
+  double absent_eps = 1e-12;  ///< where config.json does not say
 };
 inline constexpr const char* kBertEps = "layer_norm_eps";
 inline constexpr const char *kRobertaDense = "lm_head.dense", *kRobertaNorm = "lm_head.layer_norm";
@@ -29,7 +30,7 @@ inline constexpr MaskedLmNames kMaskedLmNames[] = {
     {"electra", "electra.", "generator_predictions.dense", "generator_predictions.LayerNorm", "generator_lm_head",
      "generator_lm_head.bias", nullptr, kBertEps},
     {"modernbert", "model.", "head.dense", "head.norm", "decoder", "decoder.bias", "classifier_activation", "norm_eps",
-     "embeddings.tok_embeddings.weight", false}};
+     "embeddings.tok_embeddings.weight", false, 1e-5}};
 
 }  // namespace detail
 
@@ -50,7 +51,8 @@ inline MaskedLmHead MaskedLmHead::read(Context& ctx, const io::ModelFolder& fold
   head.transform = PredictionHead::read(ctx, source, names->dense, names->norm, -1,
                                         model.transformer->config().block.channels, names->biases);
   head.transform.dense.act = names->activation ? activation_of(config, names->activation, "gelu") : Activation::gelu_erf;
-  if (names->eps) head.transform.eps = static_cast<float>(io::get_number(config, names->eps, names->biases ? 1e-12 : 1e-5));
+  head.transform.eps =
+      static_cast<float>(names->eps ? io::get_number(config, names->eps, names->absent_eps) : names->absent_eps);
   const index_t width = head.transform.width();
   const std::string own = std::string(names->decoder) + ".weight", words = std::string(names->prefix) + names->words;
   // Where both are tied, files have one of them or both; what a tied decoder of its own says is not what transformers reads.
