@@ -10,6 +10,7 @@ row; where the 95 % interval reaches below it, the table says so. What nobody me
 Needs: what those scripts need; writes results/<cpu>/<date>-<commit>-similarity.md and .json beside theirs.
 """
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -18,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -67,31 +67,41 @@ def ratio_row(goal, reports):
     return judged(what, cells, least)
 
 
-def read_bandwidth(n, d, threads, rounds=9):
-    """GB/s of reading so many floats once, each thread its part by a BLAS dot product of it with itself: the best of some."""
+@contextlib.contextmanager
+def tool_on_random_rows(a, threads):
+    """The tool with a.n rows, ready to search with up to 100 queries."""
+    import numpy as np
+    from search_peers import Tool
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        draw = np.random.default_rng(0)
+        for what, m in (("rows", a.n), ("queries", 100)):
+            draw.standard_normal((m, a.d), dtype=np.float32).tofile(folder / what)
+        tool = Tool(a, threads, folder)
+        try:
+            yield tool
+        finally:
+            tool.close()
+
+
+def bandwidth_row(a):
+    """A search with one query beside reading as many floats once, each thread its part by a BLAS dot product of it with itself, in turn."""
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np
+    from search_peers import Call, measure
     from threadpoolctl import threadpool_limits
 
-    parts = np.array_split(np.ones(n * d, dtype=np.float32), threads)
-    times = []
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        for _ in range(rounds):
-            start = time.perf_counter()
-            list(pool.map(lambda x: np.dot(x, x), parts))
-            times.append(time.perf_counter() - start)
-    return n * d * 4e-9 / min(times)
-
-
-def bandwidth_row(a, report):
     cells = []
-    for cell in report["cells"]:
-        if cell["batch"] == 1:
-            there = read_bandwidth(a.n, a.d, cell["threads"])
-            share = a.n * a.d * 4e-9 / statistics.median(cell["seconds"]["tessera f32"]) / there
-            cells.append(dict(threads=cell["threads"], batch=1, share=share, gb_per_s=there))
-    return dict(what="fp32, 1 query: share of the bandwidth of reading the rows once", target=f">= {BANDWIDTH_SHARE:.0%}", cells=cells, held=bool(cells) and all(c["share"] >= BANDWIDTH_SHARE for c in cells))
+    for threads in map(int, a.threads.split(",")):
+        parts = np.array_split(np.ones(a.n * a.d, dtype=np.float32), threads)
+        with tool_on_random_rows(a, threads) as tool, threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+            times = measure(a, {"search": tool, "read": Call(lambda _: list(pool.map(lambda x: np.dot(x, x), parts)))}, 1)
+        share = peer_stats.ratio_to_best(times, "search")
+        cells.append(dict(threads=threads, batch=1, share=share.pop("ratio"), **share, gb_per_s=a.n * a.d * 4e-9 / statistics.median(times["read"])))
+    return dict(what="fp32, 1 query: share of the bandwidth of reading the rows once", target=f">= {BANDWIDTH_SHARE:.0%}", cells=cells,
+                held=all(c["share"] >= BANDWIDTH_SHARE for c in cells), sure=all(c["low"] >= BANDWIDTH_SHARE for c in cells))
 
 
 USEARCH = """
@@ -111,22 +121,13 @@ print(peak("VmHWM:") - before)
 
 def scratch_row(a):
     """Memory that a search of 100 queries takes beside rows and queries: by the process's peak."""
-    import numpy as np
-    from search_peers import Tool
-
     threads = max(int(t) for t in a.threads.split(","))
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        draw = np.random.default_rng(0)
-        for what, m in (("rows", a.n), ("queries", 100)):
-            draw.standard_normal((m, a.d), dtype=np.float32).tofile(folder / what)
-        tool = Tool(a, threads, folder)
+    with tool_on_random_rows(a, threads) as tool:
         status = lambda key: next(int(l.split()[1]) for l in pathlib.Path(f"/proc/{tool.process.pid}/status").read_text().splitlines() if l.startswith(key))
         pathlib.Path(f"/proc/{tool.process.pid}/clear_refs").write_text("5")  # the peak so far is forgotten
         before = status("VmRSS:")
         tool.ids(100)
         ours = max(status("VmHWM:") - before, 1)
-        tool.close()
     done = subprocess.run([sys.executable, "-c", USEARCH, *map(str, (a.n, a.d, a.k, threads))], capture_output=True, text=True)
     theirs = int(done.stdout) if done.returncode == 0 and done.stdout.strip() else 0
     row = dict(what="100 queries: memory for it beside what usearch takes", target=f"< {SCRATCH_SHARE:g}", cells=[], held=False)
@@ -159,7 +160,7 @@ def shown(cell):
         return where + f"{cell['ratio']:.2f} [{cell['low']:.2f}, {cell['high']:.2f}]"
     if "kib" in cell:
         return where + f"{cell['kib']} KiB of {cell['kib_usearch']}: {cell['share']:.4f}"
-    return where + f"{cell['share']:.0%} of {cell['gb_per_s']:.1f} GB/s"
+    return where + f"{cell['share']:.0%} [{cell['low']:.0%}, {cell['high']:.0%}] of {cell['gb_per_s']:.1f} GB/s"
 
 
 def verdict(row):
@@ -204,7 +205,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         reports = {script.split("_")[0]: report_of(script, a, batches, folder) for script, batches in (("search_peers.py", SEARCH_BATCHES), ("corpus_peers.py", CORPUS_BATCHES))}
     rows = [ratio_row(goal, reports) for goal in GOALS]
-    rows.insert(2, bandwidth_row(a, reports["search"]))
+    rows.insert(2, bandwidth_row(a))
     rows.insert(next(i for i, r in enumerate(rows) if "usearch" in r["what"]) + 1, scratch_row(a))
     rows += late
     steal, others = clock.shares()

@@ -6,7 +6,8 @@
 
 // Rows x (16 Vecs) of sums, W's slices `stride` words apart: one chain per output, ascending over the words [k0, k1),
 // started at 0 or resumed from t. Every step asks for the line at `ahead`, `step` bytes further each time: the next panel
-// arrives in L2 unnoticed. Asked for faster than it is needed, it would hold the buffers that this panel's lines go through.
+// arrives in L2 unnoticed. Asked for faster than it is needed, it would hold the buffers that this panel's lines go through:
+// up to three rows, done with a word before the next one can come from memory, only ask for their own, and for more of them.
 // TESSERA_OPAQUE keeps the addresses of six rows in two registers; left alone, compilers run out of them and reload. Nor may
 // they begin with a second part before the first one is done: there are no registers left for its words.
 template <class Product, int Rows, int Vecs>
@@ -26,11 +27,13 @@ TESSERA_NOINLINE void tile(const float* a, index_t lda, const float* w, index_t 
   a += kSteps * k0;
   const float* a3 = Rows > 3 ? a + 3 * lda : a;
   TESSERA_OPAQUE(a3);
+  constexpr bool kWaits = Rows <= 3;
+  constexpr index_t kNear = kWaits ? 16 : 8;
   for (index_t left = k1 - k0; left > 0; --left) {
-    prefetch_l2(ahead);
+    if (!kWaits) prefetch_l2(ahead);
     ahead += step;
     TESSERA_UNROLL
-    for (int j = 0; j < Vecs; ++j) prefetch(w + j * stride + 16 * 8);
+    for (int j = 0; j < Vecs; ++j) prefetch(w + j * stride + 16 * kNear);
     TESSERA_UNROLL
     for (int p = kSteps - 1; p >= 0; --p) {
       if (p < kSteps - 1) TESSERA_OPAQUE(w);
