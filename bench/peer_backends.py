@@ -24,16 +24,16 @@ import numpy as np
 
 import peer_stats
 
-BACKENDS = ("torch", "torch-compile", "torch-compile-autotune", "ort", "ort-fused", "openvino", "openvino-static", "openvino-onnx", "ctranslate2", "ctranslate2-mkl")
+BACKENDS = ("torch", "torch-compile", "torch-compile-autotune", "ort", "ort-fused", "openvino", "openvino-static", "openvino-onnx", "ctranslate2", "ctranslate2-mkl", "llama.cpp")
 
 
 class Absent(Exception):
     """This machine has no such peer, and why; no failure."""
 
 
-def variants_of(lengths, static):
+def variants_of(lengths, static, alone=False):
     if len(set(lengths)) == 1:
-        return ["fixed"]
+        return ["fixed"] + ["loop"] * (alone and len(lengths) > 1)
     return ["pad"] if static else ["pad", "sort8", "sort4", "loop"]
 
 
@@ -342,6 +342,9 @@ class OpenVino:
 
 
 def build(backend, model, work, threads, dtype):
+    if backend == "llama.cpp":
+        from peer_llama_cpp import LlamaCpp
+        return LlamaCpp(Absent, model, work, threads, dtype)
     kinds = {"reference": Torch, "torch": Torch, "ort": Ort, "openvino": OpenVino, "ctranslate2": CTranslate2}
     return kinds[backend.partition("-")[0]](backend, model, work, threads, dtype)
 
@@ -366,7 +369,7 @@ def main():
             cell = np.load(work / f"{rest[0]}.npz")
             ids, lengths = cell["ids"], cell["lengths"].tolist()
             peer.prepare(lengths)
-            names = ["loop"] if backend == "reference" else variants_of(lengths, peer.static)
+            names = ["loop"] if backend == "reference" else variants_of(lengths, peer.static, getattr(peer, "alone", False))
             calls = {v: calls_of("pad" if v == "fixed" else v, ids, lengths) for v in names}
             run = {v: peer.bind(c) for v, c in calls.items()}
             for once in run.values():

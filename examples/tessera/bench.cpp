@@ -95,7 +95,7 @@ Pass text_pass(Context& ctx, const BenchOptions& o) {
                                 std::to_string(s->model.max_length) + " positions"};
     s->cu.push_back(s->cu.back() + n);
   }
-  const index_t tokens = s->cu.back(), c = config.block.channels, n = static_cast<index_t>(s->cu.size()) - 1;
+  const index_t tokens = s->cu.back(), c = s->model.transformer->width(), n = static_cast<index_t>(s->cu.size()) - 1;
   s->ids.resize(static_cast<std::size_t>(tokens));
   Drawn drawn;
   for (auto& id : s->ids) id = static_cast<std::int32_t>(drawn() % static_cast<std::uint32_t>(config.vocab_size));

@@ -138,6 +138,8 @@ int embed_layers(Context& ctx, const HeadJob& job, const std::vector<index_t>& l
   Lines lines(job.text, job.jsonl);
   const auto model = job.run.load(
       ctx, [&](const models::LoadOptions& load) { return models::TextEncoder::load(ctx, job.run.model, load); });
+  if (model.model().transformer->config().output_width > 0)
+    throw Failure{kUsage, "--layers with several: this model's earlier layers are of another width than its last one"};
   std::vector<std::unique_ptr<EmbedOutput>> outs;
   for (const index_t layer : layers) {
     models::EmbedOptions one = job.embed;

@@ -107,7 +107,7 @@ int run_forward(const ForwardOptions& o) {
     return models::load_text_model(ctx, io::ModelFolder::open(o.run.model), load);
   });
   const models::PaddedBatch batch(model.transformer->config(), view(ids), view(mask), view(types), view(positions));
-  const index_t c = model.transformer->config().block.channels;
+  const index_t c = model.transformer->width();
   Outputs outputs{batch, rows, columns, {}, {}};
   const Taps taps{"*", Outputs::sink, &outputs};
   models::ForwardOptions forward;

@@ -133,7 +133,7 @@ void run_both(Context& ctx, const models::DualModel& model, const std::vector<op
   const View<const std::int32_t, 2> none;
   const models::PaddedBatch batch(model.text.transformer->config(), View<const std::int32_t, 2>(ids->data(), rows, columns),
                                   mask ? View<const std::int32_t, 2>(mask->data(), rows, columns) : none);
-  const index_t c = model.text.transformer->config().block.channels, n = static_cast<index_t>(images.size());
+  const index_t c = model.text.transformer->width(), n = static_cast<index_t>(images.size());
   std::vector<float> memory(static_cast<std::size_t>(batch.tokens() * c));
   const View<float, 2> hidden(memory.data(), batch.tokens(), c);
   or_exit(kOther, [&] { model.text.transformer->forward(ctx, batch.inputs(), hidden); });

@@ -201,7 +201,7 @@ int folder(const InspectOptions& o) {
   Context ctx;
   const models::LoadOptions load{.allow_nonfinite = o.allow_nonfinite, .weights = weights_of(o.dtype)};
   const auto where = or_refuse([&] { return io::ModelFolder::open(o.path); });
-  if (where.has("modules.json") || where.has("tokenizer.json") || where.has("vocab.txt")) {
+  if (where.has("modules.json") || text::Tokenizer::is_in(where.root())) {
     or_refuse([&] { describe_folder(ctx, o.path, load); });
   } else {
     const auto model = or_refuse([&] { return models::load_text_model(ctx, where, load); });

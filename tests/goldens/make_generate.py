@@ -24,7 +24,7 @@ from make_tiny_rotary import LONG, sizes  # which makes eager attention take its
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Folders of tiny_rotary whose tokens see only those before them, and that have a head or are tied.
-SHARED = ["llama_yarn", "mistral_without_window", "qwen2_windows", "phi3_window", "gemma", "gemma2", "gemma2_uncapped", "gemma3", "gpt2", "opt", "opt_post_norm"]
+SHARED = ["llama_yarn", "mistral_without_window", "qwen2_windows", "phi3_window", "gemma", "gemma2", "gemma2_uncapped", "gemma3", "gpt2", "opt", "opt_post_norm", "opt_projected_wider"]
 TEXTS = ["the dog is", "a", "search: cat cat cat cat"]
 
 
@@ -69,7 +69,7 @@ def main():
     g = torch.Generator().manual_seed(8100)
     for name in SHARED:
         model = load(HERE / "tiny_rotary" / name)
-        vocabulary, most = model.config.get_text_config().vocab_size, 20 if "opt_post" in name else 34
+        vocabulary, most = model.config.get_text_config().vocab_size, 20 if "opt_p" in name else 34
         lengths = [1, 7, most - 6]
         # No end token: as many as asked for.
         cases[f"tiny_rotary/{name}"] = [decoded(model, torch.randint(3, vocabulary, (n,), generator=g).tolist(), 6, eos_token_id=None, pad_token_id=0) for n in lengths]

@@ -134,6 +134,10 @@ MODELS = [
     ("gemma3_with_images", lambda: tf.Gemma3ForConditionalGeneration(tf.Gemma3Config(
         text_config=dict(**sizes(20, 2, 1, 18, 2, 47), head_dim=8, sliding_window=3, layer_types=["sliding_attention", "full_attention"]),
         vision_config=dict(hidden_size=8, intermediate_size=9, num_hidden_layers=1, num_attention_heads=1, image_size=8, patch_size=4), mm_tokens_per_image=1, image_token_index=46)), 12, BF16, None, None),
+    ("opt_projected", lambda: tf.OPTModel(tf.OPTConfig(hidden_size=24, num_attention_heads=3, ffn_dim=29, num_hidden_layers=2, vocab_size=61, max_position_embeddings=40,
+                                                       word_embed_proj_dim=10, do_layer_norm_before=False)), 15, F32, None, 3),
+    ("opt_projected_wider", lambda: tf.OPTForCausalLM(tf.OPTConfig(hidden_size=20, num_attention_heads=2, ffn_dim=19, num_hidden_layers=2, vocab_size=47, max_position_embeddings=20,
+                                                                   word_embed_proj_dim=30)), 12, BF16, None, None),
 ]
 
 

@@ -30,7 +30,7 @@ io::Json cases() {
 View<const std::int32_t, 1> view(const std::vector<std::int32_t>& ids) {
   return View<const std::int32_t, 1>(ids.data(), static_cast<index_t>(ids.size()));
 }
-index_t channels(const TextModel& m) { return m.transformer->config().block.channels; }
+index_t channels(const TextModel& m) { return m.transformer->width(); }
 
 /// Hidden states of tokens [first, first + more) of a text, with what a cache knows of those before them.
 std::vector<float> read_on(Context& ctx, const TextModel& m, const std::vector<std::int32_t>& ids, index_t first,
@@ -75,7 +75,7 @@ TEST(CausalLm, LogitsAndTokensOfTransformers) {
       }
     }
   }
-  EXPECT_EQ(folders, 13);
+  EXPECT_EQ(folders, 14);
 }
 
 TEST(CausalLm, EndsBehindAnEndTokenOrAtTheLastPosition) {
@@ -133,7 +133,8 @@ TEST_P(Cached, AFailedPassLeavesNothing) {
 }
 INSTANTIATE_TEST_SUITE_P(Folders, Cached,
                          ::testing::Values("tiny_rotary/llama_llama3", "tiny_rotary/mistral", "tiny_rotary/qwen2_windows",
-                                           "tiny_rotary/gemma2", "tiny_rotary/gpt2", "tiny_rotary/opt_post_norm"),
+                                           "tiny_rotary/gemma2", "tiny_rotary/gpt2", "tiny_rotary/opt_post_norm",
+                                           "tiny_rotary/opt_projected_wider"),
                          [](const auto& p) { return p.param.substr(p.param.find('/') + 1); });
 
 TEST(CausalLm, RefusesWhatItCannotDo) {
@@ -151,7 +152,24 @@ TEST(CausalLm, RefusesWhatItCannotDo) {
   TESSERA_EXPECT_ERROR(Code::kBadArgument, "at least one token", (void)lm.generate(ctx, view(none)));
   TESSERA_EXPECT_ERROR(Code::kBadArgument, "ids", (void)lm.generate(ctx, view(unknown)));
   TESSERA_EXPECT_ERROR(Code::kBadArgument, "41 tokens; the model takes 40", (void)lm.generate(ctx, view(much)));
-  TESSERA_EXPECT_ERROR(Code::kNotFound, "tokenizer.json", (void)lm.generate(ctx, "a cat"));
+  TESSERA_EXPECT_ERROR(Code::kNotFound, "no tokenizer", (void)lm.generate(ctx, "a cat"));
+}
+
+TEST(CausalLm, MergesNothingBeforeAProjection) {
+  Context ctx(1);
+  const LoadOptions all{.causal = false};
+  const TextModel m = load_text_model(ctx, io::ModelFolder::open(kGoldens + "tiny_rotary/opt_projected"), all);
+  EXPECT_EQ(m.transformer->width(), 10);
+  const std::vector<std::int32_t> ids = {3, 4, 5};
+  const index_t cu[] = {0, 3};
+  TokenInputs in{.ids = view(ids)};
+  in.batch.cu_seqlens = View<const index_t, 1>(cu, 2);
+  std::vector<float> out(3 * 10, NAN);
+  TESSERA_EXPECT_ERROR(
+      Code::kUnsupported, "projection of the last layer",
+      (void)m.transformer->forward_merged(ctx, in, View<float, 2>(out.data(), 3, 10), {.policy = tome({1})}));
+  std::vector<float> wide(3 * 24, NAN);
+  TESSERA_EXPECT_ERROR(Code::kShapeMismatch, "width", m.transformer->forward(ctx, in, View<float, 2>(wide.data(), 3, 24)));
 }
 
 TEST(CausalLm, ReadsGenerationConfig) {

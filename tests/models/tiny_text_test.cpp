@@ -51,7 +51,7 @@ class TinyText : public ::testing::TestWithParam<std::string> {
     };
     const PaddedBatch batch(model_.transformer->config(), View<const std::int32_t, 2>(ids.data(), rows, columns),
                             view("attention_mask"), view("token_type_ids"), view("position_ids"));
-    const index_t c = model_.transformer->config().block.channels;
+    const index_t c = model_.transformer->width();
     std::vector<float> packed(static_cast<std::size_t>(batch.tokens() * c), NAN),
         padded(static_cast<std::size_t>(rows * columns * c), NAN);
     const View<float, 2> hidden(packed.data(), batch.tokens(), c), out(padded.data(), rows * columns, c);

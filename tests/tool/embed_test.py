@@ -161,6 +161,15 @@ class Options(ToolTest):
         self.change_config(model, architectures=["MistralModel"])
         self.assertEqual(self.embed(model, "in.txt"), rows["mean"])
 
+    def test_rows_of_a_projected_last_layer(self):
+        """Pooled at the width that the projection leaves; earlier layers are of another one."""
+        model = self.model(GOLDENS / "tiny_rotary/opt_projected")
+        (model / "vocab.txt").write_text("".join(w + "\n" for w in ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz"]))
+        self.file("in.txt", "a b c\nq\n")
+        self.assertEqual([len(r) for r in self.embed(model, "in.txt", "--pooling", "mean").rows], [10, 10])
+        self.assertEqual([len(r) for r in self.embed(model, "in.txt", "--layers", "1").rows], [10, 10])
+        self.mistake(2, "embed", "--model", model, "--text", "in.txt", "--layers", "1,2", "-o", "out.npy", says=["another width"])
+
     def hidden(self, ids, layer):
         """The first token after so many layers, by tessera forward."""
         write_safetensors(self.dir / "ids.safetensors", {"input_ids": integers([ids])})

@@ -64,8 +64,8 @@ class Model(MistakeTest):
 
     def test_missing_tokenizer(self):
         model = self.model(without=["vocab.txt"])
-        self.refused(model, model, "no tokenizer.json, vocab.txt or vocab.json with merges.txt", "belong beside the weights")
-        self.mistake(4, "tokenize", "--model", model, says=[model, "no tokenizer.json, vocab.txt or vocab.json with merges.txt"])
+        self.refused(model, model, "no tokenizer.json, vocab.txt, vocab.json with merges.txt or sentencepiece model", "belong beside the weights")
+        self.mistake(4, "tokenize", "--model", model, says=[model, "no tokenizer.json, vocab.txt, vocab.json with merges.txt or sentencepiece model"])
 
     def test_missing_config(self):
         model = self.model(without=["config.json"])

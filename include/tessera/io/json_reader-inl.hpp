@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <vector>
 
+#include <tessera/core/lfs_pointer.hpp>
 #include <tessera/core/mmap.hpp>
 #include <tessera/io/detail/json_events.hpp>
 #include <tessera/io/json_reader.hpp>
@@ -84,8 +85,7 @@ inline Json parse_json(std::string_view text, const std::string& name, const Jso
   if (text.size() > limits.bytes)
     throw Error(Code::kLimit,
                 {name, ": ", std::to_string(text.size()), " bytes of JSON, the limit is ", std::to_string(limits.bytes)});
-  if (text.starts_with("version https://git-lfs"))
-    throw Error(Code::kFormat, {name, ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder"});
+  refuse_lfs_pointer(text, name);
   Json root;
   detail::StrictJson handler(root, limits.depth);
   if (!handler.read(text)) throw Error(Code::kFormat, {name, ": not valid JSON: ", handler.problem()});

@@ -3,6 +3,7 @@
 #include <numeric>
 #include <set>
 
+#include <tessera/core/lfs_pointer.hpp>
 #include <tessera/io/atomic_file.hpp>
 #include <tessera/io/detail/safetensors_header.hpp>
 #include <tessera/io/safetensors.hpp>
@@ -121,8 +122,7 @@ inline SafeTensors SafeTensors::open(MappedFile file, const std::string& name) {
 
 inline SafeTensors SafeTensors::parse(std::span<const std::byte> bytes, const std::string& name) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (text.starts_with("version https://git-lfs"))
-    throw Error(Code::kFormat, {name, ": a Git-LFS pointer, not the weights; run 'git lfs pull' in the model folder"});
+  refuse_lfs_pointer(text, name);
   const detail::SafetensorsJudge judge(name);
   const std::size_t n = judge.header_length(bytes);
   SafeTensors s;

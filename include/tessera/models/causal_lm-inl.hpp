@@ -99,7 +99,7 @@ inline void CausalLm::read(Context& ctx, const io::ModelFolder& folder, const Lo
   while (model_.family != names->type) ++names;  // every family above is there
   const io::Json config = folder.config();
   const io::Json text = detail::gemma_text(config);
-  const index_t vocabulary = model_.transformer->config().vocab_size, channels = model_.transformer->config().block.channels;
+  const index_t vocabulary = model_.transformer->config().vocab_size, channels = model_.transformer->width();
   const bool tied = io::get_bool(config, "tie_word_embeddings", io::get_bool(text, "tie_word_embeddings", names->tied));
   const char* const name = tied ? names->words : "lm_head.weight";
   TensorSource source(ctx, folder.checkpoint(),
@@ -118,7 +118,7 @@ inline void CausalLm::read(Context& ctx, const io::ModelFolder& folder, const Lo
   const char* const own = "generation_config.json";
   generation_ = folder.has(own) ? detail::generation_config(folder.json(own), folder.path(own))
                                 : detail::generation_config(text, folder.path("config.json"));
-  if (folder.has("tokenizer.json") || folder.has("vocab.json"))
+  if (text::Tokenizer::is_in(folder.root()))
     tokenizer_ = std::make_unique<text::Tokenizer>(text::Tokenizer::load(folder.root()));
 }
 
@@ -151,7 +151,7 @@ inline std::vector<std::int32_t> CausalLm::generate(Context& ctx, View<const std
                                                     const GenerateOptions& options) const {
   const FpModeScope mode;
   const Transformer& stack = *model_.transformer;
-  const index_t given = prompt.extent[0], channels = stack.config().block.channels;
+  const index_t given = prompt.extent[0], channels = stack.width();
   if (given < 1) throw Error(Code::kBadArgument, "causal lm: a prompt has at least one token");
   if (given > model_.max_length)
     throw Error(Code::kBadArgument, {"causal lm: a prompt of ", std::to_string(given), " tokens; the model takes ",
@@ -184,7 +184,7 @@ inline std::vector<std::int32_t> CausalLm::generate(Context& ctx, View<const std
 }
 
 inline std::string CausalLm::generate(Context& ctx, std::string_view prompt, const GenerateOptions& options) const {
-  if (!tokenizer_) throw Error(Code::kNotFound, "causal lm: the folder has no tokenizer.json; give token ids instead");
+  if (!tokenizer_) throw Error(Code::kNotFound, "causal lm: the folder has no tokenizer; give token ids instead");
   const text::Encoding e = tokenizer_->encode(prompt, {.truncation = false, .padding = false});
   std::vector<std::int32_t> ids(e.ids.begin(), e.ids.end());
   const auto made = generate(ctx, View<const std::int32_t, 1>(ids.data(), static_cast<index_t>(ids.size())), options);

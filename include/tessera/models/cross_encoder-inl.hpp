@@ -115,7 +115,7 @@ inline void CrossEncoder::read(Context& ctx, const io::ModelFolder& folder, cons
   while (model_.family != head->type) ++head;  // every family above is there
   const std::string out = std::string(head->out) + ".weight";
   TensorSource source(ctx, inner.checkpoint(), {""}, out.c_str(), options);
-  const index_t labels = detail::label_count(config), channels = model_.transformer->config().block.channels;
+  const index_t labels = detail::label_count(config), channels = model_.transformer->width();
   if (head->dense) {
     head_ = PredictionHead::read(ctx, source, head->dense, head->norm, channels, channels, false);
   } else if (model_.pooler) {
@@ -170,7 +170,7 @@ inline std::vector<CrossEncoder::Tokens> CrossEncoder::tokenize(Context& ctx, st
 }
 
 inline void CrossEncoder::classify(Context& ctx, const TokenInputs& in, View<float, 2> out) const {
-  const index_t c = model_.transformer->config().block.channels, tokens = in.batch.tokens(), n = in.batch.sequences();
+  const index_t c = model_.transformer->width(), tokens = in.batch.tokens(), n = in.batch.sequences();
   const Buffer hidden_memory(static_cast<std::size_t>(tokens * c) * sizeof(float));
   const View<float, 2> hidden(hidden_memory.as<float>(), tokens, c);
   std::vector<float> memory(static_cast<std::size_t>(2 * n * c));

@@ -48,8 +48,8 @@ inline MaskedLmHead MaskedLmHead::read(Context& ctx, const io::ModelFolder& fold
   const io::Json config = folder.config();
   TensorSource source(ctx, folder.checkpoint(), {""}, (std::string(names->dense) + ".weight").c_str(), options);
   MaskedLmHead head;
-  head.transform = PredictionHead::read(ctx, source, names->dense, names->norm, -1,
-                                        model.transformer->config().block.channels, names->biases);
+  head.transform =
+      PredictionHead::read(ctx, source, names->dense, names->norm, -1, model.transformer->width(), names->biases);
   head.transform.dense.act = names->activation ? activation_of(config, names->activation, "gelu") : Activation::gelu_erf;
   head.transform.eps =
       static_cast<float>(names->eps ? io::get_number(config, names->eps, names->absent_eps) : names->absent_eps);

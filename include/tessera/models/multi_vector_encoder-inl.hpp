@@ -87,8 +87,7 @@ inline void MultiVectorEncoder::read(Context& ctx, const SentenceFolder& f, cons
   std::string head;
   if (pickled) {
     Projection p;
-    p.layer = detail::read_pickled_layer(ctx, f.folder, "colbert_linear", -1,
-                                         base_.model.transformer->config().block.channels, options);
+    p.layer = detail::read_pickled_layer(ctx, f.folder, "colbert_linear", -1, base_.model.transformer->width(), options);
     p.in = p.layer.linear.weight.k(), p.out = p.layer.linear.weight.n();
     projections_.push_back(std::move(p));
     first_row_ = 1;
@@ -105,7 +104,7 @@ inline void MultiVectorEncoder::read(Context& ctx, const SentenceFolder& f, cons
     read_saved(ctx, f, options);
     head = "modules.json, " + std::string(detail::kMultiVectorFile);
   }
-  index_t d = base_.model.transformer->config().block.channels;
+  index_t d = base_.model.transformer->width();
   std::string steps;
   for (const Projection& p : projections_) {
     if (p.in != d)
@@ -263,7 +262,7 @@ inline TokenizedTexts MultiVectorEncoder::tokenize(Context& ctx, std::span<const
 
 inline TokenEmbeddings MultiVectorEncoder::encode_tokens(Context& ctx, const TokenizedTexts& t, TextRole r) const {
   const RoleTokens& role = tokens_of(r);
-  const index_t all = t.cu_seqlens.back(), c = base_.model.transformer->config().block.channels;
+  const index_t all = t.cu_seqlens.back(), c = base_.model.transformer->width();
   TokenEmbeddings e;
   e.dim = dim_;
   if (t.texts() == 0) return e;

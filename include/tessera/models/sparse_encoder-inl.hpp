@@ -80,7 +80,7 @@ inline void SparseEncoder::read(Context& ctx, const SentenceFolder& f, const Loa
 
 inline void SparseEncoder::read_lexical(Context& ctx, const io::ModelFolder& folder, const LoadOptions& options) {
   const TransformerConfig& config = base_.model.transformer->config();
-  lexical_ = detail::read_pickled_layer(ctx, folder, "sparse_linear", 1, config.block.channels, options);
+  lexical_ = detail::read_pickled_layer(ctx, folder, "sparse_linear", 1, base_.model.transformer->width(), options);
   lexical_.act = Activation::relu;
   vocabulary_ = config.vocab_size;
   // As FlagEmbedding leaves out: the tokens that its tokenizer calls cls, eos, pad and unk.
@@ -114,7 +114,7 @@ inline void SparseEncoder::add_row(SparseRows& rows, std::vector<std::pair<std::
 }
 
 inline SparseRows SparseEncoder::encode_tokens(Context& ctx, const TokenizedTexts& t, const SparseOptions& o) const {
-  const index_t tokens = t.cu_seqlens.back(), c = base_.model.transformer->config().block.channels;
+  const index_t tokens = t.cu_seqlens.back(), c = base_.model.transformer->width();
   SparseRows rows;
   if (t.texts() == 0) return rows;
   const Buffer memory(static_cast<std::size_t>(tokens * c) * sizeof(float));

@@ -107,7 +107,7 @@ inline const LayerMean* TextEncoder::layer_mean() const noexcept {
 }
 
 inline index_t TextEncoder::full_dim(const EmbedOptions& o) const {
-  index_t d = base_.model.transformer->config().block.channels;
+  index_t d = base_.model.transformer->width();
   const auto expect = [&](const char* type, index_t takes) {
     if (takes == d) return;
     throw Error(o.pooling ? Code::kBadArgument : Code::kShapeMismatch,
@@ -163,10 +163,17 @@ inline TokenizedTexts TextEncoder::tokenize(Context& ctx, std::span<const std::s
   return t;
 }
 
+namespace detail {
+inline void expect_no_projection(const Transformer& stack) {
+  if (stack.config().output_width > 0)
+    throw Error(Code::kUnsupported, "embed: states of earlier layers are of another width than this model's last one");
+}
+}  // namespace detail
+
 inline std::vector<Buffer> TextEncoder::hidden_states(Context& ctx, const TokenizedTexts& t, const EmbedOptions& o,
                                                       std::span<const index_t> layers) const {
   const Transformer& stack = *base_.model.transformer;
-  const index_t tokens = t.cu_seqlens.back(), c = stack.config().block.channels;
+  const index_t tokens = t.cu_seqlens.back(), c = stack.width();
   std::vector<Buffer> states;
   for (std::size_t i = 0; i < layers.size(); ++i) states.emplace_back(static_cast<std::size_t>(tokens * c) * sizeof(float));
   const auto view = [&](std::size_t i) { return View<float, 2>(states[i].as<float>(), tokens, c); };
@@ -177,6 +184,7 @@ inline std::vector<Buffer> TextEncoder::hidden_states(Context& ctx, const Tokeni
   detail::LayerStates copies{o.taps, c, {}};
   for (std::size_t i = 0; i < layers.size(); ++i)
     if (depth(i) < depth(deepest)) copies.wanted.emplace_back(depth(i), view(i).data);
+  if (!copies.wanted.empty()) detail::expect_no_projection(stack);
   const Taps taps{"*", detail::LayerStates::sink, &copies};
   ForwardOptions forward;
   forward.layers = layers[deepest];
@@ -197,8 +205,8 @@ inline std::vector<Buffer> TextEncoder::hidden_states(Context& ctx, const Tokeni
 inline Buffer TextEncoder::mean_of_layers(Context& ctx, const TokenizedTexts& t, const EmbedOptions& o) const {
   const LayerMean& mean = *layer_mean();
   const Transformer& stack = *base_.model.transformer;
-  const index_t tokens = t.cu_seqlens.back(), c = stack.config().block.channels,
-                n = static_cast<index_t>(mean.weights.size());
+  detail::expect_no_projection(stack);
+  const index_t tokens = t.cu_seqlens.back(), c = stack.width(), n = static_cast<index_t>(mean.weights.size());
   const Buffer all(static_cast<std::size_t>(tokens * n * c) * sizeof(float));
   Buffer out(static_cast<std::size_t>(tokens * c) * sizeof(float));
   const View<float, 2> last(out.as<float>(), tokens, c);
@@ -315,7 +323,7 @@ inline void TextEncoder::embed_tokens(Context& ctx, const TokenizedTexts& t, con
     states.push_back(mean_of_layers(ctx, t, o));
   else
     states = hidden_states(ctx, t, o, layers);
-  const index_t c = base_.model.transformer->config().block.channels;
+  const index_t c = base_.model.transformer->width();
   for (std::size_t i = 0; i < out.size(); ++i)
     embed_hidden(ctx, t, o, View<const float, 2>(states[std::min(i, states.size() - 1)].as<float>(), t.cu_seqlens.back(), c),
                  out[i]);

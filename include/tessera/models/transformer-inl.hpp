@@ -70,6 +70,7 @@ inline MergedTokens Transformer::forward_merged(Context& ctx, const TokenInputs&
     throw Error(
         Code::kUnsupported,
         "token merging: causal and windowed attention, biases by distance and convolutions need the places of all tokens");
+  if (config_.output_width > 0) throw Error(Code::kUnsupported, "token merging: not before a projection of the last layer");
   in.batch.check();
   const index_t sequences = in.batch.sequences(), c = config_.block.channels;
   const auto tokens = static_cast<std::size_t>(in.batch.tokens());
@@ -155,9 +156,8 @@ inline void Transformer::run(Context& ctx, Pass pass) const {
   in.batch.check();
   const index_t tokens = in.batch.tokens(), sequences = in.batch.sequences();
   const int lanes = ctx.threads();
-  if ((!in.embed && in.ids.extent[0] != tokens) || out.extent[0] != tokens || out.extent[1] != config_.block.channels ||
-      !out.packed())
-    throw Error(Code::kShapeMismatch, "transformer: ids must be [tokens] and out a packed [tokens, channels]");
+  if ((!in.embed && in.ids.extent[0] != tokens) || out.extent[0] != tokens || out.extent[1] != width() || !out.packed())
+    throw Error(Code::kShapeMismatch, "transformer: ids must be [tokens] and out a packed [tokens, width]");
   if (tokens == 0) return;
   if (!in.embed && tables_.word.data)  // here, since a group's own check counts tokens from its own first
     ops::detail::check_indices("ids", in.ids, tokens, tables_.word.extent[0]);
@@ -192,7 +192,10 @@ inline void Transformer::run_group(Context& ctx, const Pass& pass, index_t b0, i
   RaggedBatch batch;
   index_t longest = 0;
   for (index_t b = b0; b < b1; ++b) longest = in.batch.length(b) > longest ? in.batch.length(b) : longest;
-  View<float, 2> x = out.slice(t0, t0 + tokens);
+  const View<float, 2> last = out.slice(t0, t0 + tokens);
+  std::vector<float> wider;
+  if (config_.output_width > 0) wider.resize(static_cast<std::size_t>(tokens * config_.block.channels));
+  View<float, 2> x = wider.empty() ? last : View<float, 2>(wider.data(), tokens, config_.block.channels);
   if (in.embed) in.embed(ctx, b0, b1, x);
   Arena& arena = ctx.arena();
   arena.reserve(scratch(ctx, tokens + sequences, longest + o.attention.more_keys, merge != nullptr));
@@ -209,9 +212,16 @@ inline void Transformer::run_group(Context& ctx, const Pass& pass, index_t b0, i
 
   const bool projects = config_.embedding_width > 0 && !in.embed;
   const View<float, 2> embedded = projects ? arena.carve2<float>(tokens, config_.embedding_width) : x;
-  if (!in.embed) ops::embed(ctx, tables_, in.ids.slice(t0, t0 + tokens), batch.positions[0], batch.segment_ids, embedded);
+  ops::EmbeddingTables tables = tables_;
+  View<const float, 2> behind;  // the projection: rows of places
+  if (projects && !config_.positions_projected && tables_.position.data) {
+    ops::embed(ctx, {.word = tables_.position}, batch.positions[0], {}, {}, x);
+    tables.position = {}, behind = x;
+  }
+  if (!in.embed) ops::embed(ctx, tables, in.ids.slice(t0, t0 + tokens), batch.positions[0], batch.segment_ids, embedded);
   if (config_.embedding_norm) ops::block_norm(ctx, config_.block, embedding_norm_, embedded, embedded);
-  if (projects) ops::linear(ctx, embedded, embedding_projection_.weight, {.bias = embedding_projection_.bias}, x);
+  if (projects)
+    ops::linear(ctx, embedded, embedding_projection_.weight, {.bias = embedding_projection_.bias, .residual = behind}, x);
   ops::tap(o.taps, -1, "embeddings", x);
   View<float, 2> convolved;
   if (config_.convolution > 0) {
@@ -249,7 +259,8 @@ inline void Transformer::run_group(Context& ctx, const Pass& pass, index_t b0, i
     ops::tap(o.taps, layer, "output", x);
   }
   if (config_.final_norm) ops::block_norm(ctx, config_.block, final_norm_, x, x);
-  ops::tap(o.taps, -1, "last_hidden_state", x);
+  if (config_.output_width > 0) ops::linear(ctx, x, output_projection_.weight, {}, last);
+  ops::tap(o.taps, -1, "last_hidden_state", config_.output_width > 0 ? last : x);
   if (!merger) return;
   merger->end(x.extent[0]);
   if (x.data != out.data + t0 * out.extent[1]) std::copy_n(x.data, x.size(), out.data + t0 * out.extent[1]);

@@ -29,8 +29,10 @@ struct TransformerConfig {
   /// A token that is not counted: it stands at first_position - 1, and the next ones as if it were not there (RoBERTa's
   /// padding, which a text may contain). Negative: none.
   std::int32_t uncounted_token = -1;
-  bool counts_masked = true;     ///< default positions count the tokens that a mask leaves out (not so in OPT)
-  index_t embedding_width = 0;   ///< of the tables and their norm, where a projection to C follows (ELECTRA); 0: C
+  bool counts_masked = true;        ///< default positions count the tokens that a mask leaves out (not so in OPT)
+  index_t embedding_width = 0;      ///< of the tables and their norm, where a projection to C follows (ELECTRA); 0: C
+  bool positions_projected = true;  ///< or the position table is of C, and added behind that projection (OPT)
+  index_t output_width = 0;      ///< of the last hidden state, where a projection of it follows the last layer (OPT); 0: C
   index_t relative_buckets = 0;  ///< rows of a table of biases by distance, which all layers share (T5, MPNet); 0: none
   index_t relative_max_distance = 128;      ///< the first distance of the last bucket: ops/distance_bias.hpp
   bool alibi = false;                       ///< a bias by distance that falls off in a line, in place of such a table
@@ -66,7 +68,8 @@ struct TransformerTensors {
   View<const float, 1> embedding_norm, embedding_norm_bias, final_norm, final_norm_bias;
   WeightView embedding_projection;  ///< [C, embedding_width]
   View<const float, 1> embedding_projection_bias;
-  WeightView convolution;  ///< [C, C convolution], or [C, C, convolution] of a checkpoint
+  WeightView output_projection;  ///< [output_width, C]
+  WeightView convolution;        ///< [C, C convolution], or [C, C, convolution] of a checkpoint
   View<const float, 1> convolution_bias, convolution_norm, convolution_norm_bias;
   View<const float, 2> relative_bias;                      ///< [relative_buckets, H], copied
   View<const float, 2> relative_positions;                 ///< [block.position_rows, C], read while layers are packed
@@ -111,6 +114,8 @@ class Transformer {
   Transformer(Context& ctx, const TransformerConfig& config, const TransformerTensors& tensors);
 
   const TransformerConfig& config() const noexcept { return config_; }
+  /// E: numbers of a token of the last hidden state. C but for config().output_width.
+  index_t width() const noexcept { return config_.output_width > 0 ? config_.output_width : config_.block.channels; }
   const ops::NormWeights& final_norm() const noexcept { return final_norm_; }  ///< of config().final_norm
   /// Parameters counted as the checkpoint has them.
   index_t parameters() const noexcept { return parameters_; }
@@ -127,13 +132,14 @@ class Transformer {
   std::size_t bytes() const noexcept;
 
   /// The last hidden state of every token.
-  /// \param out [sum T, C] f32 packed.
+  /// \param out [sum T, E] f32 packed.
   /// \throws Error kBadArgument for ids or positions outside their tables; `out` is then unspecified.
   /// Determinism: same bits for any batch, grouping, thread count, ISA.
   void forward(Context& ctx, const TokenInputs& in, View<float, 2> out, const ForwardOptions& options = {}) const;
   /// The same with tokens merged or dropped on the way: out begins with the rows that are left, packed end to end; the rest
   /// of it is unspecified.
-  /// \throws Error kUnsupported for a stack to which places matter: causal, windowed, by distance, with a convolution.
+  /// \throws Error kUnsupported for a stack to which places matter: causal, windowed, by distance, with a convolution; and
+  /// for one with a projection behind its last layer.
   MergedTokens forward_merged(Context& ctx, const TokenInputs& in, View<float, 2> out, const TokenMerging& merging,
                               const ForwardOptions& options = {}) const;
 
@@ -176,7 +182,7 @@ class Transformer {
   TransformerConfig config_;
   ops::EmbeddingTables tables_;
   ops::NormWeights embedding_norm_, final_norm_, convolution_norm_;
-  ops::LinearWeights embedding_projection_, convolution_;
+  ops::LinearWeights embedding_projection_, convolution_, output_projection_;
   View<const float, 2> relative_bias_;
   std::vector<ops::BlockWeights> blocks_;
   std::vector<std::vector<float>> vectors_;  // norms, biases, scales

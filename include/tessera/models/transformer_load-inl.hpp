@@ -98,18 +98,23 @@ inline Transformer::Transformer(Context& ctx, const TransformerConfig& config, c
   check_kinds();
   if (config_.alibi && config_.relative_buckets > 0)
     throw Error(Code::kBadArgument, "transformer: biases by distance are either those of a table or ALiBi's");
-  const index_t e = config_.embedding_width > 0 ? config_.embedding_width : c;
+  const index_t e = config_.embedding_width > 0 ? config_.embedding_width : c, places = config_.positions_projected ? e : c;
   if (config_.vocab_size > 0) detail::expect_matrix("word embeddings", -1, tables_.word, config_.vocab_size, e);
   if (config_.max_positions > 0)
-    detail::expect_matrix("position embeddings", -1, tables_.position, config_.max_positions, e);
+    detail::expect_matrix("position embeddings", -1, tables_.position, config_.max_positions, places);
   if (config_.segment_types > 0) detail::expect_matrix("segment embeddings", -1, tables_.segment, config_.segment_types, e);
-  parameters_ = (config_.vocab_size + config_.max_positions + config_.segment_types) * e;
+  parameters_ = (config_.vocab_size + config_.segment_types) * e + config_.max_positions * places;
   if (config_.embedding_norm) embedding_norm_ = keep_norm("embedding norm", -1, t.embedding_norm, t.embedding_norm_bias, e);
   if (config_.embedding_width > 0) {
     detail::expect_matrix("embedding projection", -1, t.embedding_projection, c, e);
     embedding_projection_ = {ops::pack_weight(ctx, t.embedding_projection),
                              keep("embedding projection bias", -1, t.embedding_projection_bias, c)};
     parameters_ += c * e;
+  }
+  if (config_.output_width > 0) {
+    detail::expect_matrix("output projection", -1, t.output_projection, config_.output_width, c);
+    output_projection_ = {ops::pack_weight(ctx, t.output_projection), {}};
+    parameters_ += config_.output_width * c;
   }
   if (config_.convolution > 0) {
     if (config_.convolution % 2 != 1)

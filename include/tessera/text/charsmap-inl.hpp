@@ -40,8 +40,7 @@ inline std::string decode_base64(std::string_view text) {
 
 }  // namespace detail
 
-inline Charsmap Charsmap::parse(std::string_view base64) {
-  const std::string blob = detail::decode_base64(base64);
+inline Charsmap Charsmap::parse(std::string_view blob) {
   const auto word = [&](std::size_t at) {
     std::uint32_t v = 0;
     for (std::size_t i = 0; i < 4; ++i) v |= static_cast<std::uint32_t>(static_cast<unsigned char>(blob[at + i])) << (8 * i);
@@ -54,7 +53,7 @@ inline Charsmap Charsmap::parse(std::string_view base64) {
   Charsmap map;
   map.units_.reserve(size / 4);
   for (std::size_t i = 0; i < size; i += 4) map.units_.push_back(word(4 + i));
-  map.texts_ = blob.substr(4 + size);
+  map.texts_ = std::string(blob.substr(4 + size));
   std::size_t wrong = 0;
   if (const std::size_t at = unicode::valid_prefix(map.texts_, 0, wrong); at != map.texts_.size())
     throw Error(Code::kFormat, {"tokenizer: the texts of precompiled_charsmap are not UTF-8 at byte ", std::to_string(at)});

@@ -12,10 +12,10 @@ namespace tessera::text {
 /// Source: Yata, darts-clone, 2008-2011 (the array's layout); Kudo, Richardson, arXiv:1808.06226, section 3.
 class Charsmap {
  public:
-  /// \param base64 of: the array's bytes (32 bits, little endian), the array, texts that each end at a NUL.
+  /// \param bytes the array's count of bytes (32 bits, little endian), the array, texts that each end at a NUL.
   /// \throws Error kFormat for what is no such thing. An array may still be nonsense: then it matches less, never outside
   /// itself.
-  static Charsmap parse(std::string_view base64);
+  static Charsmap parse(std::string_view bytes);
 
   /// A key that a text begins with: its length, 0 when there is none, and what it stands for.
   struct Match {

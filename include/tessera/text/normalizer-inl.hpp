@@ -40,6 +40,10 @@ inline std::unique_ptr<Normalizer> bert_normalizer(bool clean_text, bool chinese
       new detail::BertNormalizer(detail::BertNormalizer::Settings{clean_text, chinese_chars, strip_accents, lowercase}));
 }
 
+inline std::unique_ptr<Normalizer> charsmap_normalizer(std::string_view bytes, const NormalizerOptions& options) {
+  return std::unique_ptr<Normalizer>(new detail::Precompiled(Charsmap::parse(bytes), options.longest_charsmap_match));
+}
+
 inline std::unique_ptr<Normalizer> make_normalizer(const io::Json& json, const NormalizerOptions& options) {
   if (json.is_null()) return nullptr;
   const std::string type = io::get_string(json, "type");
@@ -65,7 +69,7 @@ inline std::unique_ptr<Normalizer> make_normalizer(const io::Json& json, const N
   if (type == "Precompiled") {
     const std::string map = io::get_string(json, "precompiled_charsmap", "");
     if (map.empty()) return nullptr;
-    return std::unique_ptr<Normalizer>(new detail::Precompiled(Charsmap::parse(map), options.longest_charsmap_match));
+    return charsmap_normalizer(detail::decode_base64(map), options);
   }
   if (type == "Sequence") {
     if (!io::member(json, "normalizers").is_array())

@@ -1,6 +1,7 @@
 // The normalizers of a tokenizer.json.
 #pragma once
 #include <memory>
+#include <string_view>
 
 #include <tessera/io/json_reader.hpp>
 #include <tessera/text/normalized_text.hpp>
@@ -17,6 +18,8 @@ struct NormalizerOptions {
 std::unique_ptr<Normalizer> make_normalizer(const io::Json& json, const NormalizerOptions& options = {});
 /// The same before another one (sentence-transformers' do_lower_case), or alone.
 std::unique_ptr<Normalizer> lowercase_then(std::unique_ptr<Normalizer> next);
+/// Precompiled of Charsmap's bytes. \throws Error kFormat.
+std::unique_ptr<Normalizer> charsmap_normalizer(std::string_view bytes, const NormalizerOptions& options = {});
 /// BertNormalizer with these settings.
 std::unique_ptr<Normalizer> bert_normalizer(bool clean_text, bool chinese_chars, bool strip_accents, bool lowercase);
 

@@ -45,10 +45,13 @@ enum class TextContract {
 /// A tokenizer: const after loading and safe to share between threads.
 class Tokenizer {
  public:
-  /// \param path tokenizer.json, or a folder with it with a BERT vocab.txt, or with vocab.json and
-  /// merges.txt, and perhaps tokenizer_config.json, special_tokens_map.json and added_tokens.json.
+  /// \param path tokenizer.json, or a folder with it, with a BERT vocab.txt, with vocab.json and merges.txt, or with the
+  /// sentencepiece model of DeBERTa-v2, T5 or XLM-R, and perhaps tokenizer_config.json, special_tokens_map.json and
+  /// added_tokens.json.
   /// \throws Error kNotFound, kFormat, kUnsupported naming the component.
   static Tokenizer load(const std::string& path, const LoadOptions& options = {});
+  /// Whether a folder has files that load() reads.
+  static bool is_in(const std::string& folder);
   /// From the text of a tokenizer.json. \param name what errors call it.
   static Tokenizer parse(std::string_view json, const std::string& name, const LoadOptions& options = {});
 
@@ -93,6 +96,8 @@ class Tokenizer {
   void override_by(const io::Json& config);
   void add_missing_tokens(const std::string& folder, const io::Json& config);
   static Tokenizer from_merges_txt(const std::string& folder, const io::Json& config, const LoadOptions& options);
+  static Tokenizer from_sentencepiece(const std::string& folder, const char* file, io::Json config,
+                                      const LoadOptions& options);
   static Tokenizer from_vocab_txt(const std::string& folder, const io::Json& config, const LoadOptions& options);
   std::string_view checked(std::string_view text, bool replace, std::string& storage) const;
   template <class F>
@@ -124,4 +129,5 @@ class Tokenizer {
 #include <tessera/text/tokenizer-inl.hpp>
 #include <tessera/text/tokenizer_folder-inl.hpp>
 #include <tessera/text/tokenizer_load-inl.hpp>
+#include <tessera/text/tokenizer_sentencepiece-inl.hpp>
 #endif

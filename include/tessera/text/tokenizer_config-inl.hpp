@@ -29,6 +29,10 @@ inline io::Json read_config(const std::string& folder) {
   return config;
 }
 
+/// The tokens that transformers has a name for.
+inline constexpr const char* kSpecialTokens[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                                 "pad_token", "cls_token", "mask_token"};
+
 /// The special tokens that a configuration names, by string or by object.
 /// \param mask_strips whether a mask token takes the whitespace before it along unless its object says otherwise, as in the
 /// classes of vocab.json folders.
@@ -49,8 +53,7 @@ inline std::vector<AddedToken> named_tokens(const io::Json& config, bool mask_st
     }
     if (!t.content.empty()) named.push_back(std::move(t));
   };
-  for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"})
-    add(io::member(config, key), mask_strips && std::string_view(key) == "mask_token");
+  for (const char* key : kSpecialTokens) add(io::member(config, key), mask_strips && std::string_view(key) == "mask_token");
   for (const char* key : {"additional_special_tokens", "extra_special_tokens"})
     if (const io::Json& list = io::member(config, key); list.is_array())
       for (const io::Json& v : list) add(v, false);

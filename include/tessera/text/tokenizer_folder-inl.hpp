@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <set>
 
+#include <tessera/core/lfs_pointer.hpp>
 #include <tessera/core/mmap.hpp>
 #include <tessera/io/json.hpp>
 #include <tessera/text/tokenizer_config-inl.hpp>
@@ -15,8 +16,7 @@ namespace detail {
 inline std::string read_text(const std::string& path) {
   const MappedFile file = MappedFile::open(path.c_str());
   std::string text(reinterpret_cast<const char*>(file.data()), file.bytes());
-  if (text.starts_with("version https://git-lfs"))
-    throw Error(Code::kFormat, {path, ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder"});
+  refuse_lfs_pointer(text, path);
   std::size_t bad = 0;
   if (unicode::valid_prefix(text, 0, bad) != text.size()) throw Error(Code::kFormat, {path, ": not valid UTF-8"});
   return text;

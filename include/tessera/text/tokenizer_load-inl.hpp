@@ -3,12 +3,14 @@
 #include <filesystem>
 
 #include <tessera/core/fp_mode.hpp>
+#include <tessera/core/lfs_pointer.hpp>
 #include <tessera/core/mmap.hpp>
 #include <tessera/io/json_reader-inl.hpp>        // strict reading, which compiled builds do not declare elsewhere
 #include <tessera/text/normalizer_bert-inl.hpp>  // an override looks at BertNormalizer's settings
 #include <tessera/text/tokenizer-inl.hpp>        // the pool
 #include <tessera/text/tokenizer_config-inl.hpp>
 #include <tessera/text/tokenizer_json.hpp>
+#include <tessera/text/tokenizer_sentencepiece-inl.hpp>
 
 namespace tessera::text {
 
@@ -16,8 +18,7 @@ inline Tokenizer Tokenizer::parse(std::string_view text, const std::string& name
   const FpModeScope mode;  // the scores of a Unigram vocabulary round as always
   Tokenizer t;
   io::Json json;
-  if (text.starts_with("version https://git-lfs"))
-    throw Error(Code::kFormat, {name, ": a Git-LFS pointer, not the file itself; run 'git lfs pull' in the model folder"});
+  refuse_lfs_pointer(text, name);
   const std::size_t entries = std::min<std::size_t>(text.size() / 16, std::size_t{1} << 20);
   t.vocabulary_->reserve(entries);
   ModelTables tables;
@@ -32,6 +33,13 @@ inline Tokenizer Tokenizer::parse(std::string_view text, const std::string& name
   return t;
 }
 
+inline bool Tokenizer::is_in(const std::string& folder) {
+  std::error_code error;
+  const auto has = [&](const char* name) { return std::filesystem::exists(folder + "/" + name, error); };
+  return has("tokenizer.json") || has("vocab.txt") || has("vocab.json") ||
+         std::any_of(std::begin(detail::kSentencePieceFiles), std::end(detail::kSentencePieceFiles), has);
+}
+
 inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& options) {
   namespace fs = std::filesystem;
   std::error_code error;
@@ -41,9 +49,11 @@ inline Tokenizer Tokenizer::load(const std::string& path, const LoadOptions& opt
     const io::Json config = detail::read_config(path);
     if (fs::exists(path + "/vocab.txt", error)) return from_vocab_txt(path, config, options);
     if (fs::exists(path + "/vocab.json", error)) return from_merges_txt(path, config, options);
+    for (const char* const model : detail::kSentencePieceFiles)
+      if (fs::exists(path + "/" + model, error)) return from_sentencepiece(path, model, config, options);
     throw Error(Code::kNotFound, {path,
-                                  ": no tokenizer.json, vocab.txt or vocab.json with merges.txt in it; the tokenizer's "
-                                  "files belong beside the weights"});
+                                  ": no tokenizer.json, vocab.txt, vocab.json with merges.txt or sentencepiece model in it; "
+                                  "the tokenizer's files belong beside the weights"});
   }
   const MappedFile mapped = MappedFile::open(file.c_str());
   const std::string_view text(reinterpret_cast<const char*>(mapped.data()), mapped.bytes());

@@ -62,8 +62,6 @@ inline TransformerConfig opt_config(const io::Json& json, std::optional<bool> ca
   TransformerConfig c = stack_config(json, {"relu", 1e-5, 768, 12, 3072, 12},
                                      {.mlp_width = "ffn_dim", .eps = nullptr, .activation = "activation_function"});
   const bool before = io::get_bool(json, "do_layer_norm_before", true);
-  if (io::get_int(json, "word_embed_proj_dim", 1, 1 << 20, c.block.channels) != c.block.channels)
-    throw Error(Code::kUnsupported, "config.json: word_embed_proj_dim apart from hidden_size is not supported");
   if (!io::get_bool(json, "layer_norm_elementwise_affine", true))
     throw Error(Code::kUnsupported, "config.json: layer_norm_elementwise_affine false is not supported");
   c.block.pre_norm = before;
@@ -72,6 +70,8 @@ inline TransformerConfig opt_config(const io::Json& json, std::optional<bool> ca
   c.vocab_size = io::get_int(json, "vocab_size", 1, std::int64_t{1} << 31, 50272);
   c.max_positions = io::get_int(json, "max_position_embeddings", 1, std::int64_t{1} << 31, 2048);
   c.counts_masked = false;
+  if (const index_t e = io::get_int(json, "word_embed_proj_dim", 1, 1 << 20, c.block.channels); e != c.block.channels)
+    c.embedding_width = c.output_width = e, c.positions_projected = false;
   return c;
 }
 /// OPTModel, or what lies under the head of a language model.
@@ -84,6 +84,10 @@ inline TextModel load_opt(Context& ctx, const io::ModelFolder& folder, const io:
   detail::expect_matrix("position embeddings with two rows before the first", -1, positions, config.max_positions + 2,
                         config.block.channels);
   t.tables.position = positions.slice(2, positions.extent[0]);  // the first two rows are those of no position
+  if (config.output_width > 0) {
+    t.embedding_projection = source.matrix({"decoder.project_in.weight"});
+    t.output_projection = source.matrix({"decoder.project_out.weight"});
+  }
   return detail::decoder_with_table(ctx, json, source, config, std::move(t), kOptLayer, "decoder.final_layer_norm",
                                     "decoder.layers.");
 }
