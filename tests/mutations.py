@@ -22,6 +22,7 @@ CPU = "kernels/tessera/cpu/"
 NEON_BF16 = CPU + "neon_bf16.hpp"
 NO_BUILD = "DOES NOT COMPILE"
 PROGRAMS = ("test_ops", "test_models", "test_retrieval", "test_capi", "test_cuda")
+FEWER = {CUDA: ("test_cuda",), "include/tessera/retrieval/": ("test_retrieval", "test_capi"), "include/tessera/text/": ("test_text", "test_models", "test_retrieval")}
 EMULATED = "tests/bits/neon_fast.sh"
 MUTATIONS = [  # file, text, what it becomes
     (CPU + "tile.inl", "k0 == 0 ? set1(0.0f) : load(from + 16 * j)", "set1(0.0f)"),
@@ -321,7 +322,7 @@ def run(*command):
 
 def tests_of(name):
     """What runs where this file is broken: programs, or a script."""
-    return EMULATED if name == NEON_BF16 else ("test_cuda",) if name.startswith(CUDA) else PROGRAMS
+    return EMULATED if name == NEON_BF16 else next((tests for folder, tests in FEWER.items() if name.startswith(folder)), PROGRAMS)
 
 
 def failure_of(done):

@@ -26,12 +26,12 @@ XLM_ROBERTA = dict(unk_id=0, bos_id=1, eos_id=2)
 FOLDERS = {  # name: file, pieces, the training's options, config.json, tokenizer_config.json, added_tokens.json
     "deberta": ("spm.model", 300, DEBERTA, {"model_type": "deberta-v2"}, {"do_lower_case": False, "vocab_type": "spm"}, None),
     "deberta_lower": ("spm.model", 260, dict(DEBERTA, user_defined_symbols=["<mine>"]), {"model_type": "deberta-v2"},
-                      {"tokenizer_class": "DebertaV2Tokenizer", "do_lower_case": True, "split_by_punct": True, "mask_token": "[MASK]"}, {"[MASK]": 260}),
+                      {"tokenizer_class": "DebertaV2Tokenizer", "do_lower_case": True, "split_by_punct": True, "add_prefix_space": False, "mask_token": "[MASK]"}, {"[MASK]": 260}),
     "t5": ("spiece.model", 280, T5, {"model_type": "t5"}, None, None),
-    "t5_listed": ("spiece.model", 260, T5, {"model_type": "t5"}, {"tokenizer_class": "T5TokenizerFast", "extra_ids": 2, "additional_special_tokens": ["<extra_id_0>", "<extra_id_1>"]}, None),
+    "t5_listed": ("spiece.model", 260, T5, {"model_type": "t5"}, {"tokenizer_class": "T5TokenizerFast", "extra_ids": 2, "additional_special_tokens": ["<extra_id_0>", "cat", "<extra_id_1>"]}, None),
     "mt5": ("spiece.model", 540, dict(T5, byte_fallback=True), {"model_type": "mt5"}, {"tokenizer_class": "T5Tokenizer", "extra_ids": 0, "additional_special_tokens": None}, None),
     "xlm_roberta": ("sentencepiece.bpe.model", 290, XLM_ROBERTA, {"model_type": "xlm-roberta"}, None, None),
-    "xlm_roberta_class": ("sentencepiece.bpe.model", 270, XLM_ROBERTA, {"model_type": "bert"}, {"tokenizer_class": "XLMRobertaTokenizerFast", "mask_token": {"content": "<mask>", "lstrip": True, "__type": "AddedToken"}}, None),
+    "xlm_roberta_class": ("sentencepiece.bpe.model", 270, XLM_ROBERTA, {"model_type": "bert"}, {"tokenizer_class": "XLMRobertaTokenizerFast", "add_prefix_space": False, "additional_special_tokens": ["cat"], "mask_token": {"content": "<mask>", "lstrip": True, "__type": "AddedToken"}}, None),
 }
 SPECIAL = ["a [MASK] b<mask>c </s> d", "[CLS]x[SEP]", "<pad> <unk>[UNK] <s>", "x <mine>y<mine>", "<extra_id_0> and <extra_id_99>", " \t two  spaces\n\nline ", "", " ", "▁ under▁line", "Ｗｉｄｅ\u3000ﬁt… e\u0301 soft\u00adhyphen", "\U0001F600 emoji \u0001 control"]
 

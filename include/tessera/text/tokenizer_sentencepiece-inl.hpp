@@ -143,7 +143,6 @@ inline Tokenizer Tokenizer::from_sentencepiece(const std::string& folder, const 
   } catch (const Error& e) {
     throw Error(e.code(), {path, ": ", e.what()});
   }
-  for (const char* const key : {"additional_special_tokens", "extra_special_tokens"}) config.erase(key);  // as transformers
   t.add_missing_tokens(folder, config);
   const auto id = [&](const char* key) { return t.vocabulary_->find(detail::config_token(config, key, "")); };
   using Part = PostProcessor::Part;
