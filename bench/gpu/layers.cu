@@ -115,7 +115,7 @@ void norm(Check& check) {
 }
 const Registered of_norm("norm", norm);
 
-void attention_of(Check& check, int head, const std::vector<int>& lengths, bool causal) {
+void attention_of(Check& check, int head, const std::vector<int>& lengths, bool causal, bool weighted) {
   const int heads = 2, sequences = static_cast<int>(lengths.size());
   Array<std::int32_t> cu(1, sequences + 1);
   std::int32_t tokens = 0;
@@ -126,6 +126,9 @@ void attention_of(Check& check, int head, const std::vector<int>& lengths, bool 
   cu.upload();
   Array<bf16> qkv(tokens, 3 * heads * head), out(tokens, heads * head, 8);
   fill(check, qkv);
+  Array<float> weights(1, tokens);
+  for (int t = 0; t < tokens; ++t) weights(0, t) = static_cast<float>(1 + t % 5);
+  weights.upload();
   const float scale = 1 / std::sqrt(static_cast<float>(head));
   const AttentionArgs g{qkv.data(),
                         qkv.ld(),
@@ -139,7 +142,8 @@ void attention_of(Check& check, int head, const std::vector<int>& lengths, bool 
                         heads,
                         heads,
                         scale,
-                        causal};
+                        causal,
+                        weighted ? weights.data() : nullptr};
   const int longest = *std::max_element(lengths.begin(), lengths.end());
   check.run("attention", out, [&] { return launch_attention(g, head, sequences, longest, nullptr); });
   for (int s = 0; s < sequences; ++s)
@@ -151,7 +155,7 @@ void attention_of(Check& check, int head, const std::vector<int>& lengths, bool 
         for (index_t key = cu(0, s); key < end; ++key) {
           double score = 0;
           for (int c = 0; c < head; ++c) score += qkv.at(t, h * head + c) * qkv.at(key, (heads + h) * head + c);
-          p.push_back(std::exp(score * static_cast<double>(scale)));
+          p.push_back(std::exp(score * static_cast<double>(scale)) * (weighted ? weights.at(0, key) : 1));
           sum += p.back();
         }
         for (int c = 0; c < head; ++c) {
@@ -163,8 +167,8 @@ void attention_of(Check& check, int head, const std::vector<int>& lengths, bool 
       }
 }
 void attention(Check& check) {
-  for (const int head : {32, 64, 72, 80, 96, 128})
-    for (const bool causal : {false, true}) attention_of(check, head, {1, 70, 17, 130}, causal);
+  for (const int head : {32, 64, 72, 80, 88, 96, 104, 128})
+    for (const bool causal : {false, true}) attention_of(check, head, {1, 70, 17, 130}, causal, head % 16 == 8);
   const int images = 64, length = 197, heads = 12, head = 64, tokens = images * length;
   Array<bf16> qkv(tokens, 3 * heads * head), out(tokens, heads * head);
   Array<std::int32_t> cu(1, images + 1);

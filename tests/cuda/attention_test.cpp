@@ -19,6 +19,7 @@ struct AttentionShape {
   bool causal = false;
   index_t pad = 8;
   float size = 2;  ///< of q and k
+  bool weighted = false;
 };
 
 template <int kHead>
@@ -30,8 +31,10 @@ struct AttentionProblem {
         k(simt::Use<bf16>::input, tokens, s.kv_heads * kHead, s.pad),
         v(simt::Use<bf16>::input, tokens, s.kv_heads * kHead, 0),
         out(simt::Use<bf16>::output, tokens, s.heads * kHead, s.pad),
-        cu_seqlens(simt::Use<std::int32_t>::input, 1, static_cast<index_t>(s.lengths.size()) + 1) {
+        cu_seqlens(simt::Use<std::int32_t>::input, 1, static_cast<index_t>(s.lengths.size()) + 1),
+        weights(simt::Use<float>::input, 1, tokens) {
     Random random(seed);
+    weights.fill([&](index_t, index_t) { return static_cast<float>(random.in(1, 6)); });
     const auto any = [&](index_t, index_t) { return s.size * random.unit(); };
     q.fill(any), k.fill(any), v.fill([&](index_t, index_t) { return random.unit(); });
     std::int32_t end = 0;
@@ -39,8 +42,13 @@ struct AttentionProblem {
     for (std::size_t i = 0; i < s.lengths.size(); ++i) cu_seqlens(0, static_cast<index_t>(i) + 1) = end += s.lengths[i];
   }
   std::string run(std::uint64_t seed) {
-    const AttentionArgs g{q.data(),          q.ld(),      k.data(),       k.ld(), v.data(),    v.ld(), out.data(), out.ld(),
-                          cu_seqlens.data(), shape.heads, shape.kv_heads, scale,  shape.causal};
+    const AttentionArgs g{q.data(),          q.ld(),
+                          k.data(),          k.ld(),
+                          v.data(),          v.ld(),
+                          out.data(),        out.ld(),
+                          cu_seqlens.data(), shape.heads,
+                          shape.kv_heads,    scale,
+                          shape.causal,      shape.weighted ? weights.data() : nullptr};
     const int longest = *std::max_element(shape.lengths.begin(), shape.lengths.end());
     const int groups = (longest + kernels::cuda::kAttentionQueries - 1) / kernels::cuda::kAttentionQueries;
     return simt::run({std::max(groups, 1), kernels::cuda::kAttentionThreads, AttentionTile<kHead>::kSharedBytes, seed,
@@ -63,7 +71,10 @@ struct AttentionProblem {
             p.push_back(score * static_cast<double>(scale));
             largest = std::max(largest, p.back());
           }
-          for (double& x : p) sum += x = std::exp(x - largest);
+          for (index_t s = begin; s < last; ++s) {
+            double& x = p[static_cast<std::size_t>(s - begin)];
+            sum += x = std::exp(x - largest) * (shape.weighted ? static_cast<double>(weights(0, s)) : 1);
+          }
           for (index_t c = 0; c < kHead; ++c) {
             double exact = 0;
             for (index_t s = begin; s < last; ++s)
@@ -83,6 +94,7 @@ struct AttentionProblem {
   float scale = 1 / std::sqrt(static_cast<float>(kHead));
   Tensor<bf16> q, k, v, out;
   Tensor<std::int32_t> cu_seqlens;
+  Tensor<float> weights;
 };
 
 template <int kHead>
@@ -100,7 +112,9 @@ TEST(CudaAttention, EveryHeadSize) {
     expect_right<64>(s, seed++);
     expect_right<72>({.lengths = {65}, .heads = 1, .kv_heads = 1, .causal = causal}, seed++);
     expect_right<80>({.lengths = {3}, .heads = 1, .kv_heads = 1, .causal = causal}, seed++);
+    expect_right<88>({.lengths = {18}, .heads = 2, .kv_heads = 1, .causal = causal}, seed++);
     expect_right<96>({.lengths = {9}, .heads = 1, .kv_heads = 1, .causal = causal}, seed++);
+    expect_right<104>({.lengths = {67}, .heads = 1, .kv_heads = 1, .causal = causal}, seed++);
     expect_right<128>({.lengths = {66}, .heads = 1, .kv_heads = 1, .causal = causal}, seed++);
   }
 }
@@ -109,6 +123,18 @@ TEST(CudaAttention, RaggedSequences) {
   expect_right<32>({.lengths = {128, 0, 1}, .heads = 4, .kv_heads = 2, .causal = true}, 2);
   expect_right<32>({.lengths = {150}, .heads = 1, .kv_heads = 1, .causal = true, .size = 20},
                    3);  // scores that leave one key
+}
+// Keys that stand for several tokens count as often.
+TEST(CudaAttention, WeightedKeys) {
+  for (const bool causal : {false, true}) {
+    expect_right<32>({.lengths = {70, 1, 64}, .heads = 2, .kv_heads = 1, .causal = causal, .weighted = true}, 1);
+    expect_right<104>({.lengths = {3, 20}, .heads = 1, .kv_heads = 1, .causal = causal, .weighted = true}, 2);
+  }
+  AttentionProblem<32> ones({.lengths = {70}, .weighted = true}, 4), plain({.lengths = {70}}, 4);
+  ones.weights.fill([](index_t, index_t) { return 1.f; });
+  EXPECT_EQ(ones.run(1), "");
+  EXPECT_EQ(plain.run(1), "");
+  for (index_t t = 0; t < 70; ++t) EXPECT_EQ(ones.out.row(t), plain.out.row(t));
 }
 // A sequence has the same bits alone and anywhere in a batch.
 TEST(CudaAttention, BitsDependOnTheSequenceAlone) {

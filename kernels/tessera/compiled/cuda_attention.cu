@@ -26,7 +26,9 @@ int launch_attention(const AttentionArgs& g, int head, int sequences, int longes
     case 64: return launch<64>(g, sequences, longest, s);
     case 72: return launch<72>(g, sequences, longest, s);
     case 80: return launch<80>(g, sequences, longest, s);
+    case 88: return launch<88>(g, sequences, longest, s);
     case 96: return launch<96>(g, sequences, longest, s);
+    case 104: return launch<104>(g, sequences, longest, s);
     case 128: return launch<128>(g, sequences, longest, s);
     default: return cudaErrorInvalidValue;
   }

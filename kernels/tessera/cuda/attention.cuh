@@ -33,6 +33,8 @@ struct AttentionSums {
 };
 
 using AttentionScores = float[kAttentionKeys / 8][4];
+/// Of the keys whose scores a lane has.
+using AttentionWeights = float[kAttentionKeys / 8][2];
 
 /// scores = q . k^T of a warp's queries.
 template <int kHead>
@@ -55,9 +57,11 @@ TESSERA_DEVICE void multiply_keys(const bf16_pair (&q)[AttentionTile<kHead>::kWi
   }
 }
 
-/// Scores to 2^(factor * (score - largest)), the sums so far to the new largest one.
+/// Scores to 2^(factor * (score - largest)), times the keys' weights if there are some, the sums so far to the new largest
+/// one.
 template <int kHead>
-TESSERA_DEVICE void exponentiate(AttentionScores& scores, float factor, AttentionSums<kHead>& sums) {
+TESSERA_DEVICE void exponentiate(AttentionScores& scores, float factor, bool weighted, const AttentionWeights& weights,
+                                 AttentionSums<kHead>& sums) {
   TESSERA_UNROLLED
   for (int half = 0; half < 2; ++half) {
     float largest = sums.largest[half];
@@ -80,6 +84,7 @@ TESSERA_DEVICE void exponentiate(AttentionScores& scores, float factor, Attentio
       for (int i = 0; i < 2; ++i) {
         float& score = scores[j][2 * half + i];
         score = exp2_approximate(fma(score, factor, shift));
+        if (weighted) score = mul(score, weights[j][i]);
         sum = add(sum, score);
       }
     }
@@ -168,7 +173,18 @@ attention_kernel(const TESSERA_GRID_CONSTANT AttentionArgs g) {
         }
       }
     }
-    exponentiate<kHead>(scores, factor, sums);
+    AttentionWeights weights = {};
+    if (g.key_weights) {
+      TESSERA_UNROLLED
+      for (int j = 0; j < kAttentionKeys / 8; ++j) {
+        TESSERA_UNROLLED
+        for (int i = 0; i < 2; ++i) {
+          const int s = key + j * 8 + fragment_c(lane, i).column;
+          weights[j][i] = s < length ? load_global(g.key_weights + begin + s) : 1.0f;
+        }
+      }
+    }
+    exponentiate<kHead>(scores, factor, g.key_weights != nullptr, weights, sums);
     multiply_values<kHead>(scores, values, sums);
     copy_async_wait<0>();
     sync_threads();  // the next keys are there, and all have done with the values

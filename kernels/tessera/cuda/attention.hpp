@@ -22,6 +22,7 @@ struct AttentionArgs {
   int heads, kv_heads;
   float scale;  ///< above 0
   bool causal;
+  const float* key_weights = nullptr;  ///< [T] > 0: log added to a key's scores (proportional attention); null: all 1
 };
 
 /// Queries of a block, 16 a warp, and keys that pass at a time.
