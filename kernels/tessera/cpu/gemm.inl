@@ -211,8 +211,11 @@ inline void gemm_pass(const Tiling& how, const GemmArgs& g, const Pass& pass) no
   const Outliers outliers(heads, integers ? slices : 0, pass.words),
       up_outliers(heads + size, integers && g.glu ? slices : 0, pass.words);
   const index_t tiles = (pass.rows + how.rows - 1) / how.rows;
-  // The lines of the next pass, 4 a step of k, are asked for evenly over the tiles: so many bytes further each time.
-  const index_t even = (4 * 64 + tiles - 1) / tiles, step = (even < 64 ? even : 64) / how.lines * how.lines;
+  // The lines of the next pass, 4 a step of k, are asked for evenly over the tiles: so many bytes further each time. Of so
+  // few rows that one a step is not enough, by all slices at once; a tile alone has no time for more than its own.
+  const bool few = tiles < 4 && how.rows <= kTileRows && !how.widen;
+  const index_t even = (4 * 64 + tiles - 1) / tiles;
+  const index_t step = few ? (tiles > 1 ? 64 / tiles : 0) : (even < 64 ? even : 64) / how.lines * how.lines;
   for (index_t q = 0; q < tiles; ++q) {
     const auto begin = [&](index_t i) {  // evenly: sizes differ by at most one
       return how.balanced ? pass.rows * i / tiles : i < tiles ? i * how.rows : pass.rows;
@@ -223,6 +226,7 @@ inline void gemm_pass(const Tiling& how, const GemmArgs& g, const Pass& pass) no
     const bool fetches = pass.next && slice < 4, last = pass.last;
     TileArgs args{pass.a.data + at * pass.a.ld, pass.a.ld, w,      tile_stride, how.lines * pass.k0,
                   how.lines * pass.k1,          sums,      kPanel, nullptr,     fetches ? step / how.lines : 0};
+    if (few) args.fetch = fetches && tiles > 1 ? Fetch::slices : Fetch::nothing;
     args.ahead =
         reinterpret_cast<const char*>(fetches ? pass.next + slice * stride : t) + (fetches ? from % (depth * 64) : 0);
     if (last && g.c) {

@@ -5,12 +5,13 @@
 // two and three slices: without them products whose columns end there are slower.
 
 // Rows x (16 Vecs) of sums, W's slices `stride` words apart: one chain per output, ascending over the words [k0, k1),
-// started at 0 or resumed from t. Every step asks for the line at `ahead`, `step` bytes further each time: the next panel
-// arrives in L2 unnoticed. Asked for faster than it is needed, it would hold the buffers that this panel's lines go through:
-// up to three rows, done with a word before the next one can come from memory, only ask for their own, and for more of them.
-// TESSERA_OPAQUE keeps the addresses of six rows in two registers; left alone, compilers run out of them and reload. Nor may
-// they begin with a second part before the first one is done: there are no registers left for its words.
-template <class Product, int Rows, int Vecs>
+// started at 0 or resumed from t. Every step asks for what is `ahead`, `step` bytes further each time: the next panel
+// arrives in L2 unnoticed. Asked for faster than it is needed, it would hold the buffers that this panel's lines go through.
+// Where there are few rows its slices wait for memory side by side: what comes early must then be of all of them, from their
+// first words on, and their own lines are asked for twice as far ahead. TESSERA_OPAQUE keeps the addresses of six rows in
+// two registers; left alone, compilers run out of them and reload. Nor may they begin with a second part before the first
+// one is done: there are no registers left for its words.
+template <class Product, int Rows, int Vecs, Fetch kFetch>
 TESSERA_NOINLINE void tile(const float* a, index_t lda, const float* w, index_t stride, index_t k0, index_t k1, float* t,
                            index_t ldt, const char* ahead, index_t step) noexcept {
   constexpr int kSteps = Product::kSteps;
@@ -27,10 +28,11 @@ TESSERA_NOINLINE void tile(const float* a, index_t lda, const float* w, index_t 
   a += kSteps * k0;
   const float* a3 = Rows > 3 ? a + 3 * lda : a;
   TESSERA_OPAQUE(a3);
-  constexpr bool kWaits = Rows <= 3;
-  constexpr index_t kNear = kWaits ? 16 : 8;
+  constexpr index_t kNear = kFetch == Fetch::line ? 8 : 16;
+  constexpr int kAhead = kFetch == Fetch::line ? 1 : kFetch == Fetch::slices ? Vecs : 0;
   for (index_t left = k1 - k0; left > 0; --left) {
-    if (!kWaits) prefetch_l2(ahead);
+    TESSERA_UNROLL
+    for (int j = 0; j < kAhead; ++j) prefetch_l2(ahead + j * stride * static_cast<index_t>(sizeof *w));
     ahead += step;
     TESSERA_UNROLL
     for (int j = 0; j < Vecs; ++j) prefetch(w + j * stride + 16 * kNear);
@@ -61,22 +63,28 @@ TESSERA_NOINLINE void tile(const float* a, index_t lda, const float* w, index_t 
   }
 }
 
-// All tiles by their width and rows: called from a table, since calls of each from every place that needs them are long.
+// All tiles by what they ask for, width and rows: called from a table, since calls of each from every place that needs them
+// are long.
 template <class Product>
 struct Tiles {
   using Tile = void (*)(const float* a, index_t lda, const float* w, index_t stride, index_t k0, index_t k1, float* t,
                         index_t ldt, const char* ahead, index_t step) noexcept;
-  Tile of[kTileVecs][kTileRows];
-  constexpr Tiles() : of() { fill<kTileVecs, kTileRows>(); }
+  Tile of[3][kTileVecs][kTileRows];
+  constexpr Tiles() : of() {
+    fill<Fetch::line, kTileVecs, kTileRows>();
+    fill<Fetch::slices, kTileVecs, kTileRows>();
+    fill<Fetch::nothing, kTileVecs, kTileRows>();
+  }
 
  private:
-  template <int Vecs, int Rows>
+  template <Fetch kFetch, int Vecs, int Rows>
   constexpr void fill() {
-    if constexpr (Vecs == 1 || Vecs == kTileVecs || Product::kEveryWidth) of[Vecs - 1][Rows - 1] = tile<Product, Rows, Vecs>;
+    if constexpr (Vecs == 1 || Vecs == kTileVecs || Product::kEveryWidth)
+      of[static_cast<int>(kFetch)][Vecs - 1][Rows - 1] = tile<Product, Rows, Vecs, kFetch>;
     if constexpr (Rows > 1)
-      fill<Vecs, Rows - 1>();
+      fill<kFetch, Vecs, Rows - 1>();
     else if constexpr (Vecs > 1)
-      fill<Vecs - 1, kTileRows>();
+      fill<kFetch, Vecs - 1, kTileRows>();
   }
 };
 template <class Product>
@@ -93,8 +101,9 @@ TESSERA_INLINE void run_tile(index_t rows, index_t slices, const TileArgs& g) {
   };
   for (index_t i = 0; i < tiles; ++i) {
     const index_t from = begin(i), vecs = begin(i + 1) - from;
-    kTiles<Product>.of[vecs - 1][rows - 1](g.a, g.lda, g.w + g.stride * from, g.stride, g.k0, g.k1, g.t + 16 * from, g.ldt,
-                                           g.ahead, g.step);
+    const index_t beyond = g.fetch == Fetch::slices ? from * g.stride * static_cast<index_t>(sizeof *g.w) : 0;
+    kTiles<Product>.of[static_cast<int>(g.fetch)][vecs - 1][rows - 1](
+        g.a, g.lda, g.w + g.stride * from, g.stride, g.k0, g.k1, g.t + 16 * from, g.ldt, g.ahead + beyond, g.step);
   }
 }
 

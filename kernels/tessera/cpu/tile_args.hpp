@@ -11,6 +11,10 @@ struct TileRows {
   const RowRounding* rounding;
 };
 
+/// What a tile asks for at each word besides its own lines: the line at `ahead`; those of all its slices of the panel there,
+/// which lie as far apart as its own; nothing.
+enum class Fetch : unsigned char { line, slices, nothing };
+
 /// Words [k0, k1) of rows of A by slices of W, `stride` words apart, into t. Handed on by reference: a copy would be read in
 /// wider parts than it was just written in, and wait until all stores before it, those of the last tile of C, have left.
 struct TileArgs {
@@ -22,6 +26,7 @@ struct TileArgs {
   index_t ldt;
   const char* ahead;  ///< fetched on the way, `step` bytes further each time
   index_t step;
+  Fetch fetch = Fetch::line;
 };
 
 /// How gemm() goes about a product. The sixteen columns of a slice of W have `head` words each before those of k; where
