@@ -24,7 +24,7 @@ import numpy as np
 
 import peer_stats
 
-BACKENDS = ("torch", "torch-compile", "torch-compile-autotune", "ort", "ort-fused", "openvino", "openvino-static", "openvino-onnx", "ctranslate2", "ctranslate2-mkl", "llama.cpp")
+BACKENDS = ("torch", "torch-compile", "torch-compile-autotune", "ort", "ort-fused", "openvino", "openvino-static", "openvino-static-bf16", "openvino-onnx", "ctranslate2", "ctranslate2-mkl", "llama.cpp")
 
 
 class Absent(Exception):
@@ -307,13 +307,18 @@ class Ort:
         return results
 
 
+def openvino_hint(backend, dtype):
+    """What is not in int8 is in f32, or in bf16 of the backends of that name."""
+    return dtype if dtype != "int8" else "bf16" if backend.endswith("-bf16") else "f32"
+
+
 class OpenVino:
     def __init__(self, backend, model, work, threads, dtype):
         import openvino as ov
         self.ov, self.core = ov, ov.Core()
-        self.static = backend == "openvino-static"
+        self.static = backend.startswith("openvino-static")
         self.source = work / ("m.onnx" if backend == "openvino-onnx" else "m-int8.xml" if dtype == "int8" else "m.xml")
-        self.options = {"INFERENCE_PRECISION_HINT": "f32" if dtype == "int8" else dtype, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
+        self.options = {"INFERENCE_PRECISION_HINT": openvino_hint(backend, dtype), "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
         self.notes = {"openvino": ov.__version__}
         self.dynamic = None if self.static else self.compile(None)
 

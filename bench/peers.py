@@ -14,7 +14,7 @@ first passes, or twice after three rounds, is dropped and keeps its row. Without
 
 In bf16 PyTorch and CTranslate2 hold the whole model in it and OpenVINO has its precision hint; ONNX Runtime has no bf16 on a CPU and
 stays away, as CTranslate2 does where the processor has none. --fast is the tool's. In int8 PyTorch, ONNX Runtime and CTranslate2
-quantise dynamically, OpenVINO as NNCF does with 32 random texts (pip install nncf), llama.cpp to Q8_0; compiled PyTorch has no such mode of its own.
+quantise dynamically, OpenVINO as NNCF does with 32 random texts (pip install nncf), the rest in f32 or bf16, llama.cpp to Q8_0; compiled PyTorch has no such mode of its own.
 Attention and norms are then what each peer makes of them.
 
 Cells: b1, b32 and any other number are batches of so many texts of 128 tokens; mixed is bench/lengths.txt, where tessera gets the texts packed
@@ -313,7 +313,7 @@ def settle_precision(a, backends):
     """The tool's options, the peers that have this precision, and what a report's name says of it."""
     a.precision = ["--dtype", a.dtype] + ["--fast"] * a.fast
     without = {"f32": (), "bf16": ("ort",), "int8": ("torch-compile", "openvino-onnx")}[a.dtype]
-    a.backends = a.backends or [b for b in backends if not b.startswith(without)]
+    a.backends = a.backends or [b for b in backends if not b.startswith(without) and (a.dtype == "int8" or not b.endswith("-bf16"))]
     return f"-{a.dtype}" * (a.dtype != "f32") + "-fast" * a.fast
 
 

@@ -33,7 +33,7 @@ import peers
 
 HERE = pathlib.Path(__file__).resolve().parent
 NAMES = {"image": "pixel_values", "text": "input_ids"}
-BACKENDS = ("torch", "torch-compile", "ort", "openvino")
+BACKENDS = ("torch", "torch-compile", "ort", "openvino", "openvino-bf16")
 
 
 def module_of(model, tower, attention):
@@ -105,7 +105,7 @@ def bind(backend, tower, model, work, threads, x, dtype):
     core = ov.Core()
     read = core.read_model(exported(tower, model, work, ".xml", dtype))
     read.reshape({read.inputs[0]: ov.PartialShape(list(x.shape))})
-    request = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32" if dtype == "int8" else dtype, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}).create_infer_request()
+    request = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": peer_backends.openvino_hint(backend, dtype), "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}).create_infer_request()
     return lambda: request.infer([x], share_inputs=True, share_outputs=True)[0]
 
 

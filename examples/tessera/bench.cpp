@@ -156,15 +156,17 @@ Pass image_pass(Context& ctx, const BenchOptions& o) {
   return pass;
 }
 
-/// "ready", then for each line 'go N' what go(N) returns; and for each 'ids N', if there is such a thing, what that is.
-int answer(const std::function<double(long)>& go, long most, const std::function<std::string(long)>& ids = nullptr) {
+/// "ready", then for each line 'go N' what go(N) returns; and for each 'ids N' and 'peak', if there is a search, what it
+/// says.
+int answer(const std::function<double(long)>& go, long most, SearchBench* search = nullptr) {
   print_line("ready");
   finish_stdout();
   char line[64];
   while (std::fgets(line, sizeof line, stdin)) {
     long n = 0;
-    if (ids && std::sscanf(line, "ids %ld", &n) == 1 && n >= 1 && n <= most) {
-      print_line(ids(n));
+    const bool ids = search && std::sscanf(line, "ids %ld", &n) == 1 && n >= 1 && n <= most;
+    if (ids || (search && std::string_view(line) == "peak\n")) {
+      print_line(ids ? search->ids(n) : std::to_string(search->peak()));
       finish_stdout();
       continue;
     }
@@ -199,9 +201,7 @@ int run_search_bench(const BenchOptions& o) {
   Context ctx = o.run.context();
   SearchBench search(ctx, o.searched, o.run.dtype);
   search.run(search.batch());
-  if (o.stdio)
-    return answer([&](long batch) { return seconds_of(1, [&] { search.run(batch); }); }, search.batch(),
-                  [&](long batch) { return search.ids(batch); });
+  if (o.stdio) return answer([&](long batch) { return seconds_of(1, [&] { search.run(batch); }); }, search.batch(), &search);
   const long batch = std::min(o.batch, search.batch());
   const auto seconds = sorted_rounds(o.rounds, [&](long times) { return seconds_of(times, [&] { search.run(batch); }); });
   const double median = seconds[seconds.size() / 2];
@@ -256,7 +256,7 @@ void add_bench(Command& app, int& exit) {
   app.flag("--breakdown", o->breakdown, "print the time of each part of a layer beside the least possible").excludes(stdio);
   app.flag("--search", o->search,
            "a search instead of a model: the best rows of a corpus for each query; with --stdio 'go B'"
-           " searches for the first B queries, and 'ids B' prints what they find");
+           " searches for the first B queries, 'ids B' prints what they find, and 'peak' the machine's limit in GFLOP/s");
   o->searched.add_to(app);
   app.runs([o] { return run_bench(*o); }, exit);
 }

@@ -7,6 +7,7 @@
 #include <tessera/core/mmap.hpp>
 #include <tessera/ops/certified_topk.hpp>
 #include <tessera/ops/gemm.hpp>
+#include <tessera/ops/peak.hpp>
 
 #include "json_line.hpp"
 #include "tool.hpp"
@@ -31,7 +32,11 @@ struct SearchBenchOptions {
 class SearchBench {
  public:
   SearchBench(tessera::Context& ctx, const SearchBenchOptions& o, const std::string& dtype)
-      : ctx_(ctx), o_(o), corpus_(open(o.corpus, "--corpus")), queries_(open(o.queries, "--queries")) {
+      : ctx_(ctx),
+        o_(o),
+        dtype_(weights_of(dtype)),
+        corpus_(open(o.corpus, "--corpus")),
+        queries_(open(o.queries, "--queries")) {
     using namespace tessera;
     if (o.n < 1 || o.d < 1) throw Failure{kUsage, "--search: --n and --d say what --corpus holds"};
     if (o.certified && dtype == "f32") throw Failure{kUsage, "--certified: by --dtype bf16 or --dtype int8"};
@@ -44,10 +49,10 @@ class SearchBench {
                     o.queries + ": " + std::to_string(queries_.bytes()) + " bytes, not queries of " + std::to_string(row)};
     batch_ = static_cast<index_t>(queries_.bytes() / row);
     if (o.certified) {
-      coarse_ = or_exit(kOther, [&] { return ops::CoarseRows::pack(ctx, rows(), weights_of(dtype)); });
+      coarse_ = or_exit(kOther, [&] { return ops::CoarseRows::pack(ctx, rows(), dtype_); });
     } else {
       WeightView w = rows();
-      w.packed = weights_of(dtype);
+      w.packed = dtype_;
       packed_ = ops::pack_weight(ctx, w);
     }
     const auto found = static_cast<std::size_t>(batch_ * o.k);
@@ -77,6 +82,8 @@ class SearchBench {
     }
     return all + "]";
   }
+  /// GFLOP/s that this machine reaches now in products of this type.
+  double peak() { return 1e-9 * tessera::ops::flop_peak(ctx_, dtype_); }
 
  private:
   static tessera::MappedFile open(const std::string& file, const char* option) {
@@ -89,6 +96,7 @@ class SearchBench {
 
   tessera::Context& ctx_;
   const SearchBenchOptions& o_;
+  tessera::DType dtype_;
   tessera::MappedFile corpus_, queries_;
   tessera::index_t batch_ = 0;
   tessera::PackedWeight packed_;

@@ -133,6 +133,13 @@ TEST_F(SentencePieceFolder, WhatIsNotSupportedIsNamed) {
   TESSERA_EXPECT_ERROR(Code::kUnsupported, "tokenizer_class 'LlamaTokenizer'", load());
   write("tokenizer_config.json", R"({"tokenizer_class": "T5TokenizerFast"})");
   EXPECT_NO_THROW(load());
+  for (const char* none : {R"({"tokenizer_class": "T5Tokenizer", "eos_token": null})",
+                           R"({"tokenizer_class": "XLMRobertaTokenizer", "mask_token": null})",
+                           R"({"tokenizer_class": "DebertaV2Tokenizer", "sep_token": ""})"}) {
+    write("tokenizer_config.json", none);
+    TESSERA_EXPECT_ERROR(Code::kFormat, "tokenizer_config.json has no", load());
+  }
+  write("tokenizer_config.json", R"({"tokenizer_class": "T5TokenizerFast"})");
   write("spiece.model", unk + field(2, {3 << 3, 2}));
   TESSERA_EXPECT_ERROR(Code::kUnsupported, "not Unigram", load());
   write("spiece.model", unk + field(3, field(2, "no map")));

@@ -117,6 +117,7 @@ class BenchTest(ToolTest):
             if "bf16" not in args:
                 self.assertEqual(found, [sorted(range(rows), key=lambda r: (-score(q, r), r))[:k] for q in range(5)])
             self.assertEqual([len(f) for f in found], [k] * 5)
+            self.assertGreater(float(self.ask(process, "peak")), 0)
             process.stdin.close()
             self.assertEqual((process.wait(), process.stdout.read(), process.stderr.read()), (0, b"", b""))
         done = self.tool(*command, "--batch", 2, "--rounds", 1, "--threads", 1)
@@ -138,7 +139,7 @@ class BenchTest(ToolTest):
         self.mistake(1, *command, "--certified", "--dtype", "int8", says=["row 2 holds NaN or infinity"])
 
     def test_mistakes(self):
-        for line in ("stop", "go", "go 0", "go -1", "", "go x"):
+        for line in ("stop", "go", "go 0", "go -1", "", "go x", "peak"):
             with self.subTest(line):
                 done = self.tool("bench", "--model", MODEL, "--seq", 4, "--stdio", stdin=line.encode() + b"\n", code=2)
                 self.assertEqual((done.stdout, done.stderr), ("ready\n", "tessera: --stdio: expected a line 'go N' with N from 1\n"))

@@ -64,6 +64,13 @@ inline std::vector<std::string> sentinels(const io::Json& config) {
   return out;
 }
 
+/// The special token of that name. \throws Error kFormat where tokenizer_config.json says that there is none.
+inline std::string needed_token(const io::Json& config, const char* key) {
+  std::string token = config_token(config, key, "");
+  if (token.empty()) throw Error(Code::kFormat, {"tokenizer_config.json has no ", key});
+  return token;
+}
+
 /// The vocabulary of a class: sentencepiece's own, of T5 with its sentinels, of XLM-R with fairseq's first ones and the mask
 /// at its end.
 inline HostVector<ScoredPiece> pieces_of_class(const SentencePieceClass& c, const io::Json& config,
@@ -74,9 +81,9 @@ inline HostVector<ScoredPiece> pieces_of_class(const SentencePieceClass& c, cons
   HostVector<ScoredPiece> out;
   out.reserve(pieces.size() + 2);
   for (const char* const key : {"bos_token", "pad_token", "eos_token", "unk_token"})
-    out.push_back({config_token(config, key, ""), 0});
+    out.push_back({needed_token(config, key), 0});
   for (std::size_t i = 3; i < pieces.size(); ++i) out.push_back(std::move(pieces[i]));
-  out.push_back({config_token(config, "mask_token", ""), 0});
+  out.push_back({needed_token(config, "mask_token"), 0});
   return out;
 }
 
@@ -144,7 +151,7 @@ inline Tokenizer Tokenizer::from_sentencepiece(const std::string& folder, const 
     throw Error(e.code(), {path, ": ", e.what()});
   }
   t.add_missing_tokens(folder, config);
-  const auto id = [&](const char* key) { return t.vocabulary_->find(detail::config_token(config, key, "")); };
+  const auto id = [&](const char* key) { return t.vocabulary_->find(detail::needed_token(config, key)); };
   using Part = PostProcessor::Part;
   if (deberta) t.post_ = PostProcessor::bert(id("cls_token"), id("sep_token"));
   if (c.kind == Class::kXlmRoberta) t.post_ = PostProcessor::roberta(id("bos_token"), id("eos_token"));

@@ -8,7 +8,7 @@
 // started at 0 or resumed from t. Every step asks for what is `ahead`, `step` bytes further each time: the next panel
 // arrives in L2 unnoticed. Asked for faster than it is needed, it would hold the buffers that this panel's lines go through.
 // Where there are few rows its slices wait for memory side by side: what comes early must then be of all of them, from their
-// first words on, and their own lines are asked for twice as far ahead. TESSERA_OPAQUE keeps the addresses of six rows in
+// first words on, and their own lines are asked for further ahead. TESSERA_OPAQUE keeps the addresses of six rows in
 // two registers; left alone, compilers run out of them and reload. Nor may they begin with a second part before the first
 // one is done: there are no registers left for its words.
 template <class Product, int Rows, int Vecs, Fetch kFetch>
@@ -28,7 +28,7 @@ TESSERA_NOINLINE void tile(const float* a, index_t lda, const float* w, index_t 
   a += kSteps * k0;
   const float* a3 = Rows > 3 ? a + 3 * lda : a;
   TESSERA_OPAQUE(a3);
-  constexpr index_t kNear = kFetch == Fetch::line ? 8 : 16;
+  constexpr index_t kNear = kFetch == Fetch::line ? 8 : 24;
   constexpr int kAhead = kFetch == Fetch::line ? 1 : kFetch == Fetch::slices ? Vecs : 0;
   for (index_t left = k1 - k0; left > 0; --left) {
     TESSERA_UNROLL
