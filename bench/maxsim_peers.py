@@ -5,15 +5,17 @@
 
 Queries of 32 tokens; documents of 180 tokens each ("equal"), and of 20 to 340 ("ragged"); random tokens of length 1. Peers:
 maxsim-cpu (its call for equal lengths and its call for others, query by query, as it takes one), and a product and a maximum
-by numpy and by torch, document by document where they are ragged. tessera runs in f32, bf16 and int8. The peers' arrays and
+by numpy and by torch, document by document where they are ragged; where they are installed, the scoring of pylate (of equal
+lengths) and of colpali-engine (which pads). tessera runs in f32, bf16 and int8. The peers' arrays and
 tessera's packed documents are made before. Before timing, the scores of each are compared with float64. Rounds are interleaved
 in a new order each time.
 
-Needs: numpy, torch, maxsim-cpu, threadpoolctl; writes results/<cpu>/<date>-<commit>-maxsim.md and .json.
+Needs: numpy, torch, maxsim-cpu, threadpoolctl; takes pylate and colpali-engine; writes results/<cpu>/<date>-<commit>-maxsim.md and .json.
 """
 import argparse
 import datetime
 import importlib.metadata
+import importlib.util
 import json
 import os
 import pathlib
@@ -76,6 +78,14 @@ def peers(threads, queries, documents, equal):
         def by_torch(b):
             return [torch.stack([(q @ d.T).amax(1).sum() for d in td]).numpy() for q in tq[:b]]
 
+    if equal and importlib.util.find_spec("pylate"):
+        from pylate.scores import colbert_scores
+        many, of_documents = torch.from_numpy(np.stack(queries)), torch.from_numpy(together)
+        found["pylate"] = lambda b: colbert_scores(many[:b], of_documents).numpy()
+    if importlib.util.find_spec("colpali_engine"):
+        from colpali_engine.utils.processing_utils import BaseVisualRetrieverProcessor
+        lists = [[torch.from_numpy(x) for x in what] for what in (queries, documents)]
+        found["colpali-engine"] = lambda b: BaseVisualRetrieverProcessor.score_multi_vector(lists[0][:b], lists[1], device="cpu").float().numpy()
     found["maxsim-cpu variable"] = lambda b: [maxsim_cpu.maxsim_scores_variable(q, documents) for q in queries[:b]]
     found["torch"] = by_torch
     calls = {}
@@ -118,7 +128,8 @@ def main():
 
     queries = tokens([QUERY_TOKENS] * max(batches))
     commit = subprocess.run(["git", "-C", HERE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    versions = {package: importlib.metadata.version(package) for package in ("numpy", "torch", "maxsim-cpu")}
+    more = [p for p in ("pylate", "colpali-engine") if importlib.util.find_spec(p.replace("-", "_"))]
+    versions = {package: importlib.metadata.version(package) for package in ["numpy", "torch", "maxsim-cpu", *more]}
     report = {"date": datetime.date.today().isoformat(), "commit": commit, "cpu": peer_stats.cpu_model(), "n": a.n, "d": a.d, "threads": count, "rounds": a.rounds, "versions": versions, "cells": []}
     for kind, lengths in (("equal", [DOCUMENT_TOKENS] * a.n), ("ragged", draw.integers(20, 341, a.n).tolist())):
         documents = tokens(lengths)
