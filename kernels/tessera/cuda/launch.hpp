@@ -47,7 +47,8 @@ int launch_topk_merge(const TopKMergeArgs& g, void* stream) noexcept;
 /// `queries` is below 65536.
 int launch_maxsim(const MaxSimArgs& g, int queries, int documents, void* stream) noexcept;
 
-/// Heads of 32, 64, 72, 80, 88, 96, 104 or 128 numbers; sequences * heads is below 65536. `longest`: tokens of the longest sequence.
+/// Heads of 32, 64, 72, 80, 88, 96, 104 or 128 numbers; sequences * heads is below 65536. `longest`: tokens of the longest
+/// sequence.
 int launch_attention(const AttentionArgs& g, int head, int sequences, int longest, void* stream) noexcept;
 
 }  // namespace tessera::kernels::cuda
