@@ -1,5 +1,6 @@
 #pragma once
 #include <tessera/io/json_reader-inl.hpp>  // strict reading, which compiled builds do not declare elsewhere
+#include <tessera/text/charsmap-inl.hpp>   // decode_base64, which compiled builds do not declare elsewhere
 #include <tessera/text/normalizer.hpp>
 #include <tessera/text/normalizer_bert-inl.hpp>
 #include <tessera/text/normalizer_charsmap-inl.hpp>

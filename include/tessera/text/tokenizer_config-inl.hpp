@@ -9,6 +9,9 @@
 
 namespace tessera::text::detail {
 
+/// What folders of classes with a sentencepiece model call it.
+inline constexpr const char* kSentencePieceFiles[] = {"spm.model", "spiece.model", "sentencepiece.bpe.model"};
+
 /// A token of tokenizer_config.json: a string, or an object with "content".
 inline std::string config_token(const io::Json& config, const char* key, const char* absent) {
   const io::Json& v = io::member(config, key);

@@ -15,9 +15,6 @@ namespace tessera::text {
 
 namespace detail {
 
-/// What folders of classes with a sentencepiece model call it.
-inline constexpr const char* kSentencePieceFiles[] = {"spm.model", "spiece.model", "sentencepiece.bpe.model"};
-
 /// A class of transformers that reads such a model.
 struct SentencePieceClass {
   const char* name;
